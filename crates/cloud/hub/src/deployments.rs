@@ -1,4 +1,4 @@
-//! Keeps devices up to date with the deployments that target them: a thin loop
+//! Keeps devices up to date with the configurations that target them: a thin loop
 //! around the registry's evaluation.
 
 use std::time::Duration;
@@ -49,7 +49,7 @@ async fn pass(hub: &Hub) -> bool {
                         hub.name = %local.name,
                         devices.changed = pass.changed,
                         devices.examined = pass.examined,
-                        "deployments applied"
+                        "configurations applied"
                     );
                 }
             }
@@ -57,7 +57,7 @@ async fn pass(hub: &Hub) -> bool {
                 tracing::error!(
                     hub.name = %local.name,
                     error = &error as &dyn std::error::Error,
-                    "deployments were not evaluated"
+                    "configurations were not evaluated"
                 );
             }
         }

@@ -4,7 +4,7 @@
 use ids::error_chain;
 use registry::{
     ConfigurationError, ConsumerGroupError, EventError, IdentityError, ImportError, JobError,
-    QueryError, Right, RoutingWriteError, TwinError,
+    QueryError, Right, RolloutError, RoutingWriteError, TwinError,
 };
 use rest::RequestError;
 use rest::policy::PolicyError;
@@ -63,6 +63,8 @@ pub(crate) enum HubError {
     #[error(transparent)]
     Job(#[from] JobError),
     #[error(transparent)]
+    Rollout(#[from] RolloutError),
+    #[error(transparent)]
     Method(#[from] MethodError),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -102,6 +104,9 @@ impl HubError {
             Self::Repeated => Code::DeviceDefinedMultipleTimes,
             Self::Configuration(error) => configuration(error),
             Self::Job(error) => job(error),
+            // The hub's list has no code of its own for this.
+            Self::Rollout(RolloutError::Conflict(_)) => return (409, Code::InvalidOperation),
+            Self::Rollout(error) => rollout(error),
             Self::Method(error) => method(error),
             Self::Telemetry(error) => telemetry(error),
             Self::OwnBody(_) => Code::ArgumentInvalid,
@@ -199,6 +204,17 @@ fn job(error: &JobError) -> Code {
         JobError::TooMany => Code::JobQuotaExceeded,
         JobError::Targets(_) => Code::ArgumentInvalid,
         JobError::Storage(_) => Code::ServerError,
+    }
+}
+
+fn rollout(error: &RolloutError) -> Code {
+    match error {
+        RolloutError::NoConfiguration(_) | RolloutError::NotFound(_) => Code::ConfigurationNotFound,
+        RolloutError::Configuration(error) => configuration(error),
+        RolloutError::Storage(_) => Code::ServerError,
+        RolloutError::Invalid { .. }
+        | RolloutError::Condition { .. }
+        | RolloutError::Conflict(_) => Code::ArgumentInvalid,
     }
 }
 

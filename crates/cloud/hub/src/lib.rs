@@ -23,6 +23,7 @@ mod endpoints;
 mod event_view;
 mod jobs;
 mod query;
+mod rollouts;
 
 mod error;
 mod service_api;
@@ -60,12 +61,13 @@ impl Hub {
         sessions::mqtt::accept(self, connect, chain).await
     }
 
-    /// Applies deployments, runs jobs, delivers events to endpoints, deletes them after their
-    /// retention, and stores presences,
+    /// Applies configurations, brings rollouts further, runs jobs, delivers events to endpoints,
+    /// deletes them after their retention, and stores presences,
     /// until `shutdown` turns true.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
         tokio::join!(
             deployments::run(self, shutdown.clone()),
+            rollouts::run(self, shutdown.clone()),
             messages::expiry::run(self, shutdown.clone()),
             jobs::run(self, shutdown.clone()),
             endpoints::run(self, shutdown.clone()),

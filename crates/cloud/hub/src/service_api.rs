@@ -12,6 +12,7 @@ mod methods;
 mod modules;
 mod not_offered;
 mod queries;
+mod rollouts;
 mod routing;
 mod twins;
 
@@ -52,6 +53,7 @@ static ROUTES: LazyLock<Table<ServiceApi>> = LazyLock::new(|| {
         methods::routes(),
         queries::routes(),
         configurations::routes(),
+        rollouts::routes(),
         events::routes(),
         consumer_groups::routes(),
         routing::routes(),

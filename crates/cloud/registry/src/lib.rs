@@ -29,6 +29,7 @@ pub mod condition;
 mod deployment;
 pub mod query;
 pub mod resolve;
+mod rollout;
 pub mod routing;
 mod settings;
 
@@ -66,6 +67,7 @@ pub use registry::{
     RoutingWriteError, TelemetryLimits, TelemetryRetention, UpdateFault, Watchers, find_device,
     read_former_hosts, twin_etag,
 };
+pub use rollout::{RolloutCommand, RolloutError};
 pub use store::EndpointCursorRow as EndpointCursor;
 pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};
 pub use store::{ContentKind, Right};

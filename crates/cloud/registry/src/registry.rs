@@ -36,6 +36,7 @@ mod apply;
 mod compiled;
 mod configurations;
 mod evaluate;
+mod rollouts;
 
 mod consumer_groups;
 mod jobs;

@@ -37,6 +37,8 @@ pub struct Candidate<'a> {
     /// Later wins among equals.
     pub created: Timestamp,
     pub content: &'a Content,
+    /// Whether a rollout holds it back from this device: it is targeted, and not applied.
+    pub held: bool,
 }
 
 /// What a device gets.
@@ -250,6 +252,7 @@ pub fn resolve(candidates: &[Candidate<'_>]) -> Resolution {
     let base = ordered
         .iter()
         .rev()
+        .filter(|candidate| !candidate.held)
         .find(|candidate| candidate.content.kind() == ContentKind::Deployment);
     let mut statuses: BTreeMap<_, _> = ordered
         .iter()
@@ -264,6 +267,7 @@ pub fn resolve(candidates: &[Candidate<'_>]) -> Resolution {
     let mut modules = BTreeMap::new();
     let layers = ordered.iter().filter(|candidate| {
         candidate.priority > base.priority
+            && !candidate.held
             && candidate.content.kind() == ContentKind::LayeredDeployment
     });
     for candidate in std::iter::once(base).chain(layers) {

@@ -77,4 +77,8 @@
         "0020-blocks-and-ca-certificates-have-the-words-of-the-field",
         include_str!("0020-blocks-and-ca-certificates-have-the-words-of-the-field/up.sql"),
     ),
+    (
+        "0021-rollouts",
+        include_str!("0021-rollouts/up.sql"),
+    ),
 ]

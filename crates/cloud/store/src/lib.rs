@@ -18,18 +18,19 @@ pub mod audit;
 pub use directory::DataDirectory;
 pub use error::{OpenError, StoreError};
 pub use rows::{
-    AllocationRow, AttestationKind, AuthKind, BlockedRow, CaCertificateReference, CaCertificateRow,
-    CaCertificateState, CertificateRow, CertificateSlot, ConfigurationHead, ConfigurationRow,
-    ConfigurationVersion, ConsumerGroupRow, ContentKind, Deciding, DeviceCounts, DeviceLocation,
-    DeviceOwner, DeviceRange, EndpointCursorRow, EnrollmentChange, EnrollmentKey, EnrollmentKind,
-    EnrollmentRow, EnrollmentVersion, FormerHostRow, FullPassRow, HubRow, IdentityKey,
-    IdentityKind, IdentityRow, IdentityVersion, IssuerRow, JobCounts, JobDeviceError, JobDeviceRow,
-    JobDeviceState, JobKind, JobRow, JobState, LinkRow, Listed, MAX_TAG_PATH, MetricCounts,
-    OpenJobRow, Oversized, PassScope, PendingDue, PendingRow, PolicyOwner, PolicyRow, PresenceRow,
-    ReferredCaCertificate, RefusalFilter, RefusalRow, RegistrationRow, RegistrationStatus,
-    RemoteAccessRow, RemoteTaskKind, RemoteTaskRow, Right, RoutingRow, SectionWrite, ServiceRow,
-    SettingsRow, Substatus, TagEntry, TagRange, TagValue, TargetRow, TargetingChange,
-    TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode,
+    AdmittedRow, AllocationRow, AttestationKind, AuthKind, BlockedRow, CaCertificateReference,
+    CaCertificateRow, CaCertificateState, CertificateRow, CertificateSlot, ConfigurationHead,
+    ConfigurationRow, ConfigurationVersion, ConsumerGroupRow, ContentKind, Deciding, DeviceCounts,
+    DeviceLocation, DeviceOwner, DeviceRange, EndpointCursorRow, EnrollmentChange, EnrollmentKey,
+    EnrollmentKind, EnrollmentRow, EnrollmentVersion, FormerHostRow, FullPassRow, HubRow,
+    IdentityKey, IdentityKind, IdentityRow, IdentityVersion, IssuerRow, JobCounts, JobDeviceError,
+    JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, LinkRow, Listed, MAX_TAG_PATH,
+    MetricCounts, OpenJobRow, Oversized, PassScope, PendingDue, PendingRow, PolicyOwner, PolicyRow,
+    PresenceRow, ReferredCaCertificate, RefusalFilter, RefusalRow, RegistrationRow,
+    RegistrationStatus, RemoteAccessRow, RemoteTaskKind, RemoteTaskRow, Right, RolloutDeviceRow,
+    RolloutHold, RolloutRow, RoutingRow, SectionWrite, ServiceRow, SettingsRow, Substatus,
+    TagEntry, TagRange, TagValue, TargetRow, TargetingChange, TrustBundleRow, TwinParts, TwinRow,
+    TwinWrite, VerificationCode,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

@@ -34,6 +34,7 @@ mod presences;
 mod refusals;
 mod registrations;
 mod remote_tasks;
+mod rollouts;
 mod routing;
 mod services;
 mod tag_values;

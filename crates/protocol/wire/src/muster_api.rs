@@ -14,6 +14,7 @@ pub mod issuer;
 pub mod linked_hub;
 pub mod policy;
 pub mod refusal;
+pub mod rollout;
 pub mod routing;
 pub mod service;
 pub mod trust_bundle;

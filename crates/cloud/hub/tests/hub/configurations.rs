@@ -303,3 +303,48 @@ async fn content_is_checked_when_a_deployment_is_created() {
     );
     assert_eq!(created.ok()["id"], "dep1");
 }
+
+#[tokio::test]
+async fn a_rollout_opens_its_first_ring_and_is_aborted() {
+    const ROLLOUTS: &str = "/muster/v1/hub/rollouts";
+    let world = World::start().await;
+    world.edge_device("edge-1").await;
+    world.edge_device("edge-2").await;
+    world
+        .put("/configurations/old", &deployment("old", "one", "*", 1))
+        .await;
+    await_image(&world, "edge-1", "one").await;
+    world
+        .put("/configurations/new", &deployment("new", "two", "", 2))
+        .await;
+    let start = json!({"configurationId": "new", "targetCondition": "*",
+        "rings": [{"targetCondition": "deviceId = 'edge-2'"}, {"percent": 100}]});
+    let started = world.ask("POST", ROLLOUTS).json(&start).send().await.ok();
+    assert_eq!(started["state"], "running");
+    await_image(&world, "edge-2", "two").await;
+    assert_eq!(image(&agent_desired(&world, "edge-1").await), "one");
+    let twin = world.get("/twins/edge-1").await;
+    assert_eq!(twin["configurations"]["new"]["status"], "Targeted");
+    let again = world.ask("POST", ROLLOUTS).json(&start).send().await;
+    assert!(
+        again
+            .refused(409, "InvalidOperation")
+            .contains("active rollout")
+    );
+    let unknown = json!({"configurationId": "none", "rings": [{"percent": 100}]});
+    let unknown = world.ask("POST", ROLLOUTS).json(&unknown).send().await;
+    unknown.refused(404, "ConfigurationNotFound");
+    let bad = json!({"configurationId": "new", "rings": [{"percent": 99}]});
+    let bad = world.ask("POST", ROLLOUTS).json(&bad).send().await;
+    assert!(bad.refused(400, "ArgumentInvalid").contains("100 percent"));
+
+    let aborted = world
+        .ask("POST", "/muster/v1/hub/rollouts/new/abort")
+        .send()
+        .await
+        .ok();
+    assert_eq!(aborted["state"], "aborted");
+    await_image(&world, "edge-2", "one").await;
+    let all = world.get(ROLLOUTS).await;
+    assert_eq!(all[0]["history"].as_array().unwrap().len(), 2, "{all}");
+}

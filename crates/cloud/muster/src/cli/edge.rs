@@ -2,6 +2,7 @@
 
 mod deployment;
 mod modules;
+mod rollout;
 
 use clap::Subcommand;
 
@@ -13,6 +14,10 @@ pub enum EdgeCommand {
     /// Automatic deployments: modules for every device that a condition targets.
     #[command(subcommand)]
     Deployment(deployment::DeploymentCommand),
+    /// Staged rollouts: a deployment reaches its devices ring by ring, and goes back by itself when
+    /// devices fail.
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
     /// Write a deployment's content to one device, once. A deployment that targets the device takes
     /// it back.
     #[command(after_help = "Example:\n  \
@@ -27,6 +32,7 @@ pub enum EdgeCommand {
 pub async fn run(command: EdgeCommand, invocation: &Invocation) -> anyhow::Result<()> {
     match command {
         EdgeCommand::Deployment(command) => deployment::run(command, invocation).await,
+        EdgeCommand::Rollout(command) => rollout::run(command, invocation).await,
         EdgeCommand::SetModules(flags) => modules::set(flags, invocation).await,
         EdgeCommand::ExportModules(flags) => modules::export(flags, invocation).await,
     }

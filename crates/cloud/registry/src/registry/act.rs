@@ -66,4 +66,12 @@ operator_acts! {
     CreateJob = "job.create",
     /// A job is cancelled.
     CancelJob = "job.cancel",
+    /// A staged rollout of a deployment begins.
+    StartRollout = "rollout.start",
+    /// A rollout is paused.
+    PauseRollout = "rollout.pause",
+    /// A rollout goes on.
+    ResumeRollout = "rollout.resume",
+    /// A rollout ends, and devices go back.
+    AbortRollout = "rollout.abort",
 }

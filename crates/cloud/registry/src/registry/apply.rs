@@ -11,8 +11,8 @@ use std::sync::Arc;
 use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
 use serde_json::{Map, Value};
 use store::{
-    ConfigurationVersion, IdentityKey, IdentityRow, IdentityVersion, StoreError, TargetRow,
-    TwinRow, Tx, View,
+    ConfigurationVersion, IdentityKey, IdentityRow, IdentityVersion, RolloutDeviceRow, StoreError,
+    TargetRow, TwinRow, Tx, View,
 };
 
 pub(crate) use self::given::resolve;
@@ -91,6 +91,8 @@ pub(crate) struct Plan {
     first_desired: Modules,
     /// What of each twin came from configurations, where that changes; by module id.
     owned: Vec<(Option<ModuleId>, Owned)>,
+    /// The rings that the device waits in, where that changes; `None` where it does no longer.
+    rings: Vec<(i64, Option<u32>)>,
     /// The new list of configurations that concern the device.
     targets: Option<Vec<TargetRow>>,
 }
@@ -106,6 +108,7 @@ impl Plan {
             && self.remove.is_empty()
             && self.twins.is_empty()
             && self.owned.is_empty()
+            && self.rings.is_empty()
             && self.targets.is_none()
     }
 }
@@ -115,13 +118,20 @@ impl Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Versions {
     configurations: Vec<ConfigurationVersion>,
+    rollouts: Vec<RolloutDeviceRow>,
     identities: Vec<IdentityVersion>,
 }
 
 impl Versions {
     pub(crate) fn read(view: &View<'_>, hub: &HubName, device: &str) -> Result<Self, StorageError> {
+        let configurations = view.configuration_versions(hub)?;
         Ok(Self {
-            configurations: view.configuration_versions(hub)?,
+            // Rollouts have negative numbers.
+            rollouts: match configurations.first() {
+                Some(version) if version.id < 0 => view.device_rollouts(hub, device)?,
+                _ => Vec::new(),
+            },
+            configurations,
             identities: view.device_versions(hub, device)?,
         })
     }
@@ -197,6 +207,9 @@ impl Target<'_> {
             };
             let text = (!owned.is_empty()).then(|| owned.to_string());
             self.tx.write_configuration_settings(key, text.as_deref())?;
+        }
+        for (rollout, ring) in &plan.rings {
+            self.tx.write_rollout_ring(hub, device, *rollout, *ring)?;
         }
         if let Some(targets) = &plan.targets {
             self.tx

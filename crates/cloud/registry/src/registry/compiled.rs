@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ids::{HubName, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{ConfigurationRow, ConfigurationVersion, ContentKind, StoreError, View};
+use store::{ConfigurationRow, ConfigurationVersion, ContentKind, RolloutHold, StoreError, View};
 
+use super::rollouts;
 use crate::condition::Condition;
 use crate::deployment::{ConfigurationError, ConfigurationRecord, parse_condition};
 use crate::etag;
 use crate::resolve::Content;
+use crate::rollout::Rings;
 use crate::settings::SettingsContent;
 
 /// A configuration with what was read out of it once.
@@ -19,6 +21,15 @@ pub(crate) struct Compiled {
     pub(crate) record: Arc<ConfigurationRecord>,
     pub(crate) condition: Condition,
     pub(crate) effect: Effect,
+    /// What holds it back.
+    pub(crate) rollout: Option<CompiledRollout>,
+}
+
+/// A rollout that holds a deployment back.
+pub(crate) struct CompiledRollout {
+    pub(crate) id: i64,
+    /// Who belongs to which ring; `None` when the rollout went back and nobody is admitted.
+    pub(crate) rings: Option<Rings>,
 }
 
 /// What a configuration does to what meets its condition.
@@ -89,7 +100,11 @@ impl ConfigurationCache {
 }
 
 fn read_all(view: &View<'_>, hub: &HubName) -> Result<Arc<Vec<Compiled>>, StoreError> {
-    let whole = |row: ConfigurationRow| compile(view, record(view, row)?);
+    let mut rollouts = holding_rollouts(view, hub)?;
+    let whole = |row: ConfigurationRow| {
+        let rollout = rollouts.remove(&row.id);
+        compile(view, record(view, row)?, rollout)
+    };
     let all = view
         .configurations(hub)?
         .into_iter()
@@ -98,7 +113,31 @@ fn read_all(view: &View<'_>, hub: &HubName) -> Result<Arc<Vec<Compiled>>, StoreE
     Ok(Arc::new(all))
 }
 
-fn compile(view: &View<'_>, record: ConfigurationRecord) -> Result<Compiled, StoreError> {
+/// The rollouts that hold deployments back, by the row of the deployment.
+fn holding_rollouts(
+    view: &View<'_>,
+    hub: &HubName,
+) -> Result<HashMap<i64, CompiledRollout>, StoreError> {
+    let mut found = HashMap::new();
+    for row in view.holding_rollouts(hub)? {
+        let rings = match row.hold {
+            RolloutHold::NotAdmitted => {
+                let documents = rollouts::stored(view, &row)?.rings;
+                Some(view.decoded("rings", Rings::new(&documents))?)
+            }
+            RolloutHold::Nothing | RolloutHold::All => None,
+        };
+        let id = row.id;
+        found.insert(row.configuration, CompiledRollout { id, rings });
+    }
+    Ok(found)
+}
+
+fn compile(
+    view: &View<'_>,
+    record: ConfigurationRecord,
+    rollout: Option<CompiledRollout>,
+) -> Result<Compiled, StoreError> {
     let read = read_effect(&record);
     let (condition, effect) = match record.kind {
         ContentKind::Deployment | ContentKind::LayeredDeployment => {
@@ -116,6 +155,7 @@ fn compile(view: &View<'_>, record: ConfigurationRecord) -> Result<Compiled, Sto
         record: Arc::new(record),
         condition,
         effect,
+        rollout,
     })
 }
 

@@ -227,7 +227,7 @@ impl Unit for PutConfiguration {
 
 impl PutConfiguration {
     fn new_row(&self, view: &View<'_>) -> Result<ConfigurationRow, ConfigurationError> {
-        if view.configuration_versions(&self.hub)?.len() >= MAX_CONFIGURATIONS {
+        if view.configurations(&self.hub)?.len() >= MAX_CONFIGURATIONS {
             return Err(ConfigurationError::TooMany);
         }
         let (Some(kind), Some(content)) = (self.kind, &self.draft.content) else {

@@ -29,6 +29,7 @@ fn resolved(candidates: &[(&str, u32, i64, &Content)]) -> Resolution {
             priority: *priority,
             created: Timestamp::from_unix_seconds(*created),
             content,
+            held: false,
         })
         .collect();
     resolve(&candidates)

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ids::{ConsumerGroup, Identity, JobId, ModuleId};
-use registry::{Act, Actor, AuditQuery, AuditRecord, IfMatch, OperatorAct, Registry, TwinPatch};
+use registry::{
+    Act, Actor, AuditQuery, AuditRecord, IfMatch, OperatorAct, Registry, RolloutCommand, TwinPatch,
+};
 use serde_json::json;
 use wire::muster_api::routing::Routing;
 use wire::service_api::identity::{DeviceRequest, ModuleRequest};
@@ -42,13 +44,43 @@ impl Bench {
             .collect()
     }
 
+    /// Acts on rollouts; whether it is one of them.
+    async fn perform_rollout(&self, by: &Registry, act: Act) -> bool {
+        match act {
+            Act::StartRollout => self.start_rollout(by).await,
+            Act::PauseRollout => self.command(by, RolloutCommand::Pause).await,
+            Act::ResumeRollout => self.command(by, RolloutCommand::Resume).await,
+            Act::AbortRollout => self.command(by, RolloutCommand::Abort).await,
+            _ => return false,
+        }
+        true
+    }
+
+    async fn start_rollout(&self, by: &Registry) {
+        for (name, priority) in [("below", 1), ("above", 2)] {
+            let draft = configuration(name, priority, "", json!({}));
+            deployments::deploy(self, draft).await;
+        }
+        let request = json!({"configurationId": "above", "rings": [{"percent": 100}]});
+        let request = serde_json::from_value(request).unwrap();
+        by.start_rollout(&hub(), request, self.now()).await.unwrap();
+    }
+
+    async fn command(&self, by: &Registry, command: RolloutCommand) {
+        let above = deployments::id("above");
+        by.command_rollout(&hub(), &above, command, self.now())
+            .await
+            .unwrap();
+    }
+
     /// Does each of the acts, in the order in which they are listed: what is deleted has
     /// been made by then.
     async fn perform(&self, by: &Registry, act: Act) {
         let done = self.perform_hub(by, act).await
             || self.perform_routing(by, act).await
             || self.perform_job(by, act).await
-            || self.perform_hub_device(by, act).await;
+            || self.perform_hub_device(by, act).await
+            || self.perform_rollout(by, act).await;
         assert!(done, "{act:?} is in no table");
     }
 
@@ -190,6 +222,8 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "advance",
     "apply_one",
     "full_pass_step",
+    "write_step",
+    "forget_ended_rollouts",
     // Jobs, which have been asked for.
     "add_job_devices",
     "change_job",

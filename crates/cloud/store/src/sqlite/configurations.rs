@@ -71,14 +71,15 @@ impl View<'_> {
         )
     }
 
-    /// The versions of all configurations of a hub: enough to know whether remembered ones are
-    /// current.
+    /// The versions of all configurations of a hub, and of the rollouts that hold one back, which
+    /// have negative row ids: enough to know whether remembered ones are current.
     pub fn configuration_versions(
         &self,
         hub: &HubName,
     ) -> Result<Vec<ConfigurationVersion>, StoreError> {
-        let sql =
-            "SELECT id, revision FROM configurations WHERE hub = ?1 ORDER BY configuration_id";
+        let sql = "SELECT id, revision FROM configurations WHERE hub = ?1 UNION ALL
+                   SELECT -r.id, r.hold FROM rollouts AS r JOIN configurations AS c
+                       ON c.id = r.configuration WHERE r.hub = ?1 AND r.hold > 0 ORDER BY 1";
         self.all(sql, [hub.as_str()], |row| {
             Ok(ConfigurationVersion {
                 id: row.get(0)?,

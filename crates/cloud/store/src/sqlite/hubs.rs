@@ -68,6 +68,8 @@ impl Tx<'_> {
             "DELETE FROM configuration_targets WHERE hub = ?1",
             "DELETE FROM configuration_settings WHERE hub = ?1",
             "DELETE FROM targeting_queue WHERE hub = ?1",
+            "DELETE FROM rollout_devices WHERE hub = ?1",
+            "DELETE FROM rollouts WHERE hub = ?1",
             "DELETE FROM configurations WHERE hub = ?1",
             "DELETE FROM remote_tasks WHERE hub = ?1",
             // With their devices.

@@ -234,6 +234,8 @@ impl Tx<'_> {
         let device = [hub.as_str(), device_id.as_str()];
         let sql = "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2";
         self.write(lock, sql, device)?;
+        let sql = "DELETE FROM rollout_devices WHERE hub = ?1 AND device_id = ?2";
+        self.write(lock, sql, device)?;
         let sql = "DELETE FROM targeting_queue WHERE hub = ?1 AND device_id = ?2";
         self.write(lock, sql, device).map(drop)
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use ids::ModuleId;
 use serde_json::{Map, Value};
-use store::{IdentityRow, TargetRow, TwinRow, View};
+use store::{IdentityRow, RolloutDeviceRow, StoreError, TargetRow, TwinRow, View};
 
 use super::{Modules, Stored};
 use crate::condition::Facts;
 use crate::error::StorageError;
-use crate::registry::compiled::{Compiled, Effect};
+use crate::registry::compiled::{Compiled, CompiledRollout, Effect};
 use crate::resolve::{self, Candidate};
 use crate::rows;
 use crate::settings::{Settings, SettingsCandidate, SettingsContent, resolve_settings};
@@ -28,6 +28,8 @@ pub(crate) struct Automatic {
     deployments: Statuses,
     /// By module, `None` for the device.
     settings: BTreeMap<Option<ModuleId>, Settings>,
+    /// The rings that the device waits in, where that changes; `None` where it does no longer.
+    pub(super) rings: Vec<(i64, Option<u32>)>,
 }
 
 impl Automatic {
@@ -130,7 +132,10 @@ pub(crate) fn resolve(
             .filter(|compiled| compiled.condition.matches(facts))
             .collect();
         if of_device {
-            let resolution = resolve::resolve(&deployments(&matching));
+            let mut gates = Gates::read(view, stored, configurations)?;
+            let held = |compiled: &Compiled| gates.hold(compiled, facts);
+            let resolution = resolve::resolve(&deployments(&matching, held));
+            automatic.rings = gates.changes();
             automatic.deployments = resolution.statuses;
             modules = resolution.modules;
         }
@@ -142,13 +147,68 @@ pub(crate) fn resolve(
     Ok(Given { modules, automatic })
 }
 
-fn deployments<'a>(matching: &[&'a Compiled]) -> Vec<Candidate<'a>> {
+/// What the rollouts of a hub say of one device.
+struct Gates {
+    before: Vec<RolloutDeviceRow>,
+    /// The rollouts whose deployment matches the device, with its ring.
+    matching: Vec<(i64, u32)>,
+}
+
+impl Gates {
+    fn read(
+        view: &View<'_>,
+        stored: &Stored,
+        configurations: &[Compiled],
+    ) -> Result<Self, StoreError> {
+        let before = match configurations.iter().any(|one| one.rollout.is_some()) {
+            true => view.device_rollouts(&stored.hub, stored.device.as_str())?,
+            false => Vec::new(),
+        };
+        Ok(Self {
+            before,
+            matching: Vec::new(),
+        })
+    }
+
+    /// Whether a deployment that matches the device is held back from it.
+    fn hold(&mut self, compiled: &Compiled, facts: Facts<'_>) -> bool {
+        let Some(CompiledRollout { id, rings }) = &compiled.rollout else {
+            return false;
+        };
+        let Some(rings) = rings else {
+            return true;
+        };
+        let ring = rings.ring_of(compiled.record.id.as_str(), facts);
+        self.matching.push((*id, ring));
+        let known = self.before.iter().find(|row| row.rollout == *id);
+        known.is_none_or(|row| row.admitted.is_none())
+    }
+
+    /// What of the device's rings changes. A device that is admitted keeps its ring.
+    fn changes(self) -> Vec<(i64, Option<u32>)> {
+        let known = |id: i64| self.before.iter().find(|row| row.rollout == id);
+        let moved = self.matching.iter().filter(|(id, ring)| {
+            known(*id).is_none_or(|row| row.admitted.is_none() && row.ring != *ring)
+        });
+        let matches =
+            |row: &&RolloutDeviceRow| self.matching.iter().any(|(id, _)| *id == row.rollout);
+        let gone = self.before.iter().filter(|row| !matches(row));
+        let moved = moved.map(|(id, ring)| (*id, Some(*ring)));
+        moved.chain(gone.map(|row| (row.rollout, None))).collect()
+    }
+}
+
+fn deployments<'a>(
+    matching: &[&'a Compiled],
+    mut held: impl FnMut(&Compiled) -> bool,
+) -> Vec<Candidate<'a>> {
     let candidate = |compiled: &&'a Compiled| match &compiled.effect {
         Effect::Deploy(content) => Some(Candidate {
             id: &compiled.record.id,
             priority: compiled.record.priority,
             created: compiled.record.created,
             content,
+            held: held(compiled),
         }),
         _ => None,
     };

@@ -54,6 +54,7 @@ pub(crate) fn plan(
     }
     plan.first_desired = modules;
     if let Some(automatic) = automatic {
+        plan.rings.clone_from(&automatic.rings);
         let targets = automatic.targets();
         let before = view.configuration_targets(&stored.hub, &stored.device)?;
         plan.targets = (targets != before).then_some(targets);

@@ -1,0 +1,282 @@
+//! Brings the active rollouts of a hub one step further: observe, decide, act.
+
+use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
+use serde_json::{Map, Value};
+use store::{AdmittedRow, RolloutHold, RolloutRow, StoreError, View, unit};
+use wire::muster_api::rollout::{OpenRing, RolloutState};
+
+use super::{Next, lock, stored};
+use crate::change::Change;
+use crate::error::StorageError;
+use crate::registry::Registry;
+use crate::rollout::{
+    AgentReport, Health, Observation, Pace, Step, StoredRollout, decide, health, restarts,
+};
+use crate::rows;
+
+/// Devices that are read at once.
+const PAGE: usize = 500;
+/// Most devices that one step admits.
+const MAX_ADMITTED: usize = 500;
+/// Ended rollouts whose devices are forgotten, and how many devices a step.
+const FORGET: (usize, usize) = (20, 1000);
+
+impl Registry {
+    /// Brings each active rollout of a hub one step further; whether one of them went further.
+    /// Level-triggered: it starts from what is stored.
+    pub async fn step_rollouts(&self, hub: &HubName, now: Timestamp) -> Result<bool, StorageError> {
+        let active = self.inner.store.read(|view| {
+            let holding = view.holding_rollouts(hub)?;
+            Ok::<_, StorageError>(holding)
+        })?;
+        let mut moved = false;
+        for row in active {
+            if row.hold == RolloutHold::NotAdmitted {
+                moved |= self.step_rollout(hub, row, now).await?;
+            }
+        }
+        self.forget_ended_rollouts(hub).await?;
+        Ok(moved)
+    }
+
+    async fn step_rollout(
+        &self,
+        hub: &HubName,
+        row: RolloutRow,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let rollout = self.inner.store.read(|view| stored(view, &row))?;
+        let (open, paused) = match &rollout.state {
+            RolloutState::Running(open) => (*open, false),
+            RolloutState::Paused(open) => (*open, true),
+            _ => return Ok(false),
+        };
+        let seen = self.observe(hub, &row, &rollout, open, now).await?;
+        let step = match &seen {
+            Some(seen) => {
+                let pace = Pace {
+                    rings: u32::try_from(rollout.rings.len()).unwrap_or(u32::MAX),
+                    gate: rollout.gate,
+                    max_in_change: rollout.max_in_change,
+                };
+                decide(pace, open, paused, seen, now)
+            }
+            None => Step::Return {
+                reason: "the deployment was deleted".to_owned(),
+            },
+        };
+        let counts = seen.map(|seen| seen.counts).unwrap_or_default();
+        if step == Step::Wait && counts == rollout.counts {
+            return Ok(false);
+        }
+        let mut next = rollout;
+        next.counts = counts;
+        let admits = enact(&mut next, open, &step, now);
+        self.write_step(hub, row, next, admits, now).await?;
+        Ok(step != Step::Wait)
+    }
+
+    /// Writes the next state, and admits devices, unless an operator changed the rollout meanwhile.
+    async fn write_step(
+        &self,
+        hub: &HubName,
+        row: RolloutRow,
+        next: StoredRollout,
+        admits: Option<(u32, usize)>,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let watchers = self.inner.watchers.clone();
+        let write = unit(
+            hub.clone(),
+            |hub| vec![lock(hub)],
+            move |hub, view| {
+                let current = view.rollout(hub, row.id)?;
+                let Some(current) = current.filter(|current| current.revision == row.revision)
+                else {
+                    return Ok::<_, StorageError>(None);
+                };
+                let waiting = match admits {
+                    Some((ring, at_most)) => view.waiting_devices(row.id, ring, at_most)?,
+                    None => Vec::new(),
+                };
+                let baseline = |device: DeviceId| {
+                    let restarts = restarts_of(view, hub, &device)?;
+                    Ok::<_, StoreError>((device, restarts))
+                };
+                let admitted = waiting.into_iter().map(baseline);
+                let admitted = admitted.collect::<Result<Vec<_>, _>>()?;
+                Ok(Some((Next::new(current, next.clone(), now)?, admitted)))
+            },
+            move |hub, tx, plan: Option<(Next, Vec<(DeviceId, String)>)>| {
+                let Some((next, admitted)) = plan else {
+                    return Ok(());
+                };
+                next.write(tx, hub, &watchers)?;
+                for (device, restarts) in &admitted {
+                    let at = (now.ticks(), restarts.as_str());
+                    tx.admit_device(hub, device, next.row.id, at)?;
+                    tx.queue_device(hub, device)?;
+                }
+                if !admitted.is_empty() {
+                    watchers.tell(tx, Change::Targeting { hub: hub.clone() });
+                }
+                Ok(())
+            },
+        );
+        self.inner.store.write_in_background(write).await
+    }
+
+    /// What is seen of the devices of a rollout; `None` when its deployment is gone.
+    async fn observe(
+        &self,
+        hub: &HubName,
+        row: &RolloutRow,
+        rollout: &StoredRollout,
+        open: OpenRing,
+        now: Timestamp,
+    ) -> Result<Option<Observation>, StorageError> {
+        let first = self.inner.store.read(|view| {
+            let found = view.configuration(hub, &row.configuration_id)?;
+            if found.is_none_or(|found| found.id != row.configuration) {
+                return Ok::<_, StorageError>(None);
+            }
+            let (waiting, admitted) = view.count_rollout_devices(row.id, open.ring)?;
+            let mut seen = Observation {
+                admitted_in_ring: admitted,
+                complete: view.full_pass(hub)?.is_none(),
+                ..Observation::default()
+            };
+            seen.counts.waiting = waiting;
+            Ok(Some(seen))
+        })?;
+        let Some(mut seen) = first else {
+            return Ok(None);
+        };
+        let mut after = String::new();
+        loop {
+            let (hub, row, from, gate) = (hub.clone(), row.clone(), after, rollout.gate);
+            let look = move |view: &View<'_>| {
+                let page = view.admitted_devices_after(&hub, &row, &from, PAGE)?;
+                let read = |device: AdmittedRow| {
+                    let id = device.device_id.clone();
+                    Ok::<_, StorageError>((id, health(&report(view, device)?, gate, now)))
+                };
+                page.into_iter().map(read).collect::<Result<Vec<_>, _>>()
+            };
+            let page = self.inner.store.scan_shortly(look).await?;
+            let full = page.len() == PAGE;
+            after = page
+                .last()
+                .map(|(id, _)| id.to_string())
+                .unwrap_or_default();
+            for (device, health) in page {
+                match health {
+                    Health::Changing => seen.counts.changing += 1,
+                    Health::Healthy => seen.counts.healthy += 1,
+                    Health::Failed(problem) => {
+                        seen.counts.failed += 1;
+                        seen.failure
+                            .get_or_insert_with(|| format!("{device}: {problem}"));
+                    }
+                }
+            }
+            if !full {
+                return Ok(Some(seen));
+            }
+        }
+    }
+
+    async fn forget_ended_rollouts(&self, hub: &HubName) -> Result<(), StorageError> {
+        let ended = self.inner.store.read(|view| {
+            let latest = view.rollouts(hub, FORGET.0)?;
+            let mut ended = Vec::new();
+            for row in latest {
+                if row.hold != RolloutHold::NotAdmitted && view.has_rollout_devices(row.id)? {
+                    ended.push(row.id);
+                }
+            }
+            Ok::<_, StorageError>(ended)
+        })?;
+        for rollout in ended {
+            let forget = unit(
+                hub.clone(),
+                |hub| vec![lock(hub)],
+                |_, _| Ok::<_, StorageError>(()),
+                move |hub, tx, ()| tx.forget_rollout_devices(hub, rollout, FORGET.1),
+            );
+            self.inner.store.write_in_background(forget).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Enters a step into a rollout; the ring up to which devices are admitted, and how many at most.
+fn enact(
+    rollout: &mut StoredRollout,
+    open: OpenRing,
+    step: &Step,
+    now: Timestamp,
+) -> Option<(u32, usize)> {
+    let ring = rollout.ring_name(open.ring);
+    match step {
+        Step::Wait => {}
+        Step::Admit { at_most } => {
+            let at_most = usize::try_from(*at_most).unwrap_or(MAX_ADMITTED);
+            return Some((open.ring, at_most.min(MAX_ADMITTED)));
+        }
+        Step::BeginSoak => {
+            rollout.state = RolloutState::Running(OpenRing {
+                soaking_since: Some(now),
+                ..open
+            });
+            let devices = rollout.counts.healthy;
+            rollout.note(
+                now,
+                format!("ring {ring} is good on {devices} devices; it soaks"),
+            );
+        }
+        Step::OpenNextRing => {
+            let next = open.ring + 1;
+            rollout.state = RolloutState::Running(OpenRing {
+                ring: next,
+                soaking_since: None,
+            });
+            let name = rollout.ring_name(next);
+            rollout.note(now, format!("ring {name} is open"));
+        }
+        Step::Complete => {
+            rollout.state = RolloutState::Completed;
+            rollout.note(now, "complete");
+        }
+        Step::Return { reason } => {
+            let reason = reason.clone();
+            let text = format!("ring {ring}: {reason}; devices go back to the deployment before");
+            tracing::warn!(rollout.reason = reason, "a rollout goes back");
+            rollout.state = RolloutState::Returned { reason };
+            rollout.note(now, text);
+        }
+    }
+    None
+}
+
+fn report(view: &View<'_>, row: AdmittedRow) -> Result<AgentReport, StorageError> {
+    let restarts = row.restarts.as_deref().unwrap_or("{}");
+    Ok(AgentReport {
+        admitted: Timestamp::from_ticks(row.admitted),
+        applied: row.applied,
+        desired_version: row.desired_version,
+        desired: rows::document(view, "desired", row.desired.as_deref())?,
+        reported: rows::document(view, "reported", row.reported.as_deref())?,
+        restarts_before: view.decoded("restarts", serde_json::from_str(restarts))?,
+    })
+}
+
+/// How often the modules of a device have been restarted, as JSON.
+fn restarts_of(view: &View<'_>, hub: &HubName, device: &DeviceId) -> Result<String, StoreError> {
+    let agent = Identity::module(hub.clone(), device.clone(), ModuleId::edge_agent());
+    let reported: Map<String, Value> = match view.twin((&agent).into())? {
+        Some((_, twin)) => rows::document(view, "reported", twin.reported.as_deref())?,
+        None => Map::new(),
+    };
+    Ok(serde_json::to_string(&restarts(&reported)).unwrap_or_default())
+}

@@ -1,0 +1,57 @@
+use ids::{ConfigurationId, DeviceId};
+
+/// A staged rollout of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutRow {
+    /// Row id; 0 before it is inserted.
+    pub id: i64,
+    /// Row id of the deployment.
+    pub configuration: i64,
+    pub configuration_id: ConfigurationId,
+    pub revision: i64,
+    pub hold: RolloutHold,
+    /// JSON: rings, gate, state, history.
+    pub document: String,
+    /// When it began, 100 ns since 1970.
+    pub created: i64,
+    /// When its state last changed, 100 ns since 1970.
+    pub updated: i64,
+}
+
+/// Where the deployment of a rollout applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RolloutHold {
+    /// Wherever it matches: the rollout is complete, or another one came after it.
+    Nothing,
+    /// On the devices that the rollout has admitted.
+    NotAdmitted,
+    /// Nowhere: the rollout went back.
+    All,
+}
+
+/// A device that the deployment of a rollout matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutDeviceRow {
+    pub rollout: i64,
+    pub ring: u32,
+    /// When it got the deployment, 100 ns since 1970; `None` while it waits.
+    pub admitted: Option<i64>,
+}
+
+/// An admitted device, with what its agent said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmittedRow {
+    pub device_id: DeviceId,
+    /// When it got the deployment, 100 ns since 1970.
+    pub admitted: i64,
+    /// JSON: how often its modules had been restarted then.
+    pub restarts: Option<String>,
+    /// Whether the deployment has been written to its twins.
+    pub applied: bool,
+    /// Version of the agent's desired properties.
+    pub desired_version: u64,
+    /// JSON: the agent's desired properties.
+    pub desired: Option<String>,
+    /// JSON: what the agent reported; `None` also when it is too large.
+    pub reported: Option<String>,
+}
