@@ -14,6 +14,7 @@ use wire::muster_api::OwnBodyError;
 
 use crate::messages::method::MethodError;
 use crate::messages::telemetry::TelemetryError;
+use crate::quantities::{self, Throttled};
 use crate::sessions::prove::NotProven;
 
 /// A request that was not done.
@@ -67,6 +68,8 @@ pub(crate) enum HubError {
     #[error(transparent)]
     Method(#[from] MethodError),
     #[error(transparent)]
+    Throttled(#[from] Throttled),
+    #[error(transparent)]
     Telemetry(#[from] TelemetryError),
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -108,12 +111,26 @@ impl HubError {
             Self::Rollout(RolloutError::Conflict(_)) => return (409, Code::InvalidOperation),
             Self::Rollout(error) => rollout(error),
             Self::Method(error) => method(error),
+            Self::Throttled(_) => Code::ThrottlingException,
             Self::Telemetry(error) => telemetry(error),
             Self::OwnBody(_) => Code::ArgumentInvalid,
             Self::Routing(error) => routing(error),
             Self::ConsumerGroup(error) => return consumer_group(error),
         };
         (code.http_status(), code)
+    }
+
+    /// The value of the header `Retry-After`, where a wait helps.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Throttled(throttled) | Self::Telemetry(TelemetryError::Throttled(throttled)) => {
+                Some(throttled.retry_after_seconds())
+            }
+            Self::Telemetry(TelemetryError::TooFast { wait }) => {
+                Some(quantities::whole_seconds(*wait))
+            }
+            _ => None,
+        }
     }
 
     /// What the caller reads. Failures of ours and reasons against somebody unproven stay inside.
@@ -236,7 +253,7 @@ fn telemetry(error: &TelemetryError) -> Code {
         TelemetryError::TooLarge { .. } | TelemetryError::Event(EventError::TooLarge { .. }) => {
             Code::MessageTooLarge
         }
-        TelemetryError::TooFast { .. } => Code::ThrottlingException,
+        TelemetryError::TooFast { .. } | TelemetryError::Throttled(_) => Code::ThrottlingException,
         TelemetryError::TooManyProperties { .. } | TelemetryError::Bag(_) => Code::ArgumentInvalid,
         // Clients send again after this.
         TelemetryError::Event(EventError::Log(_)) => Code::ServiceUnavailable,

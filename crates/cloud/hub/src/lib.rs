@@ -15,7 +15,9 @@
 mod service;
 
 mod messages;
+mod quantities;
 mod sessions;
+mod throttling;
 mod twin_view;
 
 mod deployments;
@@ -38,6 +40,7 @@ use tokio::sync::watch;
 use transport::ConnectRefused;
 
 pub use crate::messages::method::MethodError;
+pub use crate::quantities::{DeviceLimits, HubLimits};
 pub use crate::service::{Hub, HubOptions};
 pub use crate::sessions::mqtt::HubSession;
 

@@ -10,6 +10,7 @@ use transport::pace::{Pace, PaceLimiter};
 use transport::sessions::Sessions;
 
 use crate::endpoints::health::EndpointHealth;
+use crate::quantities::{DeviceLimits, HubBuckets, HubLimits};
 use crate::sessions::presence::unsaved::UnsavedPresences;
 use crate::sessions::watcher::SessionWatcher;
 
@@ -21,6 +22,10 @@ pub struct HubOptions {
     pub pace: Pace,
     /// Calls webhooks.
     pub outbound: Arc<dyn Outbound>,
+    /// How often each hub may be asked for what.
+    pub limits: HubLimits,
+    /// How often each device or module may ask for what.
+    pub device_limits: DeviceLimits,
 }
 
 /// The hubs of a data directory. Cheap to clone; clones share the live sessions.
@@ -36,6 +41,7 @@ struct Inner {
     pace_limiter: PaceLimiter,
     outbound: Arc<dyn Outbound>,
     endpoint_health: EndpointHealth,
+    buckets: HubBuckets,
 }
 
 impl Hub {
@@ -52,6 +58,7 @@ impl Hub {
                 pace_limiter: PaceLimiter::new(options.pace),
                 outbound: options.outbound,
                 endpoint_health: EndpointHealth::default(),
+                buckets: HubBuckets::new(&options.limits, &options.device_limits),
             }),
         }
     }
@@ -107,6 +114,10 @@ impl Hub {
 
     pub(crate) fn pace_limiter(&self) -> &PaceLimiter {
         &self.inner.pace_limiter
+    }
+
+    pub(crate) fn hub_buckets(&self) -> &HubBuckets {
+        &self.inner.buckets
     }
 
     pub(crate) fn now(&self) -> Timestamp {

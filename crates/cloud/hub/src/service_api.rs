@@ -29,6 +29,7 @@ use serde_json::Value;
 use wire::error::{HubErrorCode, HubHttpError};
 
 use crate::error::HubError;
+use crate::quantities::Quantity;
 use crate::service::Hub;
 use access::{Access, Permit};
 
@@ -81,7 +82,13 @@ impl Service for ServiceApi {
     type Error = HubError;
 
     async fn admit(&self, asked: &Asked<'_, Access>) -> Result<Permit, HubError> {
-        access::admit(self, asked).await
+        let permit = access::admit(self, asked).await?;
+        let (method, segments) = (&asked.parts.method, asked.path.segments());
+        if let Some(quantity) = Quantity::of_request(method, &segments) {
+            let device = permit.sender().map(|sender| sender.identity);
+            self.count((permit.hub(), device), (quantity, 1))?;
+        }
+        Ok(permit)
     }
 
     fn refuse(&self, error: &HubError, asked: &Parts, request_id: &RequestId) -> Reply {
@@ -99,9 +106,13 @@ impl Service for ServiceApi {
             );
         }
         let id = request_id.to_string();
-        Reply::json(&HubHttpError::new(code, error.outside(), &id, self.now()))
+        let reply = Reply::json(&HubHttpError::new(code, error.outside(), &id, self.now()))
             .with_status(status)
-            .with(HubHttpError::HEADER, code.name())
+            .with(HubHttpError::HEADER, code.name());
+        match error.retry_after_seconds() {
+            Some(seconds) => reply.with("retry-after", &seconds.to_string()),
+            None => reply,
+        }
     }
 }
 

@@ -125,6 +125,8 @@ fn new_hub(
         clock: Arc::new(clock::now),
         pace: config.pace,
         outbound,
+        limits: config.hub_limits,
+        device_limits: config.device_limits,
     };
     Hub::new(provisioning.registry().clone(), options)
 }

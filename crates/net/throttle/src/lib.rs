@@ -30,6 +30,8 @@
 //! is admitted before one that has none. Nothing queues here, and memory does not grow with
 //! the number of clients.
 //!
+//! [`MemberBuckets`] are apart from this: plain token buckets for demands of members of a group.
+//!
 //! The time and the randomness are arguments; there is no I/O.
 
 mod admission;
@@ -38,6 +40,8 @@ mod limits;
 mod addresses;
 mod clients;
 mod table;
+
+mod member_buckets;
 
 mod concurrency;
 mod quota;
@@ -48,4 +52,5 @@ mod tiers;
 pub use admission::{AddressPermit, Admission, PollPermit, Slot};
 pub use clients::Client;
 pub use limits::{Call, Limit, Limits, Load, Throttled};
+pub use member_buckets::{Demand, Exceeded, Exceeding, MemberBuckets, MemberLimits};
 pub use rate::Rate;

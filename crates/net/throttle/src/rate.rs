@@ -16,9 +16,8 @@ impl Rate {
     /// `count` tokens `per` time in the long run, `burst` of them at once. Zero counts as one.
     #[must_use]
     pub fn new(count: u32, per: Duration, burst: u32) -> Self {
-        let ticks = i64::try_from(per.as_nanos() / 100).unwrap_or(i64::MAX);
         Self {
-            interval: (ticks / i64::from(count.max(1))).max(1),
+            interval: (ticks(per) / i64::from(count.max(1))).max(1),
             burst: burst.max(1),
         }
     }
@@ -38,6 +37,10 @@ impl Rate {
     }
 }
 
+fn ticks(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos() / 100).unwrap_or(i64::MAX)
+}
+
 fn duration_of_ticks(ticks: i64) -> Duration {
     Duration::from_nanos(u64::try_from(ticks).unwrap_or(0).saturating_mul(100))
 }
@@ -55,14 +58,31 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// Takes a token; the error is the time until one is available.
     pub fn try_acquire(&mut self, rate: Rate, now: Timestamp) -> Result<(), Duration> {
-        let now = now.ticks();
-        let full_at = self.full_at(rate, now) + rate.interval;
+        self.take(rate, 1, Duration::ZERO, now).map(|_none| ())
+    }
+
+    /// Takes tokens that may become available within `patience`, and says in which time; at most a
+    /// full bucket of them. The error is the time until they are available.
+    pub fn take(
+        &mut self,
+        rate: Rate,
+        count: u32,
+        patience: Duration,
+        now: Timestamp,
+    ) -> Result<Duration, Duration> {
+        let (now, patience) = (now.ticks(), ticks(patience));
+        let tokens = rate
+            .interval
+            .saturating_mul(i64::from(count.min(rate.burst)));
+        let latest = rate.window().saturating_add(patience);
+        let full_at = self.full_at.clamp(now, now.saturating_add(latest));
+        let full_at = full_at.saturating_add(tokens);
         let over = full_at - now - rate.window();
-        if over > 0 {
+        if over > patience {
             return Err(duration_of_ticks(over));
         }
         self.full_at = full_at;
-        Ok(())
+        Ok(duration_of_ticks(over))
     }
 
     /// Time until a token is available.

@@ -45,6 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "pki",
             "mqtt",
             "transport",
+            "throttle",
             "rest",
             "outbound",
             "registry",

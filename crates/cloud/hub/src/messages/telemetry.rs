@@ -11,6 +11,7 @@ use transport::pace::TooFast;
 use wire::device_api::message::{BagError, MAX_PROPERTIES, PropertyBag, is_stamped, system};
 use wire::telemetry::{EventSource, MAX_MESSAGE, SenderStamp};
 
+use crate::quantities::Throttled;
 use crate::service::Hub;
 
 /// Time from a failed append to the next attempt.
@@ -24,6 +25,8 @@ pub(crate) enum TelemetryError {
     TooManyProperties { count: usize },
     #[error("the device sends more than it may; it may go on in {} s", wait.as_secs() + 1)]
     TooFast { wait: Duration },
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     #[error("the properties of the message cannot be read")]
     Bag(#[from] BagError),
     #[error(transparent)]
@@ -37,6 +40,7 @@ impl TelemetryError {
             Self::TooLarge { .. } => "message_too_large",
             Self::TooManyProperties { .. } => "properties_too_many",
             Self::TooFast { .. } => "too_fast",
+            Self::Throttled(_) => "throttled",
             Self::Bag(_) => "properties_malformed",
             Self::Event(_) => "not_stored",
         }
@@ -116,6 +120,7 @@ pub(crate) async fn append_all(
         .into_iter()
         .map(to_event)
         .collect::<Result<_, _>>()?;
+    wait_for_turn(hub, sender, events.len()).await?;
     wait_for_pace(hub, sender, &events).await?;
     hub.registry().append_all_telemetry(&events).await?;
     Ok(())
@@ -130,6 +135,7 @@ pub(crate) async fn append_with_retries(
     message: Message,
 ) -> Result<(), TelemetryError> {
     let event = to_event(hub, sender, message)?;
+    wait_for_turn(hub, sender, 1).await?;
     while let Err(TelemetryError::TooFast { wait }) =
         wait_for_pace(hub, sender, std::slice::from_ref(&event)).await
     {
@@ -142,6 +148,19 @@ pub(crate) async fn append_with_retries(
             Ok(_) => return Ok(()),
         }
     }
+}
+
+/// Counts messages against what the sender and its hub may send, and waits until they may.
+async fn wait_for_turn(
+    hub: &Hub,
+    sender: Sender<'_>,
+    messages: usize,
+) -> Result<(), TelemetryError> {
+    let wait = hub.count_sends(sender.identity, messages)?;
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+    Ok(())
 }
 
 /// Counts messages against the sender's rate, and waits until it allows them.

@@ -25,6 +25,8 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn invoke(call: Call, device: DeviceId, module: Option<ModuleId>) -> Result<Reply, HubError> {
+    let hub = call.permit.hub();
+    call.service.count_method(hub, call.body.len())?;
     let request = MethodRequest::parse(&call.body)?;
     let identity = twins::identity(&call, device, module);
     let response = method::invoke(&call.service, &identity, request).await?;

@@ -15,6 +15,7 @@ use wire::telemetry::SenderStamp;
 use wire::topic::{DeviceTopic, Filter};
 
 use crate::messages::telemetry::{self, Message, Sender};
+use crate::quantities::Quantity;
 use crate::service::Hub;
 use crate::sessions::connect::{self, Checked};
 use crate::sessions::prove::ProvenIdentity;
@@ -47,6 +48,9 @@ pub(crate) async fn accept(
 ) -> Result<HubSession, ConnectRefused> {
     let Checked { proven, model_id } = connect::check(hub, connect, chain.as_deref()).await?;
     let identity = proven.identity().clone();
+    // Behind the proof: nobody uses up what another device may.
+    hub.count((&identity.hub, Some(&identity)), (Quantity::Connects, 1))
+        .map_err(|throttled| unavailable(throttled.to_string()))?;
     if let Some(will) = &connect.will {
         require_own_events(&identity, &will.topic)?;
     }

@@ -19,4 +19,5 @@ mod queries;
 mod routing;
 mod sessions;
 mod stamps;
+mod throttling;
 mod twins;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use hub::{Hub, HubOptions, HubSession};
+use hub::{DeviceLimits, Hub, HubLimits, HubOptions, HubSession};
 use ids::{HubHost, HubName, Timestamp};
 use mqtt::{Connect, Delivery, Password, Publish, QoS, SubscribeResult, Will};
 use pki::{PeerChain, PresentedChain, SeenIssuers};
@@ -36,6 +36,10 @@ pub struct World {
 
 impl World {
     pub async fn start() -> Self {
+        Self::with_limits(HubLimits::default(), DeviceLimits::default()).await
+    }
+
+    pub async fn with_limits(limits: HubLimits, device_limits: DeviceLimits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(START));
         let hub_name = HubName::parse("hub").unwrap();
@@ -54,7 +58,12 @@ impl World {
         .await
         .unwrap();
         let webhook = Arc::new(Webhook::default());
-        let hub = Hub::new(registry.clone(), options(&clock, &webhook));
+        let options = HubOptions {
+            limits,
+            device_limits,
+            ..options(&clock, &webhook)
+        };
+        let hub = Hub::new(registry.clone(), options);
         let world = Self {
             hub,
             registry,
@@ -197,6 +206,8 @@ fn options(clock: &Arc<AtomicI64>, webhook: &Arc<Webhook>) -> HubOptions {
         clock,
         pace: transport::pace::Pace::default(),
         outbound: webhook.clone(),
+        limits: HubLimits::default(),
+        device_limits: DeviceLimits::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dps::AdmissionLimits;
+use hub::{DeviceLimits, HubLimits};
 use ids::{HubHost, Network};
 use provisioning::Retention;
 use serde::Deserialize;
@@ -118,6 +119,10 @@ pub struct ServeConfig {
     pub connections_per_address: usize,
     /// Registrations and polls of devices.
     pub limits: AdmissionLimits,
+    /// What each hub may be asked for.
+    pub hub_limits: HubLimits,
+    /// What each device may ask its hub for.
+    pub device_limits: DeviceLimits,
     /// How much of the audit, the refusals and the telemetry is kept.
     pub retention: Retention,
     /// How much telemetry may be sent.
@@ -168,6 +173,8 @@ impl ServeConfig {
             connections: limits
                 .connections(file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS)),
             connections_per_address: limits.connections_per_address(),
+            hub_limits: limits.of_hubs(),
+            device_limits: limits.of_hub_devices(),
             limits: limits.of_devices(),
             pace: file.telemetry.pace(),
             retention: retention::of(file.audit, file.refusals, file.telemetry),
@@ -218,7 +225,7 @@ mod tests {
         assert_eq!(file.https_port, Some(443));
         assert_eq!(
             uncommented.lines().count(),
-            11 + 1 + 9 + 1 + 4 + 1 + 1 + 1 + 6 + 4
+            11 + 1 + 9 + 1 + 10 + 1 + 4 + 1 + 4 + 1 + 1 + 1 + 6 + 4
         );
         assert_eq!(file.telemetry.pace(), Pace::default());
         let retention = retention::of(file.audit, file.refusals, file.telemetry);
@@ -232,6 +239,8 @@ mod tests {
             limits.connections_per_address(),
             LimitsTable::default().connections_per_address()
         );
+        assert_eq!(limits.of_hubs(), HubLimits::default());
+        assert_eq!(limits.of_hub_devices(), DeviceLimits::default());
         let services = vec![("0ne00000000".to_owned(), Some(1000))];
         let limits = limits.of_devices();
         assert_eq!(limits.registrations_per_minute_by_scope, services);

@@ -9,6 +9,7 @@ use wire::error::{HubErrorCode, ServiceError};
 use wire::lenient::BodyError;
 use wire::topic::HubTopic;
 
+use crate::quantities::{Quantity, Throttled};
 use crate::service::Hub;
 use crate::{error, twin_view};
 
@@ -20,6 +21,10 @@ pub(super) struct ReportedPatch<'a> {
 }
 
 pub(super) async fn get(hub: &Hub, identity: &Identity, rid: String) -> Outgoing {
+    let counted = hub.count((&identity.hub, Some(identity)), (Quantity::TwinReads, 1));
+    if let Err(throttled) = counted {
+        return failed(hub, identity, rid, &throttled.into());
+    }
     match hub.registry().twin(identity).await {
         Ok(record) => {
             let payload = twin_view::device_twin(record).to_string();
@@ -36,6 +41,7 @@ pub(super) async fn patch(hub: &Hub, identity: &Identity, patch: ReportedPatch<'
         body,
     } = patch;
     let patched = async {
+        hub.count((&identity.hub, Some(identity)), (Quantity::TwinUpdates, 1))?;
         let patch = wire::twin::parse_reported(body)?;
         let (registry, now) = (hub.registry(), hub.now());
         let patched = registry.patch_reported(identity, patch, expected, now);
@@ -81,6 +87,8 @@ enum TwinRequestError {
     Body(#[from] BodyError),
     #[error(transparent)]
     Twin(#[from] TwinError),
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
 }
 
 impl TwinRequestError {
@@ -88,6 +96,7 @@ impl TwinRequestError {
     fn outside(&self) -> (HubErrorCode, String) {
         match self {
             Self::Body(error) => (HubErrorCode::ArgumentInvalid, error.to_string()),
+            Self::Throttled(error) => (HubErrorCode::ThrottlingException, error.to_string()),
             Self::Twin(error) => match error::twin(error) {
                 HubErrorCode::ServerError => {
                     (HubErrorCode::ServerError, "the server failed".to_owned())

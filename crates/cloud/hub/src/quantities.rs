@@ -1,0 +1,192 @@
+//! How often a hub and each of its devices may be asked for what, and which quantity a request
+//! counts against.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use ids::{HubName, Identity, Timestamp};
+use throttle::{Demand, Exceeded, MemberBuckets, MemberLimits, Rate};
+
+mod limits;
+
+pub use limits::{DeviceLimits, HubLimits};
+
+/// What IoT Hub throttles. Each has a token bucket of the hub; the first four also have one of each
+/// device or module, for what it does itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quantity {
+    Connects,
+    Sends,
+    TwinReads,
+    TwinUpdates,
+    Queries,
+    Methods,
+    Jobs,
+    RegistryOperations,
+    ConfigurationOperations,
+}
+
+const QUANTITIES: usize = 9;
+
+/// More was asked for than the hub or the device may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "too many {} of {}; try again in {} s",
+    quantity.name(),
+    match by {
+        throttle::Exceeding::Member => "this device",
+        throttle::Exceeding::Group => "the hub",
+    },
+    self.retry_after_seconds()
+)]
+pub(crate) struct Throttled {
+    pub(crate) quantity: Quantity,
+    by: throttle::Exceeding,
+    wait: Duration,
+}
+
+impl Throttled {
+    /// The value of the header `Retry-After`: whole seconds, at least 1.
+    pub(crate) fn retry_after_seconds(&self) -> u64 {
+        whole_seconds(self.wait)
+    }
+}
+
+/// Seconds that are enough, at least 1.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX)
+}
+
+impl Quantity {
+    /// The label of the metric, and the word in errors.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Connects => "connects",
+            Self::Sends => "sends",
+            Self::TwinReads => "twin_reads",
+            Self::TwinUpdates => "twin_updates",
+            Self::Queries => "queries",
+            Self::Methods => "methods",
+            Self::Jobs => "jobs",
+            Self::RegistryOperations => "registry_operations",
+            Self::ConfigurationOperations => "configuration_operations",
+        }
+    }
+
+    /// What a request to the service API counts against; `None` for paths that Azure does not
+    /// throttle like this. Messages and methods are counted when their bodies are read.
+    pub(crate) fn of_request(method: &Method, segments: &[&str]) -> Option<Self> {
+        Some(match segments {
+            ["devices", "query"] => Self::Queries,
+            ["devices", _, "applyConfigurationContent"] | ["configurations", ..] => {
+                Self::ConfigurationOperations
+            }
+            ["devices", _, "modules", _, "messages", ..]
+            | ["devices", _, "messages" | "files" | "commands", ..]
+            | ["twins", _, .., "methods"] => return None,
+            ["devices" | "statistics", ..] => Self::RegistryOperations,
+            ["twins" | "digitalTwins", ..] if method == Method::GET => Self::TwinReads,
+            ["twins" | "digitalTwins", ..] => Self::TwinUpdates,
+            ["jobs", ..] => Self::Jobs,
+            _ => return None,
+        })
+    }
+}
+
+/// The token buckets of all hubs of a server.
+pub(crate) struct HubBuckets {
+    limits: [MemberLimits; QUANTITIES],
+    buckets: MemberBuckets<QUANTITIES>,
+}
+
+impl HubBuckets {
+    pub(crate) fn new(hub: &HubLimits, device: &DeviceLimits) -> Self {
+        let mut limits = [MemberLimits::default(); QUANTITIES];
+        for (quantity, group) in hub.rates() {
+            limits[quantity as usize].group = group;
+        }
+        for (quantity, member) in device.rates() {
+            limits[quantity as usize].member = member;
+        }
+        let buckets = MemberBuckets::default();
+        Self { limits, buckets }
+    }
+
+    /// The time that a request has to wait until its turn; at most `patience`, or it is refused.
+    pub(crate) fn take(
+        &self,
+        (hub, device): (&HubName, Option<&Identity>),
+        (quantity, count): (Quantity, u32),
+        patience: Duration,
+        now: Timestamp,
+    ) -> Result<Duration, Throttled> {
+        let kind = quantity as usize;
+        let demand = Demand {
+            kind,
+            count,
+            patience,
+        };
+        let taken = self
+            .buckets
+            .take((hub, device), demand, self.limits[kind], now);
+        taken.map_err(|Exceeded { by, wait }| Throttled { quantity, by, wait })
+    }
+}
+
+/// `count` a time, and at once what may come in `at_once`; 0 for no limit.
+fn rate(count: u32, per: Duration, at_once: Duration) -> Option<Rate> {
+    let burst = u128::from(count) * at_once.as_nanos() / per.as_nanos();
+    let burst = u32::try_from(burst).unwrap_or(u32::MAX);
+    (count > 0).then(|| Rate::new(count, per, burst))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_counts_against_what_azure_counts_it_against() {
+        use Quantity::*;
+        for (method, path, expected) in [
+            (Method::POST, "devices/query", Some(Queries)),
+            (Method::GET, "devices", Some(RegistryOperations)),
+            (Method::POST, "devices", Some(RegistryOperations)),
+            (
+                Method::POST,
+                "devices/keys/regenerate",
+                Some(RegistryOperations),
+            ),
+            (Method::PUT, "devices/d/modules/m", Some(RegistryOperations)),
+            (Method::GET, "statistics/devices", Some(RegistryOperations)),
+            (Method::POST, "devices/d/messages/events", None),
+            (Method::POST, "devices/d/modules/m/messages/events", None),
+            (Method::DELETE, "devices/d/messages/deviceBound/l", None),
+            (Method::DELETE, "devices/d/commands", None),
+            (Method::GET, "twins/d", Some(TwinReads)),
+            (Method::PATCH, "twins/d", Some(TwinUpdates)),
+            (Method::PUT, "twins/d/modules/m", Some(TwinUpdates)),
+            (Method::GET, "digitalTwins/d", Some(TwinReads)),
+            (Method::POST, "twins/d/methods", None),
+            (Method::POST, "twins/d/modules/m/methods", None),
+            // A device may be called anything.
+            (Method::GET, "twins/methods", Some(TwinReads)),
+            (Method::PUT, "jobs/v2/j", Some(Jobs)),
+            (Method::GET, "jobs/v2/query", Some(Jobs)),
+            (
+                Method::PUT,
+                "configurations/c",
+                Some(ConfigurationOperations),
+            ),
+            (
+                Method::POST,
+                "devices/d/applyConfigurationContent",
+                Some(ConfigurationOperations),
+            ),
+            (Method::GET, "muster/v1/events", None),
+        ] {
+            let segments: Vec<_> = path.split('/').collect();
+            let found = Quantity::of_request(&method, &segments);
+            assert_eq!(found, expected, "{method} {path}");
+        }
+    }
+}
