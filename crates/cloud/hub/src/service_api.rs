@@ -6,6 +6,7 @@ mod bulk;
 mod configurations;
 mod consumer_groups;
 mod devices;
+mod digital_twins;
 mod events;
 mod jobs;
 mod methods;
@@ -52,6 +53,7 @@ static ROUTES: LazyLock<Table<ServiceApi>> = LazyLock::new(|| {
         modules::routes(),
         twins::routes(),
         methods::routes(),
+        digital_twins::routes(),
         queries::routes(),
         configurations::routes(),
         rollouts::routes(),

@@ -107,6 +107,11 @@ impl ServiceClient {
 }
 
 impl ServiceClient {
+    /// The host of the service.
+    pub fn host(&self) -> &HubHost {
+        &self.host
+    }
+
     /// Sends a request; the JSON of its response, `Null` when it has no body.
     pub async fn call(&self, call: Call<'_>) -> Result<Value, CommandError> {
         Ok(self.send(call).await?.0)

@@ -166,7 +166,7 @@ impl Segment {
 }
 
 /// An async function of a [`Call`] and the parameters of its route's path, in their order.
-/// Implemented for functions of up to two parameters; `A` is the tuple of their types.
+/// Implemented for functions of up to three parameters; `A` is the tuple of their types.
 pub trait Handler<S: Service, A>: Send + Sync + 'static {
     /// Reads the parameters, so that a path with a bad id is refused before its caller is checked.
     ///
@@ -214,6 +214,26 @@ where
         let handler = self.clone();
         let (first, second) = (parameter(parameters, 0)?, parameter(parameters, 1)?);
         Ok(Box::new(move |call| Box::pin(handler(call, first, second))))
+    }
+}
+
+impl<S, F, R, A, B, C> Handler<S, (A, B, C)> for F
+where
+    S: Service,
+    F: Fn(Call<S>, A, B, C) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Answered<S>> + Send + 'static,
+    A: FromStr + Send + 'static,
+    B: FromStr + Send + 'static,
+    C: FromStr + Send + 'static,
+    RequestError: From<A::Err> + From<B::Err> + From<C::Err>,
+{
+    fn prepare(&self, parameters: &[&str]) -> Result<Prepared<S>, RequestError> {
+        let handler = self.clone();
+        let (first, second) = (parameter(parameters, 0)?, parameter(parameters, 1)?);
+        let third = parameter(parameters, 2)?;
+        Ok(Box::new(move |call| {
+            Box::pin(handler(call, first, second, third))
+        }))
     }
 }
 

@@ -5,6 +5,7 @@ pub mod allocation;
 pub mod ca_certificate;
 pub mod configuration;
 pub mod device_view;
+pub mod digital_twin;
 pub mod enrollment;
 pub mod identity;
 pub mod import_device;

@@ -299,7 +299,7 @@ async fn paths_of_the_original_have_answers() {
     assert_eq!(purged["deviceId"], "d1");
     let nobody = world.ask("DELETE", "/devices/d2/commands").send().await;
     nobody.refused(404, "DeviceNotFound");
-    for (method, path) in [("GET", "/jobs"), ("GET", "/digitaltwins/d1")] {
+    for (method, path) in [("POST", "/jobs/create"), ("GET", "/jobs/j1")] {
         let said = world.ask(method, path).send().await;
         let said = said.refused(501, "InvalidOperation");
         assert!(said.contains("not offered yet"), "{path}: {said}");

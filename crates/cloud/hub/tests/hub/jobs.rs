@@ -111,6 +111,20 @@ async fn a_job_calls_a_method_on_each_device() {
     assert_eq!(job["deviceJobStatistics"]["succeededCount"], 1);
     assert_eq!(job["deviceJobStatistics"]["failedCount"], 1);
     assert_eq!(job["cloudToDeviceMethod"]["methodName"], "reboot");
+    let query = json!({"query": "SELECT * FROM devices.jobs WHERE devices.jobs.jobId = 'j1'"});
+    let ask = world.ask("POST", "/devices/query").json(&query);
+    let rows = ask.send().await.ok();
+    assert_eq!(rows.as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&rows[0]["deviceId"], &rows[0]["status"]),
+        (&json!("d1"), &json!("completed"))
+    );
+    let response = &rows[0]["outcome"]["deviceMethodResponse"];
+    assert_eq!(response["status"], 201);
+    assert_eq!(
+        (&rows[1]["status"], &rows[1]["error"]["code"]),
+        (&json!("failed"), &json!("404103"))
+    );
 }
 
 #[tokio::test]
@@ -124,6 +138,8 @@ async fn a_scheduled_job_waits_and_can_be_cancelled() {
         let created = create(&world, id, &body).await.ok();
         assert_eq!(created["status"], "scheduled");
     }
+    // az lists imports and exports beside them.
+    assert_eq!(world.get("/jobs").await, json!([]));
     let cancel = world.ask("POST", "/jobs/v2/j1/cancel").send().await.ok();
     assert_eq!(cancel["status"], "cancelled");
     let status = async |status: &str| {

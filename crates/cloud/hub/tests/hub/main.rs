@@ -10,6 +10,7 @@ mod world;
 mod access;
 mod bulk;
 mod configurations;
+mod digital_twins;
 mod endpoints;
 mod events;
 mod identities;

@@ -5,6 +5,7 @@ mod consumer_group;
 mod device_identity;
 mod hubs;
 mod invoke_method;
+mod job;
 mod module_identity;
 mod monitor_events;
 mod query;
@@ -12,9 +13,11 @@ mod routing;
 mod twin;
 
 use clap::Subcommand;
+use reqwest::Method;
 
 use super::dps::linked_hub::{self, LinkFlags, LinkName};
-use super::{Column, Invocation};
+use super::{Column, Invocation, output};
+use crate::service_client::{Call, Service};
 
 /// Verbs of `muster hub`.
 #[derive(Debug, Subcommand)]
@@ -64,6 +67,12 @@ pub enum HubCommand {
             muster hub query -q \"SELECT tags.site, COUNT() AS n FROM devices GROUP BY tags.site\" \
             --data-dir ./data --output table")]
     Query(query::QueryFlags),
+    /// Twin updates and direct methods on many devices.
+    #[command(subcommand)]
+    Job(job::JobCommand),
+    /// Count the devices of the hub: all, enabled, disabled, connected.
+    #[command(after_help = "Example:\n  muster hub statistics --data-dir ./data")]
+    Statistics,
     /// Call a direct method of a device.
     InvokeDeviceMethod(invoke_method::DeviceMethod),
     /// Call a direct method of a module.
@@ -107,6 +116,8 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
         HubCommand::DeviceTwin(command) => twin::run_device(command, invocation).await,
         HubCommand::ModuleTwin(command) => twin::run_module(command, invocation).await,
         HubCommand::Query(flags) => query::run(flags, invocation).await,
+        HubCommand::Job(command) => job::run(command, invocation).await,
+        HubCommand::Statistics => statistics(invocation).await,
         HubCommand::InvokeDeviceMethod(method) => invoke_method::device(method, invocation).await,
         HubCommand::InvokeModuleMethod(method) => invoke_method::module(method, invocation).await,
         HubCommand::MessageRoute(command) => routing::route::run(command, invocation).await,
@@ -117,4 +128,23 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
         HubCommand::ConsumerGroup(command) => consumer_group::run(command, invocation).await,
         HubCommand::MonitorEvents(flags) => monitor_events::run(flags, invocation).await,
     }
+}
+
+/// Columns of `muster hub statistics`.
+const STATISTICS: &[Column] = &[
+    ("Devices", "/totalDeviceCount"),
+    ("Enabled", "/enabledDeviceCount"),
+    ("Disabled", "/disabledDeviceCount"),
+    ("Connected", "/connectedDeviceCount"),
+];
+
+async fn statistics(invocation: &Invocation) -> anyhow::Result<()> {
+    let client = invocation.target.connect(Service::Hub)?;
+    let read = async |which| {
+        let path = ["statistics", which];
+        client.call(Call::new(Method::GET, &path)).await
+    };
+    let mut counts = read("devices").await?;
+    counts["connectedDeviceCount"] = read("service").await?["connectedDeviceCount"].take();
+    Ok(output::print(invocation.output, &counts, STATISTICS)?)
 }

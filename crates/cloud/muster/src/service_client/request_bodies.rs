@@ -239,10 +239,11 @@ pub fn twin_patch(tags: Option<Map<String, Value>>, desired: Option<Map<String, 
     Value::Object(patch)
 }
 
-/// The body of `POST /twins/{id}/methods`; `timeout` in seconds.
+/// The body of `POST /twins/{id}/methods`; the timeouts, to connect and to answer, in seconds.
 #[must_use]
-pub fn method(name: &str, payload: &Value, timeout: u32) -> Value {
-    json!({ "methodName": name, "payload": payload, "responseTimeoutInSeconds": timeout, "connectTimeoutInSeconds": 0 })
+pub fn method(name: &str, payload: &Value, (connect, response): (u32, u32)) -> Value {
+    json!({ "methodName": name, "payload": payload, "responseTimeoutInSeconds": response,
+        "connectTimeoutInSeconds": connect })
 }
 
 /// A configuration to be created.

@@ -1,6 +1,6 @@
 //! Jobs: twin updates and direct methods on many devices (`/jobs/v2`).
 
-use ids::{DeviceId, Etag, JobId, ModuleId, Timestamp};
+use ids::{Etag, JobId, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -246,72 +246,6 @@ pub struct JobResponse {
     pub failure_reason: Option<String>,
     /// How its devices are.
     pub device_job_statistics: JobStatistics,
-}
-
-/// `status` of a device of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum DeviceJobStatus {
-    /// Nothing was done to it.
-    Pending,
-    /// It was called.
-    Running,
-    /// It was updated, or answered.
-    Completed,
-    /// It has an error.
-    Failed,
-    /// The job ended before its turn.
-    Canceled,
-}
-
-/// A row of `devices.jobs`.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeviceJob {
-    /// The device.
-    pub device_id: DeviceId,
-    /// The module, if it is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub module_id: Option<ModuleId>,
-    /// The job.
-    pub job_id: JobId,
-    /// Its type.
-    pub job_type: JobType,
-    /// How the device is.
-    pub status: DeviceJobStatus,
-    /// When it was called or updated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start_time_utc: Option<Timestamp>,
-    /// When its outcome was known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub end_time_utc: Option<Timestamp>,
-    /// When it was selected.
-    pub created_date_time_utc: Timestamp,
-    /// When the row changed.
-    pub last_updated_date_time_utc: Timestamp,
-    /// What it answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<DeviceJobOutcome>,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<DeviceJobError>,
-}
-
-/// `outcome` of a device of a job.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeviceJobOutcome {
-    /// The answer to a direct method: `status` and `payload`.
-    pub device_method_response: Option<Box<RawValue>>,
-}
-
-/// `error` of a device of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DeviceJobError {
-    /// Six digits, as text.
-    pub code: String,
-    /// A description for people.
-    pub description: String,
 }
 
 #[cfg(test)]

@@ -35,30 +35,59 @@ impl MethodRequest {
         let value = lenient::parse(body)?;
         let fields = Fields::of_body(&value)?;
         let name = fields.text("methodName")?.unwrap_or_default();
-        if name.is_empty() || name.chars().count() > MAX_NAME {
-            return Err(fields.error(
-                "methodName",
-                format!("a name of 1 to {MAX_NAME} characters is required"),
-            ));
-        }
-        // The name becomes one level of a topic.
-        if name
-            .chars()
-            .any(|c| c.is_control() || matches!(c, '/' | '+' | '#'))
-        {
-            return Err(fields.error(
-                "methodName",
-                "control characters and / + # cannot be sent in a topic",
-            ));
-        }
+        let name = sendable(name).map_err(|problem| fields.error("methodName", problem))?;
         Ok(Self {
-            name: name.to_owned(),
+            name,
             payload: fields
                 .get("payload")
                 .and_then(|_| member_text("payload", body)),
             response_timeout: seconds(&fields, "responseTimeoutInSeconds", 5, 30)?,
             connect_timeout: seconds(&fields, "connectTimeoutInSeconds", 0, 0)?,
         })
+    }
+
+    /// A command of a digital twin: the body is the payload, the timeouts are in the query string.
+    ///
+    /// # Errors
+    /// When the body is not JSON, or the name or a timeout is not what it should be.
+    pub fn of_command(
+        name: &str,
+        body: &[u8],
+        connect_timeout: Option<&str>,
+        response_timeout: Option<&str>,
+    ) -> Result<Self, BodyError> {
+        let name = sendable(name).map_err(|problem| BodyError::new("command", problem))?;
+        let text = lenient::without_bom(body);
+        let payload = if text.iter().all(u8::is_ascii_whitespace) {
+            None
+        } else {
+            let value: &RawValue = serde_json::from_slice(text)
+                .map_err(|error| BodyError::new("", format!("the body is not JSON: {error}")))?;
+            Some(compact(value.get())).filter(|text| text != "null")
+        };
+        let timeouts = serde_json::json!({
+            "connectTimeoutInSeconds": connect_timeout,
+            "responseTimeoutInSeconds": response_timeout,
+        });
+        let timeouts = Fields::of_body(&timeouts)?;
+        Ok(Self {
+            name,
+            payload,
+            response_timeout: seconds(&timeouts, "responseTimeoutInSeconds", 5, 30)?,
+            connect_timeout: seconds(&timeouts, "connectTimeoutInSeconds", 0, 0)?,
+        })
+    }
+}
+
+/// The name becomes one level of a topic.
+fn sendable(name: &str) -> Result<String, String> {
+    let refused = |c: char| c.is_control() || matches!(c, '/' | '+' | '#');
+    if name.is_empty() || name.chars().count() > MAX_NAME {
+        return Err(format!("a name of 1 to {MAX_NAME} characters is required"));
+    }
+    match name.chars().any(refused) {
+        true => Err("control characters and / + # cannot be sent in a topic".to_owned()),
+        false => Ok(name.to_owned()),
     }
 }
 
@@ -163,6 +192,23 @@ mod tests {
         );
         let absent = MethodRequest::parse(br#"{"methodName": "m", "payload": null}"#).unwrap();
         assert_eq!(absent.payload, None);
+    }
+
+    #[test]
+    fn a_command_has_its_payload_as_body() {
+        let command = |body: &[u8], seconds| {
+            MethodRequest::of_command("a*b", body, None, seconds).map(|request| request.payload)
+        };
+        assert_eq!(command(b" ", None), Ok(None));
+        assert_eq!(command(b"null", Some("5")), Ok(None));
+        let digits = command(b"{ \"n\": 18446744073709551616 }", None);
+        assert_eq!(
+            digits.unwrap().as_deref(),
+            Some(r#"{"n":18446744073709551616}"#)
+        );
+        assert!(command(b"{", None).is_err());
+        assert!(command(b"", Some("4")).is_err());
+        assert!(MethodRequest::of_command("a/b", b"", None, None).is_err());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! `muster hub device-identity`: the devices of a hub.
 
+mod hierarchy;
+pub(super) mod keys;
+
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::json;
@@ -70,6 +73,24 @@ pub enum DeviceIdentityCommand {
         #[arg(long)]
         etag: Option<String>,
     },
+    /// Generate keys anew, or let them change places.
+    #[command(after_help = "Example:\n  \
+            muster hub device-identity renew-key -d dev-1 --key-type primary --data-dir ./data")]
+    RenewKey {
+        #[arg(long, short = 'd')]
+        device_id: String,
+        #[arg(long, visible_alias = "kt", value_enum)]
+        key_type: keys::RenewedKey,
+    },
+    /// The connection string of a device.
+    #[command(subcommand)]
+    ConnectionString(keys::ConnectionStringCommand),
+    /// The parent of a device.
+    #[command(subcommand)]
+    Parent(hierarchy::ParentCommand),
+    /// The children of an IoT Edge device.
+    #[command(subcommand)]
+    Children(hierarchy::ChildrenCommand),
 }
 
 const COLUMNS: &[Column] = &[
@@ -121,6 +142,15 @@ pub async fn run(command: DeviceIdentityCommand, invocation: &Invocation) -> any
                 .call(Call::new(Method::DELETE, &["devices", &device_id]).if_match(&etag))
                 .await?
         }
+        DeviceIdentityCommand::RenewKey {
+            device_id,
+            key_type,
+        } => keys::renew(&device_id, None, key_type, &client).await?,
+        DeviceIdentityCommand::ConnectionString(command) => {
+            keys::connection_string(command, &client).await?
+        }
+        DeviceIdentityCommand::Parent(command) => hierarchy::parent(command, &client).await?,
+        DeviceIdentityCommand::Children(command) => hierarchy::children(command, &client).await?,
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::cli::exact::require_exact;
 use crate::cli::{Column, Invocation, output};
-use crate::service_client::{Call, CommandError, Service};
+use crate::service_client::{Call, CommandError, Service, request_bodies};
 
 /// The flags of both commands.
 #[derive(Debug, clap::Args)]
@@ -19,6 +19,9 @@ pub struct MethodFlags {
     /// Seconds to wait for the answer.
     #[arg(long, visible_alias = "to", default_value_t = 30)]
     timeout: u32,
+    /// Seconds to wait for the device to connect, 0 to 300.
+    #[arg(long, visible_alias = "cto", default_value_t = 0)]
+    connect_timeout: u32,
 }
 
 /// `muster hub invoke-device-method`.
@@ -76,8 +79,8 @@ async fn invoke(path: &[&str], flags: MethodFlags, invocation: &Invocation) -> a
     require_exact("--method-payload", &flags.method_payload)?;
     let payload: Value = serde_json::from_str(&flags.method_payload)
         .map_err(|e| CommandError::Usage(format!("--method-payload must be JSON: {e}")))?;
-    let body =
-        crate::service_client::request_bodies::method(&flags.method_name, &payload, flags.timeout);
+    let timeouts = (flags.connect_timeout, flags.timeout);
+    let body = request_bodies::method(&flags.method_name, &payload, timeouts);
     let call = Call::new(Method::POST, path).body(&body);
     let answer = invocation.target.connect(Service::Hub)?.call(call).await?;
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
