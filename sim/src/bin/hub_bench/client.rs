@@ -1,11 +1,13 @@
 //! A device's connection, in packets that no code of the server made.
 
 use anyhow::{Result, bail, ensure};
+use ids::DeviceId;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use wire::topic::{DeviceTopic, Filter, HubTopic};
 
 use crate::target::{Greeting, Target};
 
@@ -14,8 +16,7 @@ type Stream = TlsStream<TcpStream>;
 /// A device that is connected.
 pub struct Client {
     stream: Stream,
-    /// Where it publishes.
-    topic: String,
+    id: DeviceId,
 }
 
 impl Client {
@@ -26,30 +27,26 @@ impl Client {
         let name = ServerName::IpAddress(target.address.ip().into());
         let connector = TlsConnector::from(target.tls.clone());
         let stream = Box::pin(connector.connect(name, stream)).await?;
-        let topic = match &target.greeting {
-            Greeting::Hub { .. } => format!("devices/{id}/messages/events/"),
-            Greeting::Broker | Greeting::Silence => format!("bench/{id}/messages/events/"),
-        };
-        let mut client = Self { stream, topic };
+        let id = DeviceId::parse(id)?;
+        let mut client = Self { stream, id };
         match &target.greeting {
             Greeting::Hub { host, key } => {
-                let user = format!("{host}/{id}/?api-version=2021-04-12");
-                client
-                    .greet(id, Some((&user, &key.token(host, id))))
-                    .await?;
+                let user = format!("{host}/{}/?api-version=2021-04-12", client.id);
+                let password = key.token(host, client.id.as_str());
+                client.greet(Some((&user, &password))).await?;
             }
-            Greeting::Broker => client.greet(id, None).await?,
+            Greeting::Broker => client.greet(None).await?,
             Greeting::Silence => {}
         }
         Ok(client)
     }
 
     /// CONNECT with a clean session and half an hour of keep-alive, and its CONNACK.
-    async fn greet(&mut self, id: &str, login: Option<(&str, &str)>) -> Result<()> {
+    async fn greet(&mut self, login: Option<(&str, &str)>) -> Result<()> {
         let mut body = text("MQTT")?;
         body.extend([4, if login.is_some() { 0xc2 } else { 2 }]);
         body.extend(1140_u16.to_be_bytes());
-        body.extend(text(id)?);
+        body.extend(text(self.id.as_str())?);
         if let Some((user, password)) = login {
             body.extend(text(user)?);
             body.extend(text(password)?);
@@ -57,6 +54,7 @@ impl Client {
         self.stream.write_all(&packet(0x10, &body)?).await?;
         let mut answer = [0; 4];
         self.stream.read_exact(&mut answer).await?;
+        let id = &self.id;
         ensure!(answer == [0x20, 2, 0, 0], "{id}: CONNACK is {answer:?}");
         Ok(())
     }
@@ -65,7 +63,8 @@ impl Client {
     /// ends.
     pub async fn answer_methods(mut self) -> Result<()> {
         let mut body = vec![0, 1];
-        body.extend(text("$iothub/methods/POST/#")?);
+        let filter = Filter::MethodRequests.format(&self.id, None);
+        body.extend(text(&filter)?);
         body.push(0);
         self.stream.write_all(&packet(0x82, &body)?).await?;
         loop {
@@ -75,10 +74,11 @@ impl Client {
             }
             let topic_length = usize::from(u16::from_be_bytes([body[0], body[1]]));
             let topic = std::str::from_utf8(&body[2..2 + topic_length])?;
-            let Some((_, request)) = topic.split_once("$rid=") else {
-                bail!("a method without $rid: {topic}");
+            let HubTopic::MethodRequest { rid, .. } = HubTopic::parse(topic)? else {
+                bail!("no method call: {topic}");
             };
-            let mut answer = text(&format!("$iothub/methods/res/200/?$rid={request}"))?;
+            let response = DeviceTopic::MethodResponse { status: 200, rid };
+            let mut answer = text(&response.format(&self.id, None))?;
             answer.extend(b"{}");
             self.stream.write_all(&packet(0x30, &answer)?).await?;
         }
@@ -102,7 +102,8 @@ impl Client {
     /// Publishes `count` messages at QoS 1, never more than `window` of them unacknowledged, and
     /// returns after the last acknowledgement.
     pub async fn publish(&mut self, count: usize, window: usize, payload: &[u8]) -> Result<()> {
-        let topic = text(&self.topic)?;
+        let events = DeviceTopic::Events { bag: String::new() };
+        let topic = text(&events.format(&self.id, None))?;
         let (reader, writer) = tokio::io::split(&mut self.stream);
         let mut traffic = Traffic {
             reader,

@@ -85,12 +85,12 @@ pub async fn measure(arguments: &Arguments) -> Result<()> {
 async fn fill(target: Arc<Target>, arguments: &Arguments) -> Result<Figures> {
     // The first connections make what all of them share.
     let warm = open(&target, 100, 0, arguments.concurrency).await?;
-    settle(&target).await?;
+    await_quiet(&target).await?;
     let (before, used) = (Resident::of(target.process)?, Usage::of(target.process)?);
     let count = arguments.sessions - warm.len();
     let clients = open(&target, count, warm.len(), arguments.concurrency).await?;
     let used = Usage::of(target.process)?.since(used);
-    settle(&target).await?;
+    await_quiet(&target).await?;
     let after = Resident::of(target.process)?;
     let count = clients.len() as f64;
     Ok(Figures {
@@ -100,7 +100,7 @@ async fn fill(target: Arc<Target>, arguments: &Arguments) -> Result<Figures> {
 }
 
 /// Returns when the server has used no CPU for a while.
-async fn settle(target: &Target) -> Result<()> {
+async fn await_quiet(target: &Target) -> Result<()> {
     let quiet = || async {
         let before = Usage::of(target.process)?;
         tokio::time::sleep(Duration::from_millis(500)).await;
