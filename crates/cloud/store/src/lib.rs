@@ -24,13 +24,13 @@ pub use rows::{
     DeviceLocation, DeviceOwner, DeviceRange, EndpointCursorRow, EnrollmentChange, EnrollmentKey,
     EnrollmentKind, EnrollmentRow, EnrollmentVersion, FormerHostRow, FullPassRow, HubRow,
     IdentityKey, IdentityKind, IdentityRow, IdentityVersion, IssuerRow, JobCounts, JobDeviceError,
-    JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, LinkRow, Listed, MAX_TAG_PATH,
-    MetricCounts, OpenJobRow, Oversized, PassScope, PendingDue, PendingRow, PolicyOwner, PolicyRow,
-    PresenceRow, ReferredCaCertificate, RefusalFilter, RefusalRow, RegistrationRow,
-    RegistrationStatus, RemoteAccessRow, RemoteTaskKind, RemoteTaskRow, Right, RolloutDeviceRow,
-    RolloutHold, RolloutRow, RoutingRow, SectionWrite, ServiceRow, SettingsRow, Substatus,
-    TagEntry, TagRange, TagValue, TargetRow, TargetingChange, TrustBundleRow, TwinParts, TwinRow,
-    TwinWrite, VerificationCode,
+    JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, LinkRow, Listed, ListedRegistration,
+    MAX_TAG_PATH, MetricCounts, OpenJobRow, Oversized, PassScope, PendingDue, PendingRow,
+    PolicyOwner, PolicyRow, PresenceRow, ReferredCaCertificate, RefusalFilter, RefusalRow,
+    RegistrationRow, RegistrationStatus, RemoteAccessRow, RemoteTaskKind, RemoteTaskRow, Right,
+    RolloutDeviceRow, RolloutHold, RolloutRow, RoutingRow, SectionWrite, ServiceRow, SettingsRow,
+    Substatus, TagEntry, TagRange, TagValue, TargetRow, TargetingChange, TrustBundleRow, TwinParts,
+    TwinRow, TwinWrite, VerificationCode,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

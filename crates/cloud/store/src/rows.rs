@@ -75,7 +75,9 @@ pub use pending_registrations::{PendingDue, PendingRow};
 pub use policies::{PolicyOwner, PolicyRow, Right};
 pub use presences::PresenceRow;
 pub use refusals::{RefusalFilter, RefusalRow};
-pub use registrations::{DeviceOwner, RegistrationRow, RegistrationStatus, Substatus};
+pub use registrations::{
+    DeviceOwner, ListedRegistration, RegistrationRow, RegistrationStatus, Substatus,
+};
 pub use remote_tasks::{RemoteTaskKind, RemoteTaskRow};
 pub use rollouts::{AdmittedRow, RolloutDeviceRow, RolloutHold, RolloutRow};
 pub use routing::{EndpointCursorRow, RoutingRow};

@@ -3,7 +3,7 @@
 
 use ids::{EnrollmentId, RegistrationId, Timestamp};
 use registry::{Continuation, IfMatch, Page, PageRequest, StorageError};
-use store::{Lock, StoreError, Tx, Unit, View};
+use store::{Lock, RegistrationRow, StoreError, Tx, Unit, View};
 
 use super::Provisioning;
 use super::act::Act;
@@ -55,7 +55,8 @@ impl Provisioning {
         self.act(Act::DeleteRegistration, id, delete).await
     }
 
-    /// Lists the records of a group in the order in which they were made.
+    /// Lists the records of a group in the order in which they were made. One that is damaged is
+    /// logged and left out.
     pub async fn list_registrations(
         &self,
         group: &EnrollmentId,
@@ -74,17 +75,40 @@ impl Provisioning {
             let records = found
                 .rows
                 .into_iter()
-                .map(|row| Ok((row.id, record(view, row, &service)?)))
+                .map(|listed| {
+                    let row = readable(listed.row, &listed.registration_id);
+                    let record = row.map(|row| record(view, row, &service)).transpose()?;
+                    Ok((listed.id, record))
+                })
                 .collect::<Result<Vec<_>, StorageError>>()?;
             Ok::<_, StorageError>((records, found.more))
         };
         let (items, more) = self.registry.store().scan(scan).await?;
         let page = Page::of(items, more, |(id, _)| Continuation::after(&id.to_string()));
         Ok(Page {
-            items: page.items.into_iter().map(|(_, item)| item).collect(),
+            items: page
+                .items
+                .into_iter()
+                .filter_map(|(_, item)| item)
+                .collect(),
             continuation: page.continuation,
         })
     }
+}
+
+fn readable(
+    row: Result<RegistrationRow, StoreError>,
+    registration_id: &str,
+) -> Option<RegistrationRow> {
+    row.inspect_err(|error| {
+        tracing::error!(
+            registration.id = registration_id,
+            error = error as &dyn std::error::Error,
+            "a registration is left out of the list: its record is damaged; delete it, and the \
+             device may register again"
+        );
+    })
+    .ok()
 }
 
 struct DeleteRegistration {

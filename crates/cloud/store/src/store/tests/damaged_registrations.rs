@@ -117,3 +117,34 @@ async fn a_pending_row_that_does_not_say_whose_it_is_does_not_stop_the_others() 
     let found = due().unwrap();
     assert_eq!((found.rows.len(), found.unreadable.len()), (1, 0));
 }
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_keeps_its_place_in_its_group() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let insert = write(|tx| {
+        for name in ["d1", "d2", "d3"] {
+            let row = RegistrationRow {
+                registration_id: id(name),
+                device: None,
+                ..registration()
+            };
+            tx.insert_registration("0neA", &row)?;
+        }
+        Ok(())
+    });
+    store.write(insert).await.unwrap();
+    damage(
+        &store,
+        "UPDATE registrations SET status = 'no such' WHERE folded = 'd2'",
+    )
+    .await;
+    let group = "group".parse().unwrap();
+    let listed = store.read(|view| view.registrations_after("0neA", &group, 0, 10));
+    let listed = listed.unwrap().rows;
+    let readable: Vec<_> = listed
+        .iter()
+        .map(|listed| (listed.registration_id.as_str(), listed.row.is_ok()))
+        .collect();
+    assert_eq!(readable, [("d1", true), ("d2", false), ("d3", true)]);
+}
