@@ -181,15 +181,26 @@ impl Device {
         Ok(session)
     }
 
+    /// The same with CleanSession 0: the hub keeps what the device subscribed to.
+    pub async fn connect_again(&self, hub: &str) -> Result<MqttDevice> {
+        let (code, session) = self.greet(hub, false).await?;
+        ensure!(code == 0, "{} at {hub}: CONNACK {code}", self.id);
+        Ok(session)
+    }
+
     /// What the hub answers to the MQTT CONNECT: the return code of its CONNACK.
     pub async fn connack(&self, hub: &str) -> Result<u8> {
         Ok(self.try_connect(hub).await?.0)
     }
 
     async fn try_connect(&self, hub: &str) -> Result<(u8, MqttDevice)> {
+        self.greet(hub, true).await
+    }
+
+    async fn greet(&self, hub: &str, clean: bool) -> Result<(u8, MqttDevice)> {
         let token = self.token_for_hub(hub)?;
         let stream = crate::server::dial(self.address, hub, 8883, self.tls()?).await?;
-        MqttDevice::greet(stream, hub, &self.id, token.as_deref()).await
+        MqttDevice::greet(stream, (hub, &self.id), token.as_deref(), clean).await
     }
 
     fn to_service(&self, method: Method, path: &str) -> Result<RequestBuilder> {

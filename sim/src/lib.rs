@@ -32,7 +32,7 @@ pub use edge_device::EdgeDevice;
 pub use engine::{Engine, OwnEngine};
 pub use exchange::{Exchanged, exchange};
 pub use fleet::Fleet;
-pub use mqtt_device::MqttDevice;
+pub use mqtt_device::{CloudMessage, MqttDevice};
 pub use old_data::OldData;
 pub use openssl::openssl;
 pub use program::{Finished, Program, binary, run, run_to_end};

@@ -13,19 +13,31 @@ use wire::topic::{DeviceTopic, HubTopic};
 pub struct MqttDevice {
     stream: TlsStream<TcpStream>,
     id: DeviceId,
+    session_present: bool,
+}
+
+/// A cloud-to-device message as it came at QoS 1.
+#[derive(Debug)]
+pub struct CloudMessage {
+    packet: u16,
+    /// Whether it is marked as sent before.
+    pub duplicate: bool,
+    pub topic: String,
+    pub payload: Vec<u8>,
 }
 
 impl MqttDevice {
     /// Sends CONNECT; the return code of the hub's CONNACK.
     pub(crate) async fn greet(
         stream: TlsStream<TcpStream>,
-        host: &str,
-        id: &str,
+        (host, id): (&str, &str),
         token: Option<&str>,
+        clean: bool,
     ) -> Result<(u8, Self)> {
         let mut body = text("MQTT")?;
-        // MQTT 3.1.1, user name and clean session, perhaps a password, a minute of keep-alive.
-        body.extend([4, if token.is_some() { 0xc2 } else { 0x82 }, 0, 60]);
+        // MQTT 3.1.1, user name, perhaps a password and clean session, a minute of keep-alive.
+        let password = if token.is_some() { 0x40 } else { 0 };
+        body.extend([4, 0x80 | password | (u8::from(clean) << 1), 0, 60]);
         body.extend(text(id)?);
         body.extend(text(&format!("{host}/{id}/?api-version=2021-04-12"))?);
         if let Some(token) = token {
@@ -34,11 +46,15 @@ impl MqttDevice {
         let mut device = Self {
             stream,
             id: DeviceId::parse(id)?,
+            session_present: false,
         };
         device.send(0x10, &body).await?;
         let answer = device.received().await?;
         match &answer {
-            Some((0x20, body)) if body.len() == 2 => Ok((body[1], device)),
+            Some((0x20, body)) if body.len() == 2 => {
+                device.session_present = body[0] == 1;
+                Ok((body[1], device))
+            }
             _ => bail!("no CONNACK: {answer:?}"),
         }
     }
@@ -95,6 +111,31 @@ impl MqttDevice {
             "SUBACK is {answer:?}"
         );
         Ok(())
+    }
+
+    /// Whether the hub remembered an earlier session.
+    pub fn session_present(&self) -> bool {
+        self.session_present
+    }
+
+    /// The next packet, which has to be a message at QoS 1.
+    pub async fn message(&mut self) -> Result<CloudMessage> {
+        let (kind, body) = self.received().await?.context("the session has ended")?;
+        ensure!(kind & 0xf7 == 0x32, "no PUBLISH at QoS 1: {kind:#x}");
+        let (length, rest) = body.split_first_chunk().context("no topic")?;
+        let (topic, rest) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
+        let (packet, payload) = rest.split_first_chunk().context("no packet id")?;
+        Ok(CloudMessage {
+            packet: u16::from_be_bytes(*packet),
+            duplicate: kind & 0x08 != 0,
+            topic: std::str::from_utf8(topic)?.to_owned(),
+            payload: payload.to_vec(),
+        })
+    }
+
+    /// Sends PUBACK.
+    pub async fn acknowledge(&mut self, message: &CloudMessage) -> Result<()> {
+        self.send(0x40, &message.packet.to_be_bytes()).await
     }
 
     /// The next packet of the server, its first byte and its body; `None` when the server has

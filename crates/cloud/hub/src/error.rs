@@ -4,10 +4,11 @@
 use ids::error_chain;
 use registry::{
     ConfigurationError, ConsumerGroupError, EventError, IdentityError, ImportError, JobError,
-    QueryError, Right, RolloutError, RoutingWriteError, TwinError,
+    MessageError, QueryError, Right, RolloutError, RoutingWriteError, TwinError,
 };
 use rest::RequestError;
 use rest::policy::PolicyError;
+use wire::cloud_message::PropertyError;
 use wire::error::HubErrorCode as Code;
 use wire::lenient::BodyError;
 use wire::muster_api::OwnBodyError;
@@ -40,10 +41,10 @@ pub(crate) enum HubError {
     Body(#[from] BodyError),
     #[error("{0} are not offered yet")]
     NotOffered(&'static str),
-    #[error(
-        "there is no message with this lock token; cloud-to-device messages are not offered yet"
-    )]
-    NoMessage,
+    #[error(transparent)]
+    MessageProperty(#[from] PropertyError),
+    #[error(transparent)]
+    Message(#[from] MessageError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// A device daemon asks for its system module again and again, so this says what helps.
@@ -91,7 +92,8 @@ impl HubError {
             // The hub's list has no code of its own for this.
             Self::NotOffered(_) => return (501, Code::InvalidOperation),
             Self::Job(JobError::Exists(_)) => return (409, Code::InvalidOperation),
-            Self::NoMessage => Code::DeviceMessageLockLost,
+            Self::MessageProperty(_) => Code::ArgumentInvalid,
+            Self::Message(error) => message(error),
             Self::NoSuchHub(_) => Code::IotHubNotFound,
             Self::Unauthorized(NotProven::Storage(_)) | Self::Storage(_) => Code::ServerError,
             Self::Unauthorized(_) | Self::NoCredentials | Self::FormerName(_) => {
@@ -245,6 +247,17 @@ fn method(error: &MethodError) -> Code {
         MethodError::PayloadTooLarge { .. } => Code::MessageTooLarge,
         MethodError::BadAnswer { .. } => Code::DeserializationError,
         MethodError::Storage(_) => Code::ServerError,
+    }
+}
+
+fn message(error: &MessageError) -> Code {
+    match error {
+        MessageError::NotFound(identity) => not_found(identity),
+        MessageError::QueueFull(_) => Code::DeviceMaximumQueueDepthExceeded,
+        MessageError::TooLarge { .. } | MessageError::PropertiesTooLong => Code::MessageTooLarge,
+        MessageError::Expired(_) | MessageError::ExpiresTooLate(_) => Code::ArgumentInvalid,
+        MessageError::LockLost => Code::DeviceMessageLockLost,
+        MessageError::Storage(_) => Code::ServerError,
     }
 }
 

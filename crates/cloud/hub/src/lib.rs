@@ -64,9 +64,9 @@ impl Hub {
         sessions::mqtt::accept(self, connect, chain).await
     }
 
-    /// Applies configurations, brings rollouts further, runs jobs, delivers events to endpoints,
-    /// deletes them after their retention, and stores presences,
-    /// until `shutdown` turns true.
+    /// Applies configurations, brings rollouts further, runs jobs, delivers events to endpoints and
+    /// deletes them after their retention, ends cloud-to-device messages whose time has run out, and
+    /// stores presences, until `shutdown` turns true.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
         tokio::join!(
             deployments::run(self, shutdown.clone()),
@@ -74,6 +74,7 @@ impl Hub {
             messages::expiry::run(self, shutdown.clone()),
             jobs::run(self, shutdown.clone()),
             endpoints::run(self, shutdown.clone()),
+            messages::queue_expiry::run(self, shutdown.clone()),
             sessions::presence::run(self, shutdown),
         );
     }

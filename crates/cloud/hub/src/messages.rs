@@ -4,3 +4,4 @@ pub(crate) mod method;
 pub(crate) mod telemetry;
 
 pub(crate) mod expiry;
+pub(crate) mod queue_expiry;

@@ -13,12 +13,13 @@ struct LiveConnections(Hub);
 
 impl Connections for LiveConnections {
     fn connection(&self, identity: &Identity, stored: LastSeen) -> Connection {
-        let view = self.0.merged_view(identity, stored);
+        // The registry counts the messages itself.
+        let view = self.0.merged_view(identity, stored, 0);
         Connection {
             connected: view.presence.connected,
             last_activity: view.presence.last_activity,
             model_id: view.model_id,
-            pending_messages: 0,
+            pending_messages: view.messages,
         }
     }
 }

@@ -5,9 +5,11 @@ mod access;
 mod bulk;
 mod configurations;
 mod consumer_groups;
+mod device_bound;
 mod devices;
 mod digital_twins;
 mod events;
+mod feedback;
 mod jobs;
 mod methods;
 mod modules;
@@ -15,6 +17,7 @@ mod not_offered;
 mod queries;
 mod rollouts;
 mod routing;
+mod send_message;
 mod twins;
 
 use std::ops::Deref;
@@ -61,6 +64,9 @@ static ROUTES: LazyLock<Table<ServiceApi>> = LazyLock::new(|| {
         consumer_groups::routes(),
         routing::routes(),
         jobs::routes(),
+        send_message::routes(),
+        device_bound::routes(),
+        feedback::routes(),
         not_offered::routes(),
     ])
 });

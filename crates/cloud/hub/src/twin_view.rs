@@ -52,7 +52,7 @@ pub(crate) fn twin(record: TwinRecord, hub: &HubName, known: ConnectionView) -> 
         status_update_time: facts.status_updated,
         connection_state: connection_state(known.presence),
         last_activity_time: known.presence.last_activity,
-        cloud_to_device_message_count: 0,
+        cloud_to_device_message_count: known.messages,
         authentication: facts.authentication,
         capabilities: facts.capabilities,
         device_scope: facts.device_scope,

@@ -5,6 +5,7 @@ mod audit;
 mod ca;
 mod config;
 mod configurations;
+mod device;
 mod dps;
 mod edge;
 mod exact;
@@ -58,6 +59,9 @@ enum Command {
     /// The hub: identities, twins, direct methods, telemetry.
     #[command(subcommand)]
     Hub(hub::HubCommand),
+    /// Messages to devices.
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
     /// IoT Edge: deployments.
     #[command(subcommand)]
     Edge(edge::EdgeCommand),
@@ -89,6 +93,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Ca(command) => ca::run(command, context.output),
         Command::Dps(command) => block_on(dps::run(command, &context)),
         Command::Hub(command) => block_on(hub::run(command, &context)),
+        Command::Device(command) => block_on(device::run(command, &context)),
         Command::Edge(command) => block_on(edge::run(command, &context)),
         Command::Fleet(command) => block_on(fleet::run(command, &context)),
     }

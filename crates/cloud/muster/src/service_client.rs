@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ids::HubHost;
-use reqwest::Method;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use wire::connection_string::ConnectionString;
 use wire::http::{CONTINUATION, WARNING};
@@ -125,6 +125,21 @@ impl ServiceClient {
         self.send(call).await
     }
 
+    /// Sends a request; the bytes and the headers of its response.
+    pub async fn call_for_bytes(
+        &self,
+        call: Call<'_>,
+    ) -> Result<(Vec<u8>, HeaderMap), CommandError> {
+        let (status, headers, body) = self.exchange(call).await?;
+        match status.is_success() {
+            true => Ok((body, headers)),
+            false => {
+                let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                Err(refused(status, &json))
+            }
+        }
+    }
+
     /// Reads every page of a list, up to `top` rows.
     pub async fn list(
         &self,
@@ -196,11 +211,30 @@ impl ServiceClient {
     }
 
     async fn send(&self, call: Call<'_>) -> Result<(Value, HeaderMap), CommandError> {
+        let (status, headers, body) = self.exchange(call).await?;
+        let json = match body.is_empty() {
+            true => Ok(Value::Null),
+            false => serde_json::from_slice(&body),
+        };
+        match (status.is_success(), json) {
+            (true, Ok(json)) => Ok((json, headers)),
+            (true, Err(error)) => Err(self.unreadable(&error.to_string())),
+            (false, json) => Err(refused(status, &json.unwrap_or(Value::Null))),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        call: Call<'_>,
+    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), CommandError> {
         let url = self.url(&call);
         let mut request = self
             .http
             .request(call.method, &url)
             .header("Authorization", self.token());
+        for (name, value) in call.headers {
+            request = request.header(*name, value);
+        }
         if let Some(etag) = call.if_match {
             request = request.header("If-Match", etag);
         }
@@ -222,15 +256,7 @@ impl ServiceClient {
         let headers = response.headers().clone();
         print_warning(&headers);
         let body = response.bytes().await.map_err(unreachable)?;
-        let json = match body.is_empty() {
-            true => Ok(Value::Null),
-            false => serde_json::from_slice(&body),
-        };
-        match (status.is_success(), json) {
-            (true, Ok(json)) => Ok((json, headers)),
-            (true, Err(error)) => Err(self.unreadable(&error.to_string())),
-            (false, json) => Err(refused(status, &json.unwrap_or(Value::Null))),
-        }
+        Ok((status, headers, body.into()))
     }
 
     fn unreadable(&self, why: &str) -> CommandError {

@@ -22,6 +22,8 @@ pub enum Change {
     },
     /// What the identity proves itself with is another one now.
     CredentialsChanged { identity: Identity },
+    /// A cloud-to-device message waits for the device or module.
+    MessageQueued { identity: Identity },
     /// Deployments, tags or reported properties changed in a way that targeting depends on: run
     /// [`Registry::evaluate_configurations`](crate::Registry::evaluate_configurations).
     Targeting { hub: HubName },

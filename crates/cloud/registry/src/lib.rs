@@ -36,12 +36,17 @@ mod settings;
 mod job;
 
 mod change;
+mod cloud_message;
 mod event;
 
 mod registry;
 
 pub use actor::Actor;
 pub use change::{Change, Watcher};
+pub use cloud_message::{
+    ClaimedMessages, CloudMessage, LOCK as MESSAGE_LOCK, LockedMessage, MessageDraft, MessageError,
+    Settlement,
+};
 pub use deployment::{
     ConfigurationDraft, ConfigurationError, ConfigurationRecord, EvaluationPass, MetricResults,
 };
@@ -62,13 +67,14 @@ pub use precondition::{IfMatch, PutDecision};
 pub use registry::{
     Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, AuditedStore, Connections,
     ConsumerGroupError, ConsumerGroupRecord, DeviceWriter, FirstHub, ImportError, Init,
-    JOB_HISTORY, JobTarget, JobTwinUpdate, LastSeen, ListError, NewDevice, OperatorAct,
-    Particulars, QueryError, QueryPage, QueryRows, Registry, Renamed, Retention, RoutingRecord,
-    RoutingWriteError, TelemetryLimits, TelemetryRetention, UpdateFault, Watchers, find_device,
-    read_former_hosts, twin_etag,
+    JOB_HISTORY, JobTarget, JobTwinUpdate, LastSeen, ListError, NewDevice, NotificationBatch,
+    OperatorAct, Particulars, QueryError, QueryPage, QueryRows, Registry, Renamed, Retention,
+    RoutingRecord, RoutingWriteError, TelemetryLimits, TelemetryRetention, UpdateFault, Watchers,
+    find_device, read_former_hosts, twin_etag,
 };
 pub use rollout::{RolloutCommand, RolloutError};
 pub use store::EndpointCursorRow as EndpointCursor;
+pub use store::NotificationKind;
 pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};
 pub use store::{ContentKind, Right};
 pub use twin::{

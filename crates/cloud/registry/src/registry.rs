@@ -22,12 +22,14 @@ mod watchers;
 
 mod hubs;
 
+mod cloud_messages;
 mod device_writer;
 mod devices;
 mod import;
 mod keys;
 mod modules;
 mod new_identity;
+mod notifications;
 mod presences;
 mod queries;
 mod twins;
@@ -56,6 +58,7 @@ pub use init::{FirstHub, Renamed};
 pub use jobs::{JOB_HISTORY, JobTarget, JobTwinUpdate, UpdateFault};
 pub use local_hubs::read_former_hosts;
 pub use logs::{TelemetryLimits, TelemetryRetention};
+pub use notifications::NotificationBatch;
 pub use presences::LastSeen;
 pub use queries::{Connections, QueryError, QueryPage, QueryRows};
 pub use routing::{RoutingRecord, RoutingWriteError};

@@ -8,6 +8,8 @@
 
 #[path = "conformance/acts.rs"]
 mod acts;
+#[path = "conformance/cloud_messages.rs"]
+mod cloud_messages;
 #[path = "conformance/deployments.rs"]
 mod deployments;
 #[path = "conformance/events.rs"]
@@ -226,6 +228,15 @@ promises!(
     },
     events::{
         events_are_read_in_order,
+    },
+    cloud_messages::{
+        a_queue_keeps_its_order_and_its_limit,
+        a_message_is_settled_by_the_receiver_that_has_it,
+        a_later_session_gets_what_an_earlier_one_did_not_settle,
+        senders_get_the_feedback_that_they_want,
+        messages_expire_and_so_does_feedback_that_nobody_reads,
+        a_device_that_is_created_again_has_an_empty_queue,
+        messages_and_subscriptions_outlive_the_process,
     },
     identities::{
         a_device_gets_keys_and_versions,

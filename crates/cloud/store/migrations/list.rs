@@ -81,4 +81,8 @@
         "0021-rollouts",
         include_str!("0021-rollouts/up.sql"),
     ),
+    (
+        "0022-cloud-to-device-messages",
+        include_str!("0022-cloud-to-device-messages/up.sql"),
+    ),
 ]

@@ -36,9 +36,11 @@ mod hubs;
 mod identities;
 mod issuers;
 mod jobs;
+mod notifications;
 mod pending_registrations;
 mod policies;
 mod presences;
+mod queued_messages;
 mod refusals;
 mod registrations;
 mod remote_tasks;
@@ -71,9 +73,13 @@ pub use issuers::IssuerRow;
 pub use jobs::{
     JobCounts, JobDeviceError, JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, OpenJobRow,
 };
+pub use notifications::{NotificationKind, NotificationRow};
 pub use pending_registrations::{PendingDue, PendingRow};
 pub use policies::{PolicyOwner, PolicyRow, Right};
 pub use presences::PresenceRow;
+pub use queued_messages::{
+    LockHolder, MessageContentRow, MessageLockRow, NewMessageRow, QueueOwnerRow, QueuedMessageRow,
+};
 pub use refusals::{RefusalFilter, RefusalRow};
 pub use registrations::{
     DeviceOwner, ListedRegistration, RegistrationRow, RegistrationStatus, Substatus,

@@ -72,8 +72,10 @@ pub enum Lock<'a> {
     /// The refusals of a service, which are numbered.
     RefusalLog { id_scope: &'a str },
     /// A device: its identity, modules and twins, its targets, its place in the targeting queue,
-    /// and its remote task.
+    /// its remote task, and the cloud-to-device messages of all of them.
     Device { hub: &'a str, device_id: &'a str },
+    /// The notifications of a hub for back ends, which are numbered.
+    Notifications { hub: &'a str },
     /// The configurations of a hub and its full pass.
     Hub { hub: &'a str },
     /// The jobs of a hub. What a job does to a device is under the lock of the device.
@@ -105,7 +107,9 @@ impl<'a> Lock<'a> {
             | Self::Registration { id_scope, .. }
             | Self::AllocationLog { id_scope }
             | Self::RefusalLog { id_scope } => Some(Self::Service { id_scope }),
-            Self::Device { hub, .. } | Self::Jobs { hub } => Some(Self::Hub { hub }),
+            Self::Device { hub, .. } | Self::Jobs { hub } | Self::Notifications { hub } => {
+                Some(Self::Hub { hub })
+            }
         }
     }
 }

@@ -34,6 +34,17 @@ impl Reply {
         }
     }
 
+    /// 200 with bytes of any kind.
+    #[must_use]
+    pub fn bytes(content_type: &str, body: impl Into<Bytes>) -> Self {
+        let reply = Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        };
+        reply.with(CONTENT_TYPE.as_str(), content_type)
+    }
+
     /// 204 without a body.
     #[must_use]
     pub fn no_content() -> Self {
@@ -73,6 +84,17 @@ impl Reply {
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+
+    /// The same answer with one more header of any name, its value in UTF-8. A name or value that
+    /// no header may have is left out.
+    #[must_use]
+    pub fn with_text(mut self, name: &str, value: &str) -> Self {
+        let header = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (header, HeaderValue::from_bytes(value.as_bytes())) {
+            self.headers.insert(name, value);
         }
         self
     }

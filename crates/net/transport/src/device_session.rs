@@ -12,6 +12,17 @@ pub struct Outgoing {
     pub payload: Bytes,
     /// The quality of service that the client subscribed with.
     pub qos: QoS,
+    /// For a message whose service asks whether the client has it.
+    pub receipt: Option<Receipt>,
+}
+
+/// Asks for [`DeviceSession::delivered`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The service's number of the message.
+    pub number: i64,
+    /// Whether an earlier session may have sent the message: it is marked as a duplicate.
+    pub duplicate: bool,
 }
 
 /// Why the server ends a connection. For the log only: MQTT 3.1.1 has no message that would say
@@ -108,6 +119,13 @@ pub trait DeviceSession: Send {
         publish: Publish,
         replies: &mut Vec<Outgoing>,
     ) -> impl Future<Output = Result<(), Close>> + Send;
+
+    /// Whether the service remembers an earlier session of the client, for CONNACK.
+    fn session_present(&self) -> bool;
+
+    /// The client has the message with this [receipt](Receipt::number): it acknowledged the message,
+    /// or a message of QoS 0 was written to the connection.
+    fn delivered(&mut self, number: i64);
 
     /// Resolves with the next message that the server sends by itself; polled only while the client
     /// has room for one. Cancel-safe: dropping the future loses no message.

@@ -64,6 +64,12 @@ impl DeviceSession for FakeSession {
         Ok(())
     }
 
+    fn session_present(&self) -> bool {
+        false
+    }
+
+    fn delivered(&mut self, _: i64) {}
+
     async fn next(&mut self) -> Outgoing {
         pending().await
     }

@@ -145,7 +145,7 @@ where
     D: DeviceSession,
 {
     packets.queue(&Packet::ConnAck(ConnAck {
-        session_present: false,
+        session_present: device.session_present(),
         code: ConnectReturnCode::Accepted,
     }))?;
     packets.limit_packets(device.max_packet());

@@ -123,6 +123,13 @@ impl Sessions {
         }
     }
 
+    /// Says to the session of `identity` that cloud-to-device messages wait, if it listens for them.
+    pub fn announce_messages(&self, identity: &Identity) {
+        if let Some(session) = locked(&self.table).session(identity) {
+            session.announce_messages();
+        }
+    }
+
     /// Changes whenever a session begins to listen for methods.
     #[must_use]
     pub fn method_listeners(&self) -> watch::Receiver<u64> {

@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+mod ack;
 mod device;
 mod enrollment;
 mod error_chain;
@@ -19,6 +20,7 @@ mod service;
 mod thumbprint;
 mod timestamp;
 
+pub use ack::Ack;
 pub use device::{DeviceId, GenerationId, ModuleId};
 pub use enrollment::{CertificateName, EnrollmentId, IdScope, IssuerName, TrustBundleId};
 pub use error_chain::error_chain;

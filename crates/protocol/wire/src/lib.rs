@@ -14,6 +14,7 @@ pub mod service_api;
 
 pub mod binary;
 pub mod certificate_info;
+pub mod cloud_message;
 pub mod connection_string;
 pub mod error;
 pub mod etag;

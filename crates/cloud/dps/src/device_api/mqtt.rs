@@ -283,9 +283,17 @@ impl DeviceSession for DpsSession {
             topic: topic.to_string(),
             payload: Bytes::from(answer.body),
             qos: QoS::AtLeastOnce,
+            receipt: None,
         });
         Ok(())
     }
+
+    /// Nothing of an earlier session is kept.
+    fn session_present(&self) -> bool {
+        false
+    }
+
+    fn delivered(&mut self, _number: i64) {}
 
     /// This service never speaks first.
     async fn next(&mut self) -> Outgoing {

@@ -23,11 +23,6 @@ pub(super) fn routes() -> Vec<Route> {
         get("/devices/{device}", reads, read),
         put("/devices/{device}", writes, write),
         delete("/devices/{device}", writes, remove),
-        delete(
-            "/devices/{device}/commands",
-            Access::AnyOf(&[ServiceConnect]),
-            purge_messages,
-        ),
         get("/statistics/devices", reads, statistics),
         get(
             "/statistics/service",
@@ -80,17 +75,6 @@ async fn remove(call: Call, device: DeviceId) -> Result<Reply, HubError> {
     Ok(Reply::no_content())
 }
 
-/// Purges a device's cloud-to-device messages, of which there are none yet.
-async fn purge_messages(call: Call, device: DeviceId) -> Result<Reply, HubError> {
-    let found = call.service.registry().device(call.permit.hub(), &device);
-    found.await?;
-    Ok(Reply::json(&serde_json::json!({
-        "deviceId": device,
-        "moduleId": null,
-        "totalMessagesPurged": 0,
-    })))
-}
-
 async fn statistics(call: Call) -> Result<Reply, HubError> {
     let counted = call.service.registry().statistics(call.permit.hub());
     Ok(Reply::json(&counted.await?))
@@ -121,7 +105,7 @@ fn describe(record: DeviceRecord, known: &ConnectionView) -> Device {
         status: record.status,
         status_reason: record.status_reason,
         status_updated_time: record.status_updated,
-        cloud_to_device_message_count: 0,
+        cloud_to_device_message_count: known.messages,
         authentication: record.authentication,
         capabilities: Capabilities {
             iot_edge: record.iot_edge,

@@ -114,7 +114,7 @@ fn describe(record: ModuleRecord, known: &ConnectionView) -> Module {
         connection_state: connection_state(presence),
         connection_state_updated_time: presence.updated,
         last_activity_time: presence.last_activity,
-        cloud_to_device_message_count: 0,
+        cloud_to_device_message_count: known.messages,
         authentication: record.authentication,
     }
 }

@@ -3,10 +3,10 @@
 
 use ids::DeviceId;
 use registry::Right;
-use rest::{Reply, any, delete, get, post};
+use rest::{Reply, any};
 
+use super::Route;
 use super::access::Access;
-use super::{Call, Route};
 use crate::error::HubError;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -20,41 +20,16 @@ pub(super) fn routes() -> Vec<Route> {
     let of_operator = |path, what: &'static str| any(path, operator, move |_call| refuse(what));
     vec![
         of_operator(
-            "/messages/serviceBound/**",
-            "cloud-to-device messages and notifications",
+            "/messages/serviceBound/filenotifications/**",
+            "notifications of uploaded files",
         ),
         of_operator("/jobs/**", "import and export jobs"),
         of_device("/devices/{device}/files"),
         of_device("/devices/{device}/files/notifications"),
         of_device("/devices/{device}/files/notifications/{notification}"),
-        get(
-            "/devices/{device}/messages/deviceBound",
-            Access::Sender,
-            next_message,
-        ),
-        delete(
-            "/devices/{device}/messages/deviceBound/{lock}",
-            Access::Sender,
-            settle_message,
-        ),
-        post(
-            "/devices/{device}/messages/deviceBound/{lock}/abandon",
-            Access::Sender,
-            settle_message,
-        ),
     ]
 }
 
 async fn refuse(what: &'static str) -> Result<Reply, HubError> {
     Err(HubError::NotOffered(what))
-}
-
-/// There are no cloud-to-device messages yet, so none waits.
-async fn next_message(_call: Call, _device: DeviceId) -> Result<Reply, HubError> {
-    Ok(Reply::no_content())
-}
-
-/// No message was handed out, so none is locked.
-async fn settle_message(_call: Call, _device: DeviceId) -> Result<Reply, HubError> {
-    Err(HubError::NoMessage)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ids::{Identity, Timestamp, error_chain};
 use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 use pki::PresentedChain;
-use transport::sessions::{Mailbox, MethodAnswer};
+use transport::sessions::{Mailbox, MethodAnswer, Push};
 use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
 use wire::sas::CLOCK_SKEW;
 use wire::telemetry::SenderStamp;
@@ -19,7 +19,9 @@ use crate::quantities::Quantity;
 use crate::service::Hub;
 use crate::sessions::connect::{self, Checked};
 use crate::sessions::prove::ProvenIdentity;
+use downlink::Downlink;
 
+mod downlink;
 mod outgoing;
 mod twin_request;
 
@@ -38,6 +40,11 @@ pub struct HubSession {
     expires: Option<Timestamp>,
     /// The QoS of desired patches: what the client subscribed with.
     desired_qos: QoS,
+    /// Of a client that subscribed to cloud-to-device messages.
+    downlink: Option<Box<Downlink>>,
+    /// Whether that subscription outlives the session.
+    clean: bool,
+    session_present: bool,
 }
 
 /// Proves the identity, then opens its session.
@@ -71,13 +78,18 @@ pub(crate) async fn accept(
         "{identity} connected over MQTT"
     );
     let model_id = model_id.filter(|model| hub.note_model_id(&identity, model));
-    Ok(HubSession {
+    let mut session = HubSession {
         hub: hub.clone(),
         mailbox,
         stamp: stamp(&proven, model_id),
         expires: proven.until().map(|until| expiry(until, hub.now())),
         desired_qos: QoS::AtMostOnce,
-    })
+        downlink: None,
+        clean: connect.clean_session,
+        session_present: false,
+    };
+    session.resume().await?;
+    Ok(session)
 }
 
 fn stamp(proven: &ProvenIdentity, model_id: Option<String>) -> Arc<SenderStamp> {
@@ -129,6 +141,54 @@ impl HubSession {
             identity: self.identity(),
             stamp: &self.stamp,
         }
+    }
+
+    /// Goes on with the subscription of an earlier session, or forgets it for a clean one.
+    async fn resume(&mut self) -> Result<(), ConnectRefused> {
+        let registry = self.hub.registry();
+        let failed = |error| unavailable(error_chain(&error));
+        let kept = registry.message_subscription(self.identity());
+        let Some(qos) = kept.map_err(failed)? else {
+            return Ok(());
+        };
+        if self.clean {
+            let forgotten = registry.put_message_subscription(self.identity(), None);
+            return forgotten.await.map_err(failed);
+        }
+        self.session_present = true;
+        self.receive_messages(match qos {
+            0 => QoS::AtMostOnce,
+            _ => QoS::AtLeastOnce,
+        });
+        Ok(())
+    }
+
+    fn receive_messages(&mut self, qos: QoS) {
+        let mut downlink = match self.downlink.take() {
+            Some(downlink) => downlink,
+            None => Box::new(Downlink::new(self.hub.clone(), self.identity().clone())),
+        };
+        downlink.subscribe(qos);
+        self.downlink = Some(downlink);
+        self.mailbox.want_messages(true);
+    }
+
+    /// Keeps or forgets the subscription to messages for later sessions; whether that worked.
+    async fn keep_subscription(&self, qos: Option<QoS>) -> bool {
+        if self.clean {
+            return true;
+        }
+        let qos = qos.map(|qos| u8::from(qos == QoS::AtLeastOnce));
+        let registry = self.hub.registry();
+        let put = registry.put_message_subscription(self.identity(), qos);
+        let Err(error) = put.await else { return true };
+        tracing::error!(
+            hub.name = %self.identity().hub,
+            device.id = %self.identity().device,
+            error = &error as &dyn std::error::Error,
+            "a subscription to cloud-to-device messages was not written"
+        );
+        false
     }
 
     fn filter(&self, filter: &str) -> Option<Filter> {
@@ -205,8 +265,14 @@ impl DeviceSession for HubSession {
                 self.mailbox.want_desired(true);
             }
             Filter::MethodRequests => self.mailbox.want_methods(true),
-            // Twin responses are sent without a subscription. Nothing is sent to the other two yet.
-            Filter::TwinResponses | Filter::DeviceBound | Filter::ModuleInputs => {}
+            Filter::DeviceBound => {
+                if !self.keep_subscription(Some(qos)).await {
+                    return SubscribeResult::Refused;
+                }
+                self.receive_messages(qos);
+            }
+            // Twin responses are sent without a subscription, and nothing is routed to inputs here.
+            Filter::TwinResponses | Filter::ModuleInputs => {}
         }
         SubscribeResult::Granted(qos)
     }
@@ -215,6 +281,13 @@ impl DeviceSession for HubSession {
         match self.filter(filter) {
             Some(Filter::DesiredPatches) => self.mailbox.want_desired(false),
             Some(Filter::MethodRequests) => self.mailbox.want_methods(false),
+            Some(Filter::DeviceBound) => {
+                self.keep_subscription(None).await;
+                self.mailbox.want_messages(false);
+                if let Some(downlink) = &mut self.downlink {
+                    downlink.unsubscribe();
+                }
+            }
             _ => {}
         }
     }
@@ -252,12 +325,40 @@ impl DeviceSession for HubSession {
         Ok(())
     }
 
-    async fn next(&mut self) -> Outgoing {
-        let push = self.mailbox.next().await;
-        outgoing::encode(push, self.desired_qos)
+    fn session_present(&self) -> bool {
+        self.session_present
     }
 
-    async fn ended(self, how: Ending, will: Option<Will>) {
+    fn delivered(&mut self, number: i64) {
+        if let Some(downlink) = &mut self.downlink {
+            downlink.delivered(number);
+        }
+    }
+
+    async fn next(&mut self) -> Outgoing {
+        loop {
+            let push = match &mut self.downlink {
+                None => self.mailbox.next().await,
+                // Cancel-safe: neither loses a message. Boxed: an idle session of a client that does
+                // not subscribe does not carry this state.
+                Some(downlink) => tokio::select! {
+                    push = self.mailbox.next() => push,
+                    message = Box::pin(downlink.next()) => return message,
+                },
+            };
+            if let (Push::MessagesWaiting, Some(downlink)) = (&push, &mut self.downlink) {
+                downlink.wake();
+            }
+            if let Some(outgoing) = outgoing::encode(push, self.desired_qos) {
+                return outgoing;
+            }
+        }
+    }
+
+    async fn ended(mut self, how: Ending, will: Option<Will>) {
+        if let Some(downlink) = &mut self.downlink {
+            downlink.finish().await;
+        }
         let identity = self.identity().clone();
         tracing::info!(
             hub.name = %identity.hub,

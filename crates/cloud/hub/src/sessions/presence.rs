@@ -30,6 +30,8 @@ pub(crate) struct ConnectionView {
     pub(crate) presence: Presence,
     /// The Plug and Play model; empty when none was announced.
     pub(crate) model_id: String,
+    /// Cloud-to-device messages in the queue.
+    pub(crate) messages: u64,
 }
 
 impl Hub {
@@ -39,12 +41,19 @@ impl Hub {
         identities: Vec<Identity>,
     ) -> Result<Vec<ConnectionView>, StorageError> {
         let stored = self.registry().last_seen(&identities).await?;
-        let view = |(identity, stored)| self.merged_view(identity, stored);
-        Ok(identities.iter().zip(stored).map(view).collect())
+        let messages = self.registry().message_counts(&identities).await?;
+        let view = |((identity, stored), messages)| self.merged_view(identity, stored, messages);
+        let known = identities.iter().zip(stored).zip(messages);
+        Ok(known.map(view).collect())
     }
 
     /// What is stored of an identity, with what this process knows since.
-    pub(crate) fn merged_view(&self, identity: &Identity, stored: LastSeen) -> ConnectionView {
+    pub(crate) fn merged_view(
+        &self,
+        identity: &Identity,
+        stored: LastSeen,
+        messages: u64,
+    ) -> ConnectionView {
         let mut presence = self.sessions().presence(identity);
         presence.updated = presence.updated.max(stored.changed);
         presence.last_activity = presence.last_activity.max(stored.active);
@@ -53,6 +62,7 @@ impl Hub {
         ConnectionView {
             presence,
             model_id: announced.or(stored.model_id).unwrap_or_default(),
+            messages,
         }
     }
 
@@ -64,6 +74,7 @@ impl Hub {
         Ok(view.unwrap_or(ConnectionView {
             presence: Presence::UNKNOWN,
             model_id: String::new(),
+            messages: 0,
         }))
     }
 

@@ -78,6 +78,7 @@ impl Watcher for SessionWatcher {
                 let why = Close::new("credentials_changed", "the credentials were changed");
                 self.sessions.close(identity, why);
             }
+            Change::MessageQueued { identity } => self.sessions.announce_messages(identity),
             Change::Targeting { .. } => self.targeting.send_modify(|count| *count += 1),
             Change::Jobs { .. } => self.jobs.send_modify(|count| *count += 1),
             // A hub is looked up when a device connects. Only a hub without devices, and so without

@@ -9,6 +9,7 @@ mod world;
 
 mod access;
 mod bulk;
+mod cloud_messages;
 mod configurations;
 mod digital_twins;
 mod endpoints;

@@ -249,6 +249,25 @@ impl Device {
         self.session.subscribe(filter, QoS::AtLeastOnce).await
     }
 
+    pub async fn subscribe_with(&mut self, filter: &str, qos: QoS) -> SubscribeResult {
+        self.session.subscribe(filter, qos).await
+    }
+
+    pub fn session_present(&self) -> bool {
+        self.session.session_present()
+    }
+
+    /// The next message of the hub as it is sent, within 5 s.
+    pub async fn message(&mut self) -> Outgoing {
+        let next = tokio::time::timeout(Duration::from_secs(5), self.session.next());
+        next.await.expect("nothing was pushed")
+    }
+
+    /// Says that the client has a message.
+    pub fn acknowledge(&mut self, message: &Outgoing) {
+        self.session.delivered(message.receipt.unwrap().number);
+    }
+
     pub async fn unsubscribe(&mut self, filter: &str) {
         self.session.unsubscribe(filter).await;
     }

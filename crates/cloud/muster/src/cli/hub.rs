@@ -8,6 +8,7 @@ mod invoke_method;
 mod job;
 mod module_identity;
 mod monitor_events;
+pub mod monitor_feedback;
 mod query;
 mod routing;
 mod twin;
@@ -91,6 +92,8 @@ pub enum HubCommand {
     ConsumerGroup(consumer_group::ConsumerGroupCommand),
     /// Print telemetry as it arrives.
     MonitorEvents(monitor_events::MonitorEvents),
+    /// Print the outcomes of cloud-to-device messages as they arrive.
+    MonitorFeedback(monitor_feedback::MonitorFeedback),
 }
 
 /// The columns of a table of twins.
@@ -127,6 +130,7 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
         }
         HubCommand::ConsumerGroup(command) => consumer_group::run(command, invocation).await,
         HubCommand::MonitorEvents(flags) => monitor_events::run(flags, invocation).await,
+        HubCommand::MonitorFeedback(flags) => monitor_feedback::run(flags, invocation).await,
     }
 }
 

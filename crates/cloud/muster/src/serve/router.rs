@@ -140,6 +140,20 @@ impl DeviceSession for RoutedSession {
         }
     }
 
+    fn session_present(&self) -> bool {
+        match self {
+            Self::Dps(session) => session.session_present(),
+            Self::Hub(session) => session.session_present(),
+        }
+    }
+
+    fn delivered(&mut self, number: i64) {
+        match self {
+            Self::Dps(session) => session.delivered(number),
+            Self::Hub(session) => session.delivered(number),
+        }
+    }
+
     async fn next(&mut self) -> Outgoing {
         match self {
             Self::Dps(session) => session.next().await,

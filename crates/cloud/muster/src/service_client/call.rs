@@ -7,6 +7,7 @@ pub struct Call<'a> {
     pub(super) method: Method,
     pub(super) path: &'a [&'a str],
     pub(super) query: &'a [(&'a str, String)],
+    pub(super) headers: &'a [(&'a str, String)],
     pub(super) if_match: Option<&'a str>,
     pub(super) body: Option<&'a Value>,
     pub(super) continuation: Option<&'a str>,
@@ -20,6 +21,7 @@ impl<'a> Call<'a> {
             method,
             path,
             query: &[],
+            headers: &[],
             if_match: None,
             body: None,
             continuation: None,
@@ -29,6 +31,10 @@ impl<'a> Call<'a> {
 
     pub fn query(self, query: &'a [(&'a str, String)]) -> Self {
         Self { query, ..self }
+    }
+
+    pub fn headers(self, headers: &'a [(&'a str, String)]) -> Self {
+        Self { headers, ..self }
     }
 
     pub fn if_match(self, etag: &'a str) -> Self {

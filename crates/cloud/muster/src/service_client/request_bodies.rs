@@ -2,6 +2,8 @@
 //!
 //! The services read these with `wire`; tests hold the two against each other.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 pub mod settings;
@@ -237,6 +239,13 @@ pub fn twin_patch(tags: Option<Map<String, Value>>, desired: Option<Map<String, 
         patch.insert("properties".into(), json!({ "desired": desired }));
     }
     Value::Object(patch)
+}
+
+/// A cloud-to-device message: a batch of one, whose property names keep their case.
+pub fn cloud_message(properties: &[(String, String)], body: &[u8]) -> Value {
+    let text = |(name, value): &(String, String)| (name.clone(), json!(value));
+    let properties: Map<String, Value> = properties.iter().map(text).collect();
+    json!([{"body": STANDARD.encode(body), "base64Encoded": true, "properties": properties}])
 }
 
 /// The body of `POST /twins/{id}/methods`; the timeouts, to connect and to answer, in seconds.

@@ -50,6 +50,10 @@ operator_acts! {
     DeleteModule = "module.delete",
     /// Tags or desired properties are written.
     ChangeTwin = "twin.change",
+    /// A cloud-to-device message is sent.
+    SendMessage = "message.send",
+    /// The cloud-to-device messages of a device or module are deleted.
+    PurgeMessages = "messages.purge",
     /// A configuration or deployment is written.
     PutConfiguration = "configuration.put",
     /// A configuration or deployment is deleted.

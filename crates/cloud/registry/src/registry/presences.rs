@@ -8,7 +8,7 @@ use crate::error::StorageError;
 use crate::rows::lock;
 
 /// More than so many are read on a thread of their own.
-const INLINE: usize = 64;
+pub(super) const INLINE: usize = 64;
 
 /// What is shown of the connections of a device or module.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ids::{ConsumerGroup, Identity, JobId, ModuleId};
+use ids::{Ack, ConsumerGroup, Identity, JobId, ModuleId};
 use registry::{
     Act, Actor, AuditQuery, AuditRecord, IfMatch, OperatorAct, Registry, RolloutCommand, TwinPatch,
 };
@@ -12,6 +12,7 @@ use wire::muster_api::routing::Routing;
 use wire::service_api::identity::{DeviceRequest, ModuleRequest};
 use wire::service_api::key_rotation::RotatedKey;
 
+use crate::cloud_messages::message;
 use crate::deployments::{self, draft as configuration};
 use crate::identities::edge;
 use crate::{Bench, device, hub, jobs, map};
@@ -80,6 +81,7 @@ impl Bench {
             || self.perform_routing(by, act).await
             || self.perform_job(by, act).await
             || self.perform_hub_device(by, act).await
+            || self.perform_message(by, act).await
             || self.perform_rollout(by, act).await;
         assert!(done, "{act:?} is in no table");
     }
@@ -128,6 +130,22 @@ impl Bench {
             }
             Act::CancelJob => {
                 by.cancel_job(&hub(), &id, self.now()).await.unwrap();
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Acts on the queue of a device; whether it is one of them.
+    async fn perform_message(&self, by: &Registry, act: Act) -> bool {
+        let of = Identity::device(hub(), device("e1"));
+        match act {
+            Act::SendMessage => {
+                let sent = by.send_message(&of, message(Ack::None), self.now());
+                sent.await.unwrap();
+            }
+            Act::PurgeMessages => {
+                by.purge_messages(&of, self.now()).await.unwrap();
             }
             _ => return false,
         }
@@ -217,6 +235,13 @@ pub(crate) async fn every_act_leaves_one_record(bench: Bench) {
 const WITHOUT_AN_OPERATOR: &[&str] = &[
     // Devices.
     "patch_reported",
+    "receive",
+    "settle_message",
+    "complete_message",
+    "put_message_subscription",
+    // Back ends that read what the server has for them.
+    "receive_notifications",
+    "settle_notifications",
     // Loops that bring about what has been decided.
     "apply_all",
     "advance",
@@ -235,6 +260,8 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "checkpoint",
     // Upkeep.
     "forget_jobs",
+    "expire_messages",
+    "expire_notifications",
     "note_seen",
     "open_with",
     "require_writable",

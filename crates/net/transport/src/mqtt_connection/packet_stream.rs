@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use mqtt::{DecodeError, Millis, Packet, QoS, ServerSession, decode, encode};
+use mqtt::{DecodeError, Delivery, Millis, Packet, QoS, ServerSession, decode, encode};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
@@ -201,20 +201,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PacketStream<S> {
             .map_err(|error| Close::new("failed", format!("a packet of ours: {error}")))
     }
 
-    /// Queues a message of the service. When the window is full it is sent with QoS 0 rather
-    /// than ending the session.
-    pub fn push(&mut self, session: &mut ServerSession, message: Outgoing) -> Result<(), Close> {
+    /// Queues a message of the service; returns how it is delivered. When the window is full, a
+    /// message without a receipt is sent with QoS 0 rather than ending the session.
+    pub fn push(
+        &mut self,
+        session: &mut ServerSession,
+        message: Outgoing,
+    ) -> Result<Delivery, Close> {
         let Outgoing {
             topic,
             payload,
             qos,
+            receipt,
         } = message;
         let now = self.now();
-        let packet = session
-            .publish(topic.clone(), payload.clone(), qos, now)
-            .or_else(|_full| session.publish(topic, payload, QoS::AtMostOnce, now))
-            .map_err(|full| Close::new("failed", full.to_string()))?;
-        self.queue(&packet)
+        let published = session.publish(topic.clone(), payload.clone(), qos, now);
+        let published = match (published, receipt) {
+            (Err(_full), None) => session.publish(topic, payload, QoS::AtMostOnce, now),
+            (published, _) => published,
+        };
+        let mut publish = published.map_err(|full| Close::new("failed", full.to_string()))?;
+        if let (Delivery::AtLeastOnce { duplicate, .. }, Some(receipt)) =
+            (&mut publish.delivery, receipt)
+        {
+            *duplicate = receipt.duplicate;
+        }
+        let delivery = publish.delivery;
+        self.queue(&Packet::Publish(publish))?;
+        Ok(delivery)
     }
 
     /// Sends what is queued. Not cancel-safe: after it is dropped nothing more can be sent.

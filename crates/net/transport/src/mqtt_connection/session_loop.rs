@@ -5,8 +5,10 @@ use std::future::pending;
 use std::pin::Pin;
 use std::time::Duration;
 
+use std::collections::HashMap;
+
 use futures_util::FutureExt;
-use mqtt::{Delivery, Overdue, Packet, ServerEvent, ServerSession, SubAck};
+use mqtt::{Delivery, Overdue, Packet, PacketId, ServerEvent, ServerSession, SubAck};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -26,6 +28,35 @@ pub enum SessionEnd {
     ServerStops,
 }
 
+/// Messages whose service asks whether the client has them.
+#[derive(Default)]
+struct Receipts {
+    /// Sent with QoS 1: the numbers of the service, by the packet id that PUBACK repeats.
+    sent: HashMap<PacketId, i64>,
+    /// Of QoS 0, in the output buffer.
+    written: Vec<i64>,
+}
+
+impl Receipts {
+    fn push<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        packets: &mut PacketStream<S>,
+        session: &mut ServerSession,
+        message: Outgoing,
+    ) -> Result<(), Close> {
+        let receipt = message.receipt;
+        let delivery = packets.push(session, message)?;
+        match (receipt, delivery) {
+            (None, _) => {}
+            (Some(receipt), Delivery::AtMostOnce) => self.written.push(receipt.number),
+            (Some(receipt), Delivery::AtLeastOnce { id, .. }) => {
+                self.sent.insert(id, receipt.number);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Runs a session until its client, its service or `stopping` ends it.
 pub async fn run<S, D>(
     packets: &mut PacketStream<S>,
@@ -38,13 +69,15 @@ where
     D: DeviceSession,
 {
     let mut replies = Vec::new();
+    let mut receipts = Receipts::default();
     let mut closed = std::pin::pin!(device.closed());
     // The deadline after which the socket was read once more.
     let mut read_late = None;
     loop {
         if packets.has_input() {
             // Boxed: an idle session does not carry the state of a message that is handled.
-            let arrived = handle_arrived(packets, session, device, closed.as_mut(), &mut replies);
+            let queues = (&mut replies, &mut receipts);
+            let arrived = handle_arrived(packets, session, device, closed.as_mut(), queues);
             if let Some(end) = Box::pin(arrived).await? {
                 return Ok(end);
             }
@@ -55,6 +88,10 @@ where
             close = closed.as_mut() => return Err(close),
             flushed = packets.flush() => flushed?,
         }
+        receipts
+            .written
+            .drain(..)
+            .for_each(|number| device.delivered(number));
         let (due, omission) = session.deadline();
         let due = packets.started() + Duration::from_millis(due.0);
         let complete_by = packets.complete_by(device.is_proven());
@@ -64,7 +101,9 @@ where
             close = closed.as_mut() => return Err(close),
             () = shutdown::requested(&mut stopping) => return Ok(SessionEnd::ServerStops),
             filled = packets.fill() => filled?,
-            message = device.next(), if session.can_publish() => packets.push(session, message)?,
+            message = device.next(), if session.can_publish() => {
+                receipts.push(packets, session, message)?;
+            }
             () = tokio::time::sleep_until(due) => {
                 // What the client has sent meanwhile counts, once: the service may have waited for
                 // the storage since the socket was last read.
@@ -86,7 +125,7 @@ async fn handle_arrived<S, D>(
     session: &mut ServerSession,
     device: &mut D,
     mut closed: Pin<&mut impl Future<Output = Close>>,
-    replies: &mut Vec<Outgoing>,
+    (replies, receipts): (&mut Vec<Outgoing>, &mut Receipts),
 ) -> Result<Option<SessionEnd>, Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
@@ -97,7 +136,7 @@ where
         if let Some(close) = closed.as_mut().now_or_never() {
             return Err(close);
         }
-        if handle(packets, session, device, packet, replies).await? {
+        if handle(packets, session, device, packet, (replies, receipts)).await? {
             return Ok(Some(SessionEnd::Disconnect));
         }
         if device.is_proven() {
@@ -139,7 +178,7 @@ async fn handle<S, D>(
     session: &mut ServerSession,
     device: &mut D,
     packet: Packet,
-    replies: &mut Vec<Outgoing>,
+    (replies, receipts): (&mut Vec<Outgoing>, &mut Receipts),
 ) -> Result<bool, Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
@@ -154,7 +193,7 @@ where
                 packets.queue(&session.acknowledge(id))?;
             }
             for reply in replies.drain(..) {
-                packets.push(session, reply)?;
+                receipts.push(packets, session, reply)?;
             }
         }
         ServerEvent::Subscribe(subscribe) => {
@@ -174,7 +213,12 @@ where
             packets.queue(&Packet::UnsubAck(unsubscribe.id))?;
         }
         ServerEvent::Reply(packet) => packets.queue(&packet)?,
-        ServerEvent::Delivered(_) | ServerEvent::Ignored => {}
+        ServerEvent::Delivered(id) => {
+            if let Some(number) = receipts.sent.remove(&id) {
+                device.delivered(number);
+            }
+        }
+        ServerEvent::Ignored => {}
         ServerEvent::Disconnect => return Ok(true),
     }
     Ok(false)

@@ -27,6 +27,8 @@ pub enum Push {
         /// The version of the desired properties after the patch.
         version: u64,
     },
+    /// Cloud-to-device messages wait in the queue.
+    MessagesWaiting,
     /// A direct method is called.
     Method {
         /// Names the call in the device's answer.
@@ -62,6 +64,9 @@ struct Shared {
     inbox: Inbox,
     wants_desired: AtomicBool,
     wants_methods: AtomicBool,
+    wants_messages: AtomicBool,
+    /// Whether [`Push::MessagesWaiting`] is in the mailbox: one says as much as several.
+    messages_announced: AtomicBool,
     next_rid: AtomicU64,
     pending: Mutex<HashMap<u64, oneshot::Sender<MethodAnswer>>>,
 }
@@ -109,6 +114,14 @@ impl SessionHandle {
                 patch: patch.clone(),
                 version,
             });
+        }
+    }
+
+    /// Says that messages wait in the queue, if the session listens.
+    pub(super) fn announce_messages(&self) {
+        let wanted = self.shared.wants_messages.load(Ordering::Acquire);
+        if wanted && !self.shared.messages_announced.swap(true, Ordering::AcqRel) {
+            self.push(Push::MessagesWaiting);
         }
     }
 
@@ -189,7 +202,12 @@ impl Mailbox {
 
     /// The next push. Cancel-safe: dropping the future loses no message.
     pub async fn next(&mut self) -> Push {
-        self.shared.inbox.next().await
+        let push = self.shared.inbox.next().await;
+        if matches!(push, Push::MessagesWaiting) {
+            let announced = &self.shared.messages_announced;
+            announced.store(false, Ordering::Release);
+        }
+        push
     }
 
     /// Resolves with the reason when the session has to end.
@@ -201,6 +219,11 @@ impl Mailbox {
     /// Whether desired patches are pushed from now on.
     pub fn want_desired(&self, wanted: bool) {
         self.shared.wants_desired.store(wanted, Ordering::Release);
+    }
+
+    /// Whether waiting messages are announced from now on.
+    pub fn want_messages(&self, wanted: bool) {
+        self.shared.wants_messages.store(wanted, Ordering::Release);
     }
 
     /// Whether method calls are accepted from now on.

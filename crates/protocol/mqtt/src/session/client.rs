@@ -163,7 +163,7 @@ impl ClientSession {
         qos: QoS,
     ) -> Result<Packet, WindowFull> {
         let message = (topic.into(), payload.into(), qos);
-        outgoing_publish(&mut self.outgoing, message, UNTIMED)
+        outgoing_publish(&mut self.outgoing, message, UNTIMED).map(Packet::Publish)
     }
 
     /// The SUBSCRIBE for `filters`, of which there must be at least one.

@@ -134,7 +134,7 @@ impl ServerSession {
         payload: impl Into<Bytes>,
         qos: QoS,
         now: Millis,
-    ) -> Result<Packet, WindowFull> {
+    ) -> Result<Publish, WindowFull> {
         let message = (topic.into(), payload.into(), qos);
         outgoing_publish(&mut self.outgoing, message, now)
     }
@@ -144,7 +144,7 @@ pub(super) fn outgoing_publish(
     outbox: &mut Outbox,
     (topic, payload, qos): (String, Bytes, QoS),
     now: Millis,
-) -> Result<Packet, WindowFull> {
+) -> Result<Publish, WindowFull> {
     let delivery = match qos {
         QoS::AtMostOnce => Delivery::AtMostOnce,
         QoS::AtLeastOnce => Delivery::AtLeastOnce {
@@ -152,10 +152,10 @@ pub(super) fn outgoing_publish(
             duplicate: false,
         },
     };
-    Ok(Packet::Publish(Publish {
+    Ok(Publish {
         topic,
         payload,
         retain: false,
         delivery,
-    }))
+    })
 }

@@ -92,7 +92,7 @@ proptest! {
             if publish {
                 prop_assert_eq!(session.can_publish(), open.len() < limit);
                 match session.publish("t", Bytes::new(), QoS::AtLeastOnce, Millis(0)) {
-                    Ok(packet) => open.push(sent_id(&packet)),
+                    Ok(publish) => open.push(sent_id(&Packet::Publish(publish))),
                     Err(full) => prop_assert_eq!((full.limit, open.len()), (limit, limit)),
                 }
                 prop_assert_eq!(open.iter().collect::<HashSet<_>>().len(), open.len());
@@ -261,8 +261,8 @@ fn an_unacknowledged_message_ends_the_session_in_time() {
     let keep_alive = session.deadline();
     assert_eq!(keep_alive.1, Overdue::KeepAlive);
     let sent = |session: &mut ServerSession, now| {
-        let packet = session.publish("t", Bytes::new(), QoS::AtLeastOnce, Millis(now));
-        sent_id(&packet.unwrap())
+        let publish = session.publish("t", Bytes::new(), QoS::AtLeastOnce, Millis(now));
+        sent_id(&Packet::Publish(publish.unwrap()))
     };
     let first = sent(&mut session, 1_000);
     let second = sent(&mut session, 5_000);

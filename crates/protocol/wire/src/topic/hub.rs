@@ -1,8 +1,8 @@
-use ids::DeviceId;
+use ids::{DeviceId, ModuleId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{METHOD_REQUEST, TWIN_DESIRED, TWIN_RESPONSE};
-use super::{Parameters, TopicError, status, strip, version, version_parameter};
+use super::{Parameters, TopicError, root, status, strip, version, version_parameter};
 
 /// What method names keep in a topic: RFC 2396's unreserved marks. Plug and Play commands have a
 /// `*`, which handlers compare undecoded.
@@ -45,6 +45,8 @@ pub enum HubTopic {
     DeviceBound {
         /// The device id in the topic.
         device: DeviceId,
+        /// The module id in the topic, if the command is for a module.
+        module: Option<ModuleId>,
         /// Everything after `messages/devicebound/`, still encoded.
         bag: String,
     },
@@ -80,10 +82,17 @@ impl HubTopic {
 
 fn device_bound(topic: &str) -> Result<HubTopic, TopicError> {
     let rest = strip(topic, "devices/").ok_or(TopicError::Unknown)?;
-    let (device, rest) = rest.split_once('/').ok_or(TopicError::Unknown)?;
+    let (device, mut rest) = rest.split_once('/').ok_or(TopicError::Unknown)?;
+    let mut module = None;
+    if let Some(tail) = strip(rest, "modules/") {
+        let (id, tail) = tail.split_once('/').ok_or(TopicError::Unknown)?;
+        module = Some(ModuleId::parse(id).map_err(|_| TopicError::Unknown)?);
+        rest = tail;
+    }
     let bag = strip(rest, "messages/devicebound/").ok_or(TopicError::Unknown)?;
     Ok(HubTopic::DeviceBound {
         device: DeviceId::parse(device).map_err(|_| TopicError::Unknown)?,
+        module,
         bag: bag.to_owned(),
     })
 }
@@ -110,8 +119,13 @@ impl std::fmt::Display for HubTopic {
                 let name = utf8_percent_encode(name, IN_NAMES);
                 write!(f, "{METHOD_REQUEST}{name}/?$rid={rid}")
             }
-            Self::DeviceBound { device, bag } => {
-                write!(f, "devices/{device}/messages/devicebound/{bag}")
+            Self::DeviceBound {
+                device,
+                module,
+                bag,
+            } => {
+                let root = root(device, module.as_ref());
+                write!(f, "{root}messages/devicebound/{bag}")
             }
         }
     }
@@ -174,6 +188,7 @@ mod tests {
                 "devices/dev#+1%/messages/devicebound/%24.mid=1",
                 HubTopic::DeviceBound {
                     device: device(),
+                    module: None,
                     bag: "%24.mid=1".into(),
                 },
             ),
@@ -181,5 +196,17 @@ mod tests {
             assert_eq!(HubTopic::parse(text), Ok(topic.clone()), "{text}");
             assert_eq!(topic.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_module_gets_commands_on_a_topic_of_its_own() {
+        let text = "devices/dev#+1%/modules/m1/messages/devicebound/%24.mid=1";
+        let topic = HubTopic::DeviceBound {
+            device: device(),
+            module: ModuleId::parse("m1").ok(),
+            bag: "%24.mid=1".into(),
+        };
+        assert_eq!(HubTopic::parse(text), Ok(topic.clone()));
+        assert_eq!(topic.to_string(), text);
     }
 }

@@ -53,6 +53,7 @@ pub async fn ask(
             topic,
             payload,
             qos,
+            ..
         },
     ] = replies.as_slice()
     else {

@@ -78,6 +78,7 @@ fn respond((status, version): (u16, Option<u64>), rid: String, payload: String) 
         topic: topic.to_string(),
         payload: payload.into(),
         qos: QoS::AtMostOnce,
+        receipt: None,
     }
 }
 

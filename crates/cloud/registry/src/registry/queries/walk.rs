@@ -257,7 +257,10 @@ impl Walk {
             active: Timestamp::from_ticks(stored.active),
             model_id: stored.model_id,
         });
-        Ok(self.connections.connection(&identity, stored))
+        Ok(Connection {
+            pending_messages: view.count_messages(row.key())?,
+            ..self.connections.connection(&identity, stored)
+        })
     }
 
     fn jobs(&mut self, view: &View<'_>) -> Result<Rest, QueryError> {

@@ -1,0 +1,21 @@
+//! `muster device`: what back ends send to devices, and what devices say to the hub.
+
+mod c2d_message;
+
+use clap::Subcommand;
+
+use super::Invocation;
+
+/// Nouns of `muster device`.
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// Cloud-to-device messages: sent by a back end, received and settled in a device's place.
+    #[command(subcommand)]
+    C2dMessage(c2d_message::C2dMessageCommand),
+}
+
+pub async fn run(command: DeviceCommand, invocation: &Invocation) -> anyhow::Result<()> {
+    match command {
+        DeviceCommand::C2dMessage(command) => c2d_message::run(command, invocation).await,
+    }
+}

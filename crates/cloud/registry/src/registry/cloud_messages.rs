@@ -1,0 +1,245 @@
+//! The queues of cloud-to-device messages: sent, received, completed, purged, expired.
+
+mod advance;
+mod receive;
+mod send;
+
+use std::time::Duration;
+
+use ids::{Etag, Identity, Timestamp};
+use serde_json::json;
+use store::{LockHolder, MessageLockRow, View, unit};
+use wire::cloud_message::FeedbackStatus;
+
+use self::advance::{Advance, Step};
+use self::receive::ReceiveMessages;
+use self::send::QueueMessage;
+use super::Registry;
+use super::act::Act;
+use super::audited::Particulars;
+use crate::cloud_message::{
+    CheckedDraft, ClaimedMessages, Holder, LOCK, LockedMessage, MessageDraft, MessageError, Next,
+    Settlement, after_settlement, is_held,
+};
+use crate::entropy::random;
+use crate::error::StorageError;
+use crate::etag;
+use crate::rows::lock;
+
+/// Messages that one pass over the expired ones looks at.
+const EXPIRED: usize = 64;
+
+impl Registry {
+    /// Queues a message for a device or module; returns its id. The message is durable then.
+    pub async fn send_message(
+        &self,
+        to: &Identity,
+        draft: MessageDraft,
+        now: Timestamp,
+    ) -> Result<String, MessageError> {
+        let fresh_id = self.fresh_etag().to_string();
+        let draft = CheckedDraft::new(draft, &fresh_id, now)?;
+        let id = draft.row.message_id.clone();
+        let target = format!("{}/{to}", to.hub);
+        let mut particulars = Particulars::new();
+        particulars.insert("messageId".to_owned(), json!(id));
+        let send = QueueMessage {
+            to: to.clone(),
+            draft,
+            watchers: self.inner.watchers.clone(),
+            particulars,
+            now: now.ticks(),
+        };
+        self.act_with_particulars(Act::SendMessage, target, send)
+            .await?;
+        Ok(id)
+    }
+
+    /// Gives the first message that nobody has to a receiver over HTTPS, which has it for
+    /// `lock_for`.
+    pub async fn receive_message(
+        &self,
+        of: &Identity,
+        lock_for: Duration,
+        now: Timestamp,
+    ) -> Result<Option<LockedMessage>, MessageError> {
+        let lock_token = etag::random(random(&*self.inner.entropy));
+        let lock = MessageLockRow {
+            holder: LockHolder::Receiver,
+            token: lock_token.to_string(),
+            until: now.plus(lock_for).ticks(),
+        };
+        let claimed = self.receive(of, lock, 1, now).await?;
+        let message = claimed.messages.into_iter().next();
+        Ok(message.map(|message| LockedMessage {
+            message,
+            lock_token,
+        }))
+    }
+
+    /// Gives up to `limit` messages to the MQTT session `session`, among them those that an
+    /// earlier session of the same identity did not complete.
+    pub async fn claim_messages(
+        &self,
+        of: &Identity,
+        session: &Etag,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<ClaimedMessages, MessageError> {
+        let lock = MessageLockRow {
+            holder: LockHolder::Session,
+            token: session.to_string(),
+            until: now.plus(LOCK).ticks(),
+        };
+        self.receive(of, lock, limit, now).await
+    }
+
+    async fn receive(
+        &self,
+        of: &Identity,
+        lock: MessageLockRow,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<ClaimedMessages, MessageError> {
+        let receive = ReceiveMessages {
+            of: of.clone(),
+            lock,
+            limit,
+            now: now.ticks(),
+        };
+        // Most receivers find nothing, and that costs no write.
+        let found = self.inner.store.read(|view| receive.find(view))?;
+        if found.rows.is_empty() {
+            return Ok(ClaimedMessages {
+                messages: Vec::new(),
+                next: found.next,
+            });
+        }
+        self.inner.store.write_without_act(receive).await
+    }
+
+    /// Completes a message that an MQTT session sent and its client acknowledged. Nothing happens
+    /// when somebody else has completed it, or its time has run out, in between.
+    pub async fn complete_message(
+        &self,
+        of: &Identity,
+        session: &Etag,
+        sequence_number: i64,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let (owner, session) = (of.clone(), session.to_string());
+        let decide = move |view: &View<'_>| {
+            let holder = Holder::Session(&session);
+            let mut rows = view.queued_messages((&owner).into())?.into_iter();
+            let held =
+                rows.find(|row| row.id == sequence_number && is_held(row, holder, now.ticks()));
+            let next = Next::Ended(FeedbackStatus::Success);
+            advance::steps::<StorageError>(view, &owner, held.map(|row| (row, next)))
+        };
+        let complete = self.advance(Some(of), decide, now);
+        self.inner.store.write_without_act(complete).await.map(drop)
+    }
+
+    /// Settles a message that a receiver over HTTPS has.
+    pub async fn settle_message(
+        &self,
+        of: &Identity,
+        lock_token: &Etag,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<(), MessageError> {
+        let (owner, token) = (of.clone(), lock_token.to_string());
+        let decide = move |view: &View<'_>| {
+            let holder = Holder::Receiver(&token);
+            let mut rows = view.queued_messages((&owner).into())?.into_iter();
+            let held = rows.find(|row| is_held(row, holder, now.ticks()));
+            let held = held.ok_or(MessageError::LockLost)?;
+            let next = after_settlement(&held, settlement);
+            advance::steps::<MessageError>(view, &owner, [(held, next)])
+        };
+        let change = self.advance(Some(of), decide, now);
+        self.inner.store.write_without_act(change).await.map(drop)
+    }
+
+    /// Empties the queue of a device or module; returns how many messages were in it.
+    pub async fn purge_messages(&self, of: &Identity, now: Timestamp) -> Result<u64, MessageError> {
+        let target = format!("{}/{of}", of.hub);
+        let owner = of.clone();
+        let decide = move |view: &View<'_>| {
+            if view.queue_owner((&owner).into())?.is_none() {
+                return Err(MessageError::NotFound(owner.clone()));
+            }
+            let next = Next::Ended(FeedbackStatus::Purged);
+            let rows = view.queued_messages((&owner).into())?.into_iter();
+            advance::steps::<MessageError>(view, &owner, rows.map(|row| (row, next)))
+        };
+        let purge = self.advance(Some(of), decide, now);
+        self.act(Act::PurgeMessages, target, purge).await
+    }
+
+    /// Ends messages whose time has run out, behind everything that somebody waits for. Whether
+    /// there may be more of them.
+    pub async fn expire_messages(&self, now: Timestamp) -> Result<bool, StorageError> {
+        let none = |view: &View<'_>| view.expired_messages(now.ticks(), 1);
+        if self.inner.store.read(none)?.is_empty() {
+            return Ok(false);
+        }
+        let decide = move |view: &View<'_>| {
+            let expired = view.expired_messages(now.ticks(), EXPIRED)?.into_iter();
+            let next = Next::Ended(FeedbackStatus::Expired);
+            let steps = expired.map(|(owner, row)| Step { owner, row, next });
+            Ok::<_, StorageError>(steps.collect())
+        };
+        let expire = self.advance(None, decide, now);
+        let ended = self.inner.store.write_in_background(expire).await?;
+        Ok(ended >= EXPIRED as u64)
+    }
+
+    fn advance<D>(&self, of: Option<&Identity>, decide: D, now: Timestamp) -> Advance<D> {
+        Advance {
+            of: of.cloned(),
+            decide,
+            watchers: self.inner.watchers.clone(),
+            now,
+        }
+    }
+
+    /// How many messages wait for each, in their order.
+    pub async fn message_counts(&self, of: &[Identity]) -> Result<Vec<u64>, StorageError> {
+        if of.len() <= super::presences::INLINE {
+            return self.inner.store.read(|view| counts(view, of));
+        }
+        let of = of.to_vec();
+        self.inner.store.scan(move |view| counts(view, &of)).await
+    }
+
+    /// The QoS (0 or 1) of the subscription to messages that outlives the sessions of a device or
+    /// module.
+    pub fn message_subscription(&self, of: &Identity) -> Result<Option<u8>, StorageError> {
+        let read = |view: &View<'_>| Ok(view.queue_subscription(of.into())?);
+        self.inner.store.read(read)
+    }
+
+    /// Writes or deletes that subscription; durable then.
+    pub async fn put_message_subscription(
+        &self,
+        of: &Identity,
+        qos: Option<u8>,
+    ) -> Result<(), StorageError> {
+        if self.message_subscription(of)? == qos {
+            return Ok(());
+        }
+        let put = unit(
+            of.clone(),
+            |of| vec![lock(of)],
+            |_, _| Ok::<_, StorageError>(()),
+            move |of, tx, ()| tx.put_queue_subscription(of.into(), qos),
+        );
+        self.inner.store.write_without_act(put).await
+    }
+}
+
+fn counts(view: &View<'_>, of: &[Identity]) -> Result<Vec<u64>, StorageError> {
+    let count = |identity: &Identity| Ok(view.count_messages(identity.into())?);
+    of.iter().map(count).collect()
+}
