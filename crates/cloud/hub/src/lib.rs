@@ -75,6 +75,7 @@ impl Hub {
             jobs::run(self, shutdown.clone()),
             endpoints::run(self, shutdown.clone()),
             messages::queue_expiry::run(self, shutdown.clone()),
+            messages::relay::run(self, shutdown.clone()),
             sessions::presence::run(self, shutdown),
         );
     }

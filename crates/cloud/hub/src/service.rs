@@ -104,6 +104,11 @@ impl Hub {
         self.inner.watcher.routing()
     }
 
+    /// Changes whenever events of the hubs themselves wait for their log.
+    pub(crate) fn hub_events(&self) -> watch::Receiver<u64> {
+        self.inner.watcher.hub_events()
+    }
+
     pub(crate) fn outbound(&self) -> &dyn Outbound {
         &*self.inner.outbound
     }

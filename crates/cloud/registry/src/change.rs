@@ -31,6 +31,8 @@ pub enum Change {
     Routing { hub: HubName },
     /// A job was created, cancelled, or has ended.
     Jobs { hub: HubName },
+    /// Events of a hub itself wait to be appended to its log.
+    HubEvents { hub: HubName },
     /// Services, hubs, links or policies changed.
     ServicesOrHubs,
 }

@@ -68,9 +68,9 @@ pub use registry::{
     Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, AuditedStore, Connections,
     ConsumerGroupError, ConsumerGroupRecord, DeviceWriter, FirstHub, ImportError, Init,
     JOB_HISTORY, JobTarget, JobTwinUpdate, LastSeen, ListError, NewDevice, NotificationBatch,
-    OperatorAct, Particulars, QueryError, QueryPage, QueryRows, Registry, Renamed, Retention,
-    RoutingRecord, RoutingWriteError, TelemetryLimits, TelemetryRetention, UpdateFault, Watchers,
-    find_device, read_former_hosts, twin_etag,
+    OperatorAct, Particulars, QueryError, QueryPage, QueryRows, Registry, RelayError, Renamed,
+    Retention, RoutingRecord, RoutingWriteError, TelemetryLimits, TelemetryRetention, UpdateFault,
+    Watchers, find_device, read_former_hosts, twin_etag,
 };
 pub use rollout::{RolloutCommand, RolloutError};
 pub use store::EndpointCursorRow as EndpointCursor;

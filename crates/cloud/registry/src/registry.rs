@@ -43,15 +43,18 @@ mod rollouts;
 mod consumer_groups;
 mod jobs;
 
+mod hub_events;
 mod logs;
 mod routing;
 mod telemetry;
+mod twin_event;
 
 pub use act::{Act, OperatorAct};
 pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, ListError};
 pub use audited::{AuditedStore, Particulars};
 pub use consumer_groups::{ConsumerGroupError, ConsumerGroupRecord};
 pub use device_writer::{DeviceWriter, NewDevice, find_device, twin_etag};
+pub use hub_events::RelayError;
 pub use import::ImportError;
 use init::Initialise;
 pub use init::{FirstHub, Renamed};
@@ -160,6 +163,7 @@ impl Registry {
         let hubs = store.read(local_hubs::read)?;
         let names: Vec<_> = hubs.hubs.iter().map(|hub| hub.name.clone()).collect();
         let routing = store.read(|view| RoutingNow::read(view, &names))?;
+        let routing = Arc::new(routing);
         let telemetry = retention.telemetry;
         let logs = HubLogs::open(data_dir, &names, telemetry, entropy.clone()).await?;
         let inner = Inner {
@@ -167,9 +171,9 @@ impl Registry {
             logs,
             entropy,
             hubs: Arc::new(LocalHubsNow::new(hubs)),
-            watchers: Arc::default(),
+            watchers: Arc::new(Watchers::new(routing.clone())),
             configurations: ConfigurationCache::default(),
-            routing: Arc::new(routing),
+            routing,
             unreadable: Unreadable::default(),
             unlisted: Unreadable::default(),
             undeployed: Unreadable::default(),

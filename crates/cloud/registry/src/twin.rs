@@ -229,6 +229,8 @@ pub(crate) struct Touched {
     pub(crate) desired: Option<Map<String, Value>>,
     pub(crate) reported: bool,
     pub(crate) configurations: bool,
+    /// Whether a service replaced the twin, instead of merging into it.
+    pub(crate) replaced: bool,
 }
 
 impl Touched {
@@ -260,7 +262,10 @@ impl Twin {
     }
 
     pub(crate) fn replace(&mut self, replacement: &CheckedReplacement, now: Timestamp) -> Touched {
-        let mut touched = Touched::default();
+        let mut touched = Touched {
+            replaced: true,
+            ..Touched::default()
+        };
         if let Some(tags) = &replacement.tags {
             self.tags.clone_from(tags);
             touched.tags = true;

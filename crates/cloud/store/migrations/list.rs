@@ -85,4 +85,8 @@
         "0022-cloud-to-device-messages",
         include_str!("0022-cloud-to-device-messages/up.sql"),
     ),
+    (
+        "0023-events-of-hubs",
+        include_str!("0023-events-of-hubs/up.sql"),
+    ),
 ]

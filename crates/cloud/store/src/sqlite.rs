@@ -22,6 +22,7 @@ mod enrollment_ca_certificates;
 mod enrollment_certificates;
 mod enrollments;
 mod former_hosts;
+mod hub_events;
 pub(crate) mod hubs;
 pub(crate) mod identities;
 mod issuers;

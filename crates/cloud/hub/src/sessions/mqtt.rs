@@ -77,6 +77,7 @@ pub(crate) async fn accept(
         module.id = identity.module.as_ref().map(display),
         "{identity} connected over MQTT"
     );
+    append_connection_state(hub, &identity, true).await;
     let model_id = model_id.filter(|model| hub.note_model_id(&identity, model));
     let mut session = HubSession {
         hub: hub.clone(),
@@ -90,6 +91,20 @@ pub(crate) async fn accept(
     };
     session.resume().await?;
     Ok(session)
+}
+
+/// A connection does not fail because its event is not kept.
+async fn append_connection_state(hub: &Hub, identity: &Identity, connected: bool) {
+    let registry = hub.registry();
+    let appended = registry.append_connection_state(identity, connected, hub.now());
+    if let Err(error) = appended.await {
+        tracing::warn!(
+            hub.name = %identity.hub,
+            device.id = %identity.device,
+            error = &error as &dyn std::error::Error,
+            "the event of a connection was not kept"
+        );
+    }
 }
 
 fn stamp(proven: &ProvenIdentity, model_id: Option<String>) -> Arc<SenderStamp> {
@@ -231,6 +246,28 @@ async fn expired(hub: &Hub, until: Option<Timestamp>) {
     }
 }
 
+impl HubSession {
+    async fn append_will(&self, identity: &Identity, will: Option<Will>) {
+        let Some(will) = will else { return };
+        let Ok(DeviceTopic::Events { bag }) = parse_topic(identity, &will.topic) else {
+            return;
+        };
+        let appended = async {
+            let mut message = Message::from_bag(&bag, will.payload.to_vec())?;
+            message.mark_will();
+            telemetry::append(&self.hub, self.sender(), message).await
+        };
+        if let Err(error) = appended.await {
+            tracing::warn!(
+                hub.name = %identity.hub,
+                device.id = %identity.device,
+                error = &error as &dyn std::error::Error,
+                "a will was not kept"
+            );
+        }
+    }
+}
+
 impl DeviceSession for HubSession {
     fn max_packet(&self) -> usize {
         MAX_PACKET
@@ -367,22 +404,12 @@ impl DeviceSession for HubSession {
             reason.code = how.code(),
             "{identity} disconnected: {how}"
         );
-        let Some(will) = will else { return };
-        let Ok(DeviceTopic::Events { bag }) = parse_topic(&identity, &will.topic) else {
-            return;
-        };
-        let appended = async {
-            let mut message = Message::from_bag(&bag, will.payload.to_vec())?;
-            message.mark_will();
-            telemetry::append(&self.hub, self.sender(), message).await
-        };
-        if let Err(error) = appended.await {
-            tracing::warn!(
-                hub.name = %identity.hub,
-                device.id = %identity.device,
-                error = &error as &dyn std::error::Error,
-                "a will was not kept"
-            );
+        self.append_will(&identity, will).await;
+        let Self { hub, mailbox, .. } = self;
+        drop(mailbox);
+        // Another session of the identity may have taken its place.
+        if !hub.sessions().presence(&identity).connected {
+            append_connection_state(&hub, &identity, false).await;
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct SessionWatcher {
     jobs: watch::Sender<u64>,
     /// Counts the changes after which endpoints may be others.
     routing: watch::Sender<u64>,
+    /// Counts the events of the hubs themselves.
+    hub_events: watch::Sender<u64>,
     unsaved_presences: UnsavedPresences,
 }
 
@@ -31,6 +33,7 @@ impl SessionWatcher {
             targeting: watch::Sender::new(0),
             jobs: watch::Sender::new(0),
             routing: watch::Sender::new(0),
+            hub_events: watch::Sender::new(0),
             unsaved_presences,
         }
     }
@@ -45,6 +48,10 @@ impl SessionWatcher {
 
     pub(crate) fn routing(&self) -> watch::Receiver<u64> {
         self.routing.subscribe()
+    }
+
+    pub(crate) fn hub_events(&self) -> watch::Receiver<u64> {
+        self.hub_events.subscribe()
     }
 
     pub(crate) fn targeting(&self) -> watch::Receiver<u64> {
@@ -81,6 +88,7 @@ impl Watcher for SessionWatcher {
             Change::MessageQueued { identity } => self.sessions.announce_messages(identity),
             Change::Targeting { .. } => self.targeting.send_modify(|count| *count += 1),
             Change::Jobs { .. } => self.jobs.send_modify(|count| *count += 1),
+            Change::HubEvents { .. } => self.hub_events.send_modify(|count| *count += 1),
             // A hub is looked up when a device connects. Only a hub without devices, and so without
             // sessions, can be deleted; its endpoints go with it.
             Change::Routing { .. } | Change::ServicesOrHubs => {

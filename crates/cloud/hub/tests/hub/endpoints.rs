@@ -129,7 +129,7 @@ async fn an_endpoint_goes_on_where_it_was_and_a_deleted_one_ends() {
     let bodies: Vec<Value> = world.webhook.events().concat();
     let bodies = bodies.iter().map(|event| event["body"].clone());
     let mut bodies: Vec<_> = bodies.collect();
-    // What was under way when it stopped may come twice.
+    // What was in progress when it stopped may come twice.
     bodies.dedup();
     assert_eq!(bodies, ["b25l", "dHdv"]);
     world.put(ROUTING, &json!({})).await;

@@ -17,6 +17,7 @@ use store::{
 
 pub(crate) use self::given::resolve;
 pub(crate) use self::plan::plan;
+use super::hub_events;
 use super::new_identity::{NewIdentity, Seeds};
 use super::twins::write_twin;
 use super::watchers::Watchers;
@@ -180,6 +181,7 @@ impl Target<'_> {
     /// Writes a plan. Removes before it adds, and tells sessions of new desired properties.
     pub(crate) fn write(&self, plan: &Plan, seeds: &[Seeds]) -> Result<(), StoreError> {
         for row in &plan.remove {
+            hub_events::identity_deleted(self.tx, self.watchers, row.key())?;
             self.tx.delete_module(row.key(), row.revision)?;
             let identity = row.identity();
             self.watchers.tell(self.tx, Change::Gone { identity });
@@ -234,6 +236,7 @@ impl Target<'_> {
         let mut row = new.row(seeds, 0);
         row.managed_by = Some(MANAGED_BY.to_owned());
         self.tx.insert_identity(&row, &new.twin())?;
+        hub_events::identity_created(self.tx, self.watchers, row.key())?;
         let Some(desired) = desired else {
             return Ok(());
         };

@@ -10,10 +10,10 @@ use store::{
 };
 use wire::service_api::identity::{Authentication, Status};
 
-use super::Registry;
 use super::new_identity::{NewIdentity, Seeds, edge_scope, insert_system_modules};
 use super::twins::write_twin;
 use super::watchers::Watchers;
+use super::{Registry, hub_events};
 use crate::change::Change;
 use crate::error::StorageError;
 use crate::rows::{self, set_authentication};
@@ -98,6 +98,7 @@ impl DeviceWriter {
             ..new.twin()
         };
         tx.insert_identity(&row, &documents)?;
+        hub_events::identity_created(tx, &self.watchers, row.key())?;
         if row.iot_edge {
             insert_system_modules(tx, &row, &self.seeds, self.now)?;
         }
@@ -186,7 +187,9 @@ impl DeviceWriter {
         from: &DeviceLocation,
         to: &DeviceLocation,
     ) -> Result<(), StoreError> {
+        hub_events::identity_deleted(tx, &self.watchers, device_key(from))?;
         tx.move_device((&from.hub, &from.device_id), (&to.hub, &to.device_id))?;
+        hub_events::identity_created(tx, &self.watchers, device_key(to))?;
         let identity = from.identity();
         self.watchers.tell(tx, Change::Gone { identity });
         Ok(())
@@ -194,6 +197,7 @@ impl DeviceWriter {
 
     /// Deletes a device with its modules and twins.
     pub fn delete(&self, tx: &Tx<'_>, at: &DeviceLocation) -> Result<(), StoreError> {
+        hub_events::identity_deleted(tx, &self.watchers, device_key(at))?;
         tx.delete_device(&at.hub, &at.device_id)?;
         let identity = at.identity();
         self.watchers.tell(tx, Change::Gone { identity });
@@ -262,6 +266,7 @@ impl DeviceWriter {
                     self.reset_twin(tx, identity, (&row, &twin), &InitialTwin::default())?;
                 }
                 Some(_) => {
+                    hub_events::identity_deleted(tx, &self.watchers, row.key())?;
                     tx.delete_module(row.key(), row.revision)?;
                     self.watchers.tell(tx, Change::Gone { identity });
                 }
@@ -289,6 +294,7 @@ impl DeviceWriter {
             ..TwinRow::default()
         };
         tx.reset_twin(row, before.version, &fresh)?;
+        hub_events::twin_reset(tx, &self.watchers, row.key())?;
         let old = rows::document(tx, "desired", before.desired.as_deref())?;
         let patch = difference(
             &old,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::Registry;
 use super::act::Act;
+use super::hub_events;
 use super::new_identity::{NewIdentity, Seeds, complete, edge_scope, insert_system_modules};
 use super::twins::{follow, replace_twin_within};
 use super::unreadable::Whose;
@@ -119,6 +120,7 @@ impl Registry {
                 }
             },
             move |identity, tx, ()| {
+                hub_events::identity_deleted(tx, &watchers, identity.into())?;
                 tx.delete_device(&identity.hub, &identity.device)?;
                 let identity = identity.clone();
                 watchers.tell(tx, Change::Gone { identity });
@@ -268,6 +270,7 @@ impl PutDevice {
             self.set_leaf_scope(&mut row);
         }
         tx.insert_identity(&row, &new.twin())?;
+        hub_events::identity_created(tx, &self.watchers, row.key())?;
         if row.iot_edge {
             insert_system_modules(tx, &row, &self.seeds, self.now)?;
         }

@@ -9,6 +9,7 @@ use wire::service_api::identity::{Authentication, AuthenticationRequest, ModuleR
 use super::Registry;
 use super::act::Act;
 use super::devices::existing_device;
+use super::hub_events;
 use super::new_identity::{NewIdentity, Seeds, complete};
 use super::twins::{follow, replace_twin_within};
 use super::watchers::Watchers;
@@ -136,6 +137,7 @@ impl Registry {
                 }
             },
             move |identity, tx, revision| {
+                hub_events::identity_deleted(tx, &watchers, identity.into())?;
                 tx.delete_module(identity.into(), revision)?;
                 let identity = identity.clone();
                 // A deployment that names the module makes it again.
@@ -243,6 +245,7 @@ impl PutModule {
             set_authentication(&mut row, authentication);
         }
         tx.insert_identity(&row, &new.twin())?;
+        hub_events::identity_created(tx, &self.watchers, row.key())?;
         Ok(row)
     }
 

@@ -1,12 +1,14 @@
 //! The routing of a hub: stored, kept ready in memory, and asked when an event is appended.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ids::{EndpointName, Etag, HubName, Timestamp};
 use serde_json::{Value, json};
 use store::{EndpointCursorRow, Tx, View};
 use wire::muster_api::routing::Routing;
+use wire::telemetry::EventSource;
 
 use super::{AuditedStore, Registry};
 use crate::error::StorageError;
@@ -43,7 +45,11 @@ impl From<store::StoreError> for RoutingWriteError {
 
 /// The routing of each hub that has one, as of the last commit.
 #[derive(Default)]
-pub(super) struct RoutingNow(RwLock<HashMap<HubName, Arc<RoutingTable>>>);
+pub(super) struct RoutingNow {
+    tables: RwLock<HashMap<HubName, Arc<RoutingTable>>>,
+    /// Whether any hub wants anything but telemetry: nearly every write of a device asks.
+    wants_more: AtomicBool,
+}
 
 impl RoutingNow {
     /// Reads what is stored. A document that this version does not accept any more is logged, and
@@ -65,11 +71,33 @@ impl RoutingNow {
                 ),
             }
         }
-        Ok(Self(RwLock::new(tables)))
+        let now = Self {
+            tables: RwLock::new(tables),
+            wants_more: AtomicBool::new(false),
+        };
+        now.change(|_| ());
+        Ok(now)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut HashMap<HubName, Arc<RoutingTable>>)) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut tables);
+        let more = |table: &Arc<RoutingTable>| {
+            let mut sources = EventSource::ALL.into_iter();
+            sources.any(|source| source != EventSource::DeviceMessages && table.wants(source))
+        };
+        let wants_more = tables.values().any(more);
+        self.wants_more.store(wants_more, Ordering::Release);
+    }
+
+    /// Whether a route of a hub wants events of this source, which is not telemetry.
+    pub(super) fn wants(&self, hub: &HubName, source: EventSource) -> bool {
+        self.wants_more.load(Ordering::Acquire)
+            && self.of(hub).is_some_and(|table| table.wants(source))
     }
 
     fn of(&self, hub: &HubName) -> Option<Arc<RoutingTable>> {
-        let tables = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         tables.get(hub).cloned()
     }
 
@@ -77,8 +105,9 @@ impl RoutingNow {
     fn follow(self: &Arc<Self>, tx: &Tx<'_>, hub: HubName, table: RoutingTable) {
         let (now, table) = (self.clone(), Arc::new(table));
         tx.after_commit(move || {
-            let mut tables = now.0.write().unwrap_or_else(PoisonError::into_inner);
-            tables.insert(hub, table);
+            now.change(|tables| {
+                tables.insert(hub, table);
+            });
         });
     }
 
@@ -86,8 +115,9 @@ impl RoutingNow {
     pub(super) fn forget(self: &Arc<Self>, tx: &Tx<'_>, hub: HubName) {
         let now = self.clone();
         tx.after_commit(move || {
-            let mut tables = now.0.write().unwrap_or_else(PoisonError::into_inner);
-            tables.remove(&hub);
+            now.change(|tables| {
+                tables.remove(&hub);
+            });
         });
     }
 }

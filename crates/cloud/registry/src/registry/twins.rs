@@ -16,6 +16,7 @@ pub(crate) use self::replace::replace_twin_within;
 use self::report::Report;
 use super::Registry;
 use super::act::Act;
+use super::hub_events;
 use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -295,6 +296,7 @@ pub(crate) fn write_twin(
     if !touched.anything() {
         return Ok(());
     }
+    hub_events::twin_changed(tx, watchers, identity, twin, &touched)?;
     let section = |section: &Section| SectionWrite {
         document: text(&section.document),
         metadata: text(&section.metadata),

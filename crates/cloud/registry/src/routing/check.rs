@@ -174,9 +174,12 @@ fn routes(
 /// A route that no event can match is not accepted.
 fn require_emitted(source: EventSource, place: &str) -> Result<(), RoutingError> {
     match source {
-        EventSource::DeviceMessages => Ok(()),
-        other => {
-            let problem = format!("{} are not offered yet", other.name());
+        EventSource::DeviceMessages
+        | EventSource::TwinChangeEvents
+        | EventSource::DeviceLifecycleEvents
+        | EventSource::DeviceConnectionStateEvents => Ok(()),
+        EventSource::DigitalTwinChangeEvents | EventSource::DeviceJobLifecycleEvents => {
+            let problem = format!("{} are not offered yet", source.name());
             Err(invalid(place, problem))
         }
     }

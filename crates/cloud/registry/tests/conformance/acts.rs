@@ -257,6 +257,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "end_job_device",
     "update_job_twin",
     // Readers of events.
+    "relay_hub_events",
     "checkpoint",
     // Upkeep.
     "forget_jobs",

@@ -1,0 +1,235 @@
+//! Events of the hubs themselves: twins that changed, identities that came and went. An event is
+//! written with the change that it is about, when a route wants it, and goes from there to the log.
+
+use std::sync::Arc;
+
+use ids::{HubName, Identity, Timestamp};
+use serde_json::{Map, Value, json};
+use store::{IdentityKey, Lock, StoreError, Tx, View, unit};
+use wire::device_api::message::system;
+use wire::telemetry::EventSource;
+
+use super::telemetry::{decode, encode};
+use super::watchers::Watchers;
+use super::{Registry, twin_event};
+use crate::change::Change;
+use crate::error::StorageError;
+use crate::event::{Event, EventError};
+use crate::routing::Destinations;
+use crate::rows;
+use crate::twin::{Touched, Twin};
+
+/// Events that are relayed together.
+const BATCH: usize = 100;
+
+/// Why events stay where they are.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Log(#[from] EventError),
+}
+
+/// An event of a hub about a device or module. The time is written when it is appended.
+pub(crate) fn event(
+    source: EventSource,
+    schema: &str,
+    operation: &str,
+    about: &Identity,
+    body: &Value,
+) -> Event {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut properties = vec![
+        pair(system::CONTENT_TYPE, "application/json"),
+        pair(system::CONTENT_ENCODING, "utf-8"),
+        pair(system::USER_ID, about.hub.as_str()),
+        pair("hubName", about.hub.as_str()),
+        pair("deviceId", about.device.as_str()),
+    ];
+    if let Some(module) = &about.module {
+        properties.push(pair("moduleId", module.as_str()));
+    }
+    properties.push(pair("opType", operation));
+    properties.push(pair("iothub-message-schema", schema));
+    Event {
+        hub: about.hub.clone(),
+        device: about.device.clone(),
+        module: about.module.clone(),
+        enqueued: Timestamp::NEVER,
+        source,
+        sender: None,
+        properties,
+        body: body.to_string().into_bytes(),
+    }
+}
+
+impl Event {
+    /// The event of a hub as it is appended.
+    pub(crate) fn at(mut self, now: Timestamp) -> Self {
+        self.enqueued = now;
+        let stamp = ("operationTimestamp".to_owned(), now.to_string());
+        self.properties.push(stamp);
+        self
+    }
+}
+
+fn enter(tx: &Tx<'_>, watchers: &Arc<Watchers>, event: &Event) -> Result<(), StoreError> {
+    let record = encode(event, &Destinations::BuiltIn);
+    tx.insert_hub_event(&event.sender_identity(), &record)?;
+    let hub = event.hub.clone();
+    watchers.tell(tx, Change::HubEvents { hub });
+    Ok(())
+}
+
+/// Enters that a device or module was created, after its row is written.
+pub(crate) fn identity_created(
+    tx: &Tx<'_>,
+    watchers: &Arc<Watchers>,
+    key: IdentityKey<'_>,
+) -> Result<(), StoreError> {
+    lifecycle(tx, watchers, key, "createDeviceIdentity")
+}
+
+/// Enters that a device or module is deleted, before its row is.
+pub(crate) fn identity_deleted(
+    tx: &Tx<'_>,
+    watchers: &Arc<Watchers>,
+    key: IdentityKey<'_>,
+) -> Result<(), StoreError> {
+    lifecycle(tx, watchers, key, "deleteDeviceIdentity")
+}
+
+fn lifecycle(
+    tx: &Tx<'_>,
+    watchers: &Arc<Watchers>,
+    key: IdentityKey<'_>,
+    operation: &str,
+) -> Result<(), StoreError> {
+    let source = EventSource::DeviceLifecycleEvents;
+    if !watchers.wants(key.hub, source) {
+        return Ok(());
+    }
+    let Some((row, twin)) = tx.twin(key)? else {
+        return Ok(());
+    };
+    let about = row.identity();
+    let body = match rows::twin(tx, &twin) {
+        Ok(twin) => twin_event::whole(&row, &twin),
+        // What is too large to be read stops no deletion.
+        Err(_) => json!({"deviceId": row.device_id, "moduleId": row.module_id}),
+    };
+    let schema = "deviceLifecycleNotification";
+    enter(
+        tx,
+        watchers,
+        &event(source, schema, operation, &about, &body),
+    )
+}
+
+/// Enters that a twin changes, before it is written.
+pub(crate) fn twin_changed(
+    tx: &Tx<'_>,
+    watchers: &Arc<Watchers>,
+    about: &Identity,
+    after: &Twin,
+    touched: &Touched,
+) -> Result<(), StoreError> {
+    let source = EventSource::TwinChangeEvents;
+    let visible = touched.tags || touched.desired.is_some() || touched.reported;
+    if !visible || !watchers.wants(&about.hub, source) {
+        return Ok(());
+    }
+    let Some((row, before)) = tx.twin(about.into())? else {
+        return Ok(());
+    };
+    let before = match touched.replaced {
+        true => None,
+        false => rows::twin(tx, &before).ok(),
+    };
+    let (operation, body) = match before {
+        Some(before) => ("updateTwin", twin_event::patch(&before, after)),
+        None => ("replaceTwin", twin_event::whole(&row, after)),
+    };
+    let schema = "twinChangeNotification";
+    enter(
+        tx,
+        watchers,
+        &event(source, schema, operation, about, &body),
+    )
+}
+
+/// Enters that a twin is as on its first day again, after it is written.
+pub(crate) fn twin_reset(
+    tx: &Tx<'_>,
+    watchers: &Arc<Watchers>,
+    key: IdentityKey<'_>,
+) -> Result<(), StoreError> {
+    let source = EventSource::TwinChangeEvents;
+    if !watchers.wants(key.hub, source) {
+        return Ok(());
+    }
+    let Some((row, twin)) = tx.twin(key)? else {
+        return Ok(());
+    };
+    let body = twin_event::whole(&row, &rows::twin(tx, &twin)?);
+    let schema = "twinChangeNotification";
+    let event = event(source, schema, "replaceTwin", &row.identity(), &body);
+    enter(tx, watchers, &event)
+}
+
+impl Registry {
+    /// Appends some events of a hub to its log, and takes them out of the database; whether there
+    /// are more. A crash in between appends them again.
+    pub async fn relay_hub_events(
+        &self,
+        hub: &HubName,
+        now: Timestamp,
+    ) -> Result<bool, RelayError> {
+        let read = |view: &View<'_>| {
+            let rows = view.hub_events(hub.as_str(), BATCH)?;
+            Ok::<_, StorageError>(rows)
+        };
+        let rows = self.inner.store.read(read)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(false);
+        };
+        let (last, more) = (*last, rows.len() == BATCH);
+        let events = rows.iter().filter_map(|(_, record)| decode(record));
+        let events: Vec<Event> = events.map(|(event, _)| event.at(now)).collect();
+        self.append_all_telemetry(&events).await?;
+        let delete = unit(
+            hub.clone(),
+            |hub| vec![Lock::Hub { hub: hub.as_str() }],
+            |_, _| Ok::<_, StorageError>(()),
+            move |hub, tx, ()| tx.delete_hub_events(hub.as_str(), last),
+        );
+        self.inner.store.write_in_background(delete).await?;
+        Ok(more)
+    }
+
+    /// Appends that a device or module connected or disconnected, when a route wants that.
+    pub async fn append_connection_state(
+        &self,
+        about: &Identity,
+        connected: bool,
+        now: Timestamp,
+    ) -> Result<(), EventError> {
+        let source = EventSource::DeviceConnectionStateEvents;
+        if !self.inner.watchers.wants(&about.hub, source) {
+            return Ok(());
+        }
+        let operation = match connected {
+            true => "deviceConnected",
+            false => "deviceDisconnected",
+        };
+        let number = format!("{:064X}", now.ticks());
+        let body = Value::Object(Map::from_iter([(
+            "sequenceNumber".to_owned(),
+            number.into(),
+        )]));
+        let schema = "deviceConnectionStateNotification";
+        let event = event(source, schema, operation, about, &body).at(now);
+        self.append_telemetry(&event).await.map(drop)
+    }
+}

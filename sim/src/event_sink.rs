@@ -1,0 +1,102 @@
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A webhook that keeps the bodies of the events that it is sent.
+#[derive(Debug)]
+pub struct EventSink {
+    url: String,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    status: AtomicU16,
+    bodies: Mutex<Vec<String>>,
+}
+
+impl EventSink {
+    /// Listens on a loopback port, and answers 200.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let url = format!("http://{}/events?code=secret", listener.local_addr()?);
+        let state = Arc::new(State {
+            status: AtomicU16::new(200),
+            bodies: Mutex::default(),
+        });
+        let shared = state.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let state = shared.clone();
+                let answer = service_fn(move |request| answer(state.clone(), request));
+                tokio::spawn(async move {
+                    let http = hyper::server::conn::http1::Builder::new();
+                    // The story sees what a connection that fails leaves out.
+                    let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+                });
+            }
+        });
+        Ok(Self { url, state, task })
+    }
+
+    /// Its URL, for an endpoint.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Answers so from now on. Events are kept when it is 200.
+    pub fn answer(&self, status: u16) {
+        self.state.status.store(status, Ordering::SeqCst);
+    }
+
+    /// The bodies so far, as texts, in the order in which they came.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<String> {
+        let bodies = self.state.bodies.lock();
+        bodies.map(|bodies| bodies.clone()).unwrap_or_default()
+    }
+}
+
+impl Drop for EventSink {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(
+    state: Arc<State>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let body = request.into_body().collect().await;
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    let events: Vec<Value> = serde_json::from_slice(&body).unwrap_or_default();
+    let status = state.status.load(Ordering::SeqCst);
+    if status == 200
+        && let Ok(mut bodies) = state.bodies.lock()
+    {
+        let texts = events.iter().filter_map(|event| {
+            let bytes = STANDARD.decode(event["body"].as_str()?).ok()?;
+            String::from_utf8(bytes).ok()
+        });
+        bodies.extend(texts);
+    }
+    let mut answer = Response::new(Full::new(Bytes::new()));
+    *answer.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
+    Ok(answer)
+}
