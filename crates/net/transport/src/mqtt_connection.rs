@@ -177,4 +177,6 @@ async fn run<S, D>(
 }
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod tests;

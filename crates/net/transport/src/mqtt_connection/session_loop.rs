@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use mqtt::{Delivery, Overdue, Packet, PacketId, ServerEvent, ServerSession, SubAck};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use super::packet_stream::PacketStream;
@@ -19,6 +20,8 @@ use crate::shutdown;
 
 /// Replies are sent at the latest when so many bytes of them wait.
 const MAX_WAITING: usize = 64 * 1024;
+/// Reads of 8 KiB after one deadline: more than the longest packet of a proven client.
+const MAX_LATE_READS: usize = 64;
 
 /// How a session ended without a fault.
 pub enum SessionEnd {
@@ -71,8 +74,7 @@ where
     let mut replies = Vec::new();
     let mut receipts = Receipts::default();
     let mut closed = std::pin::pin!(device.closed());
-    // The deadline after which the socket was read once more.
-    let mut read_late = None;
+    let mut late = LateReads::default();
     loop {
         if packets.has_input() {
             // Boxed: an idle session does not carry the state of a message that is handled.
@@ -105,16 +107,38 @@ where
                 receipts.push(packets, session, message)?;
             }
             () = tokio::time::sleep_until(due) => {
-                // What the client has sent meanwhile counts, once: the service may have waited for
-                // the storage since the socket was last read.
-                match packets.fill().now_or_never().filter(|_| read_late != Some(due)) {
+                // What the client has sent meanwhile counts: the service may have waited for the
+                // storage since the socket was last read.
+                let filled = unconstrained(packets.fill()).now_or_never();
+                match filled.filter(|_| late.one_more(due)) {
                     Some(filled) => filled?,
                     None => return Err(overdue(omission)),
                 }
-                read_late = Some(due);
             }
             () = reached(complete_by) => return Err(unfinished()),
         }
+    }
+}
+
+/// Reads of the socket after a deadline has passed. They are bounded, because a client that does not
+/// acknowledge a message may send others all the time.
+#[derive(Default)]
+struct LateReads {
+    deadline: Option<Instant>,
+    count: usize,
+}
+
+impl LateReads {
+    /// Whether the socket may be read once more after this deadline.
+    fn one_more(&mut self, deadline: Instant) -> bool {
+        if self.deadline != Some(deadline) {
+            *self = Self {
+                deadline: Some(deadline),
+                count: 0,
+            };
+        }
+        self.count += 1;
+        self.count <= MAX_LATE_READS
     }
 }
 
