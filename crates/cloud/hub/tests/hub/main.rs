@@ -18,6 +18,7 @@ mod hub_events;
 mod identities;
 mod jobs;
 mod methods;
+mod mqtt_rules;
 mod queries;
 mod routing;
 mod sessions;
