@@ -18,9 +18,9 @@ use crate::messages::telemetry::{self, Message, Sender};
 use crate::quantities::Quantity;
 use crate::service::Hub;
 use crate::sessions::connect::{self, Checked};
-use crate::sessions::prove::ProvenIdentity;
 use downlink::Downlink;
 
+mod connection;
 mod downlink;
 mod outgoing;
 mod twin_request;
@@ -77,12 +77,12 @@ pub(crate) async fn accept(
         module.id = identity.module.as_ref().map(display),
         "{identity} connected over MQTT"
     );
-    append_connection_state(hub, &identity, true).await;
+    connection::append_state(hub, &identity, true).await;
     let model_id = model_id.filter(|model| hub.note_model_id(&identity, model));
     let mut session = HubSession {
         hub: hub.clone(),
         mailbox,
-        stamp: stamp(&proven, model_id),
+        stamp: connection::stamp(&proven, model_id),
         expires: proven.until().map(|until| expiry(until, hub.now())),
         desired_qos: QoS::AtMostOnce,
         downlink: None,
@@ -91,30 +91,6 @@ pub(crate) async fn accept(
     };
     session.resume().await?;
     Ok(session)
-}
-
-/// A connection does not fail because its event is not kept.
-async fn append_connection_state(hub: &Hub, identity: &Identity, connected: bool) {
-    let registry = hub.registry();
-    let appended = registry.append_connection_state(identity, connected, hub.now());
-    if let Err(error) = appended.await {
-        tracing::warn!(
-            hub.name = %identity.hub,
-            device.id = %identity.device,
-            error = &error as &dyn std::error::Error,
-            "the event of a connection was not kept"
-        );
-    }
-}
-
-fn stamp(proven: &ProvenIdentity, model_id: Option<String>) -> Arc<SenderStamp> {
-    match model_id {
-        None => proven.stamp().clone(),
-        model_id => Arc::new(SenderStamp {
-            model_id,
-            ..SenderStamp::clone(proven.stamp())
-        }),
-    }
 }
 
 fn unavailable(reason: String) -> ConnectRefused {
@@ -409,7 +385,7 @@ impl DeviceSession for HubSession {
         drop(mailbox);
         // Another session of the identity may have taken its place.
         if !hub.sessions().presence(&identity).connected {
-            append_connection_state(&hub, &identity, false).await;
+            connection::append_state(&hub, &identity, false).await;
         }
     }
 }
