@@ -25,6 +25,15 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
+/// The first of several messages that could not be kept; the connection ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotKept {
+    /// The number of messages before it, which are kept.
+    pub before: usize,
+    /// Why the connection has to end.
+    pub close: Close,
+}
+
 /// Why the server ends a connection. For the log only: MQTT 3.1.1 has no message that would say
 /// it to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +128,15 @@ pub trait DeviceSession: Send {
         publish: Publish,
         replies: &mut Vec<Outgoing>,
     ) -> impl Future<Output = Result<(), Close>> + Send;
+
+    /// Whether a message is kept by [`keep`](Self::keep), together with those that follow it, and
+    /// has no reply. Every other one goes to [`publish`](Self::publish).
+    fn keeps(&self, _message: &Publish) -> bool {
+        false
+    }
+
+    /// Keeps messages in their order. What PUBACK promises must be done when this returns.
+    fn keep(&mut self, messages: Vec<Publish>) -> impl Future<Output = Result<(), NotKept>> + Send;
 
     /// Whether the service remembers an earlier session of the client, for CONNACK.
     fn session_present(&self) -> bool;

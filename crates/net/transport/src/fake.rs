@@ -8,7 +8,7 @@ use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use mqtt::{Connect, Publish, QoS, SubscribeResult, Will};
 
-use crate::device_session::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
+use crate::device_session::{Close, ConnectRefused, DeviceSession, Ending, NotKept, Outgoing};
 use crate::peer::Peer;
 use crate::service::{DeviceService, HttpService};
 use crate::unproven::{ConnectionLimits, UnprovenConnections};
@@ -61,6 +61,10 @@ impl DeviceSession for FakeSession {
     async fn unsubscribe(&mut self, _: &str) {}
 
     async fn publish(&mut self, _: Publish, _: &mut Vec<Outgoing>) -> Result<(), Close> {
+        Ok(())
+    }
+
+    async fn keep(&mut self, _: Vec<Publish>) -> Result<(), NotKept> {
         Ok(())
     }
 

@@ -42,6 +42,8 @@ pub mod shutdown;
 #[cfg(test)]
 mod fake;
 
-pub use device_session::{Close, ConnectRefused, DeviceSession, Ending, Outgoing, Receipt};
+pub use device_session::{
+    Close, ConnectRefused, DeviceSession, Ending, NotKept, Outgoing, Receipt,
+};
 pub use peer::Peer;
 pub use service::{DeviceService, HttpService};

@@ -13,6 +13,7 @@ use crate::peer::Peer;
 use crate::service::DeviceService;
 use crate::shutdown;
 
+mod gathered;
 mod packet_stream;
 mod session_loop;
 

@@ -115,34 +115,28 @@ pub(crate) async fn append_all(
     sender: Sender<'_>,
     messages: Vec<Message>,
 ) -> Result<(), TelemetryError> {
-    let to_event = |message| to_event(hub, sender, message);
-    let events: Vec<Event> = messages
-        .into_iter()
-        .map(to_event)
-        .collect::<Result<_, _>>()?;
+    let check = |message| check(hub, sender, message);
+    let events: Vec<Event> = messages.into_iter().map(check).collect::<Result<_, _>>()?;
     wait_for_turn(hub, sender, events.len()).await?;
     wait_for_pace(hub, sender, &events).await?;
     hub.registry().append_all_telemetry(&events).await?;
     Ok(())
 }
 
-/// Appends a message however long that takes. While the storage fails or the sender is too fast,
-/// the message is not acknowledged, and the connection stays open. Cancel-safe, except that a
-/// cancelled append may have kept the message.
+/// Appends messages however long that takes. While the storage fails or the sender is too fast,
+/// they are not acknowledged, and the connection stays open. Cancel-safe, except that a cancelled
+/// append may have kept them.
 pub(crate) async fn append_with_retries(
     hub: &Hub,
     sender: Sender<'_>,
-    message: Message,
+    events: &[Event],
 ) -> Result<(), TelemetryError> {
-    let event = to_event(hub, sender, message)?;
-    wait_for_turn(hub, sender, 1).await?;
-    while let Err(TelemetryError::TooFast { wait }) =
-        wait_for_pace(hub, sender, std::slice::from_ref(&event)).await
-    {
+    wait_for_turn(hub, sender, events.len()).await?;
+    while let Err(TelemetryError::TooFast { wait }) = wait_for_pace(hub, sender, events).await {
         tokio::time::sleep(wait).await;
     }
     loop {
-        match hub.registry().append_telemetry(&event).await {
+        match hub.registry().append_all_telemetry(events).await {
             Err(EventError::Log(_)) => tokio::time::sleep(RETRY_INTERVAL).await,
             Err(error) => return Err(error.into()),
             Ok(_) => return Ok(()),
@@ -188,7 +182,12 @@ fn size_of(properties: &[(String, String)]) -> usize {
         .sum()
 }
 
-fn to_event(hub: &Hub, sender: Sender<'_>, message: Message) -> Result<Event, TelemetryError> {
+/// Checks a message; what is left to do is to append it.
+pub(crate) fn check(
+    hub: &Hub,
+    sender: Sender<'_>,
+    message: Message,
+) -> Result<Event, TelemetryError> {
     let count = message.sent.len();
     if count > MAX_PROPERTIES {
         return Err(TelemetryError::TooManyProperties { count });

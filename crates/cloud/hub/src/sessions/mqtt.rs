@@ -8,13 +8,14 @@ use std::time::Duration;
 use ids::{Identity, Timestamp, error_chain};
 use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 use pki::PresentedChain;
+use registry::Event;
 use transport::sessions::{Mailbox, MethodAnswer, Push};
-use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
+use transport::{Close, ConnectRefused, DeviceSession, Ending, NotKept, Outgoing};
 use wire::sas::CLOCK_SKEW;
 use wire::telemetry::SenderStamp;
 use wire::topic::{DeviceTopic, Filter};
 
-use crate::messages::telemetry::{self, Message, Sender};
+use crate::messages::telemetry::{self, Message, Sender, TelemetryError};
 use crate::quantities::Quantity;
 use crate::service::Hub;
 use crate::sessions::connect::{self, Checked};
@@ -187,23 +188,44 @@ impl HubSession {
         Filter::parse(filter, &identity.device, identity.module.as_ref()).ok()
     }
 
-    async fn append_telemetry(&self, bag: &str, publish: &Publish) -> Result<(), Close> {
-        let appended = async {
-            let mut message = Message::from_bag(bag, publish.payload.to_vec())?;
+    /// Reads a message that the device sends.
+    fn read_telemetry(&self, publish: &Publish) -> Result<Event, Close> {
+        let bag = match self.topic(publish)? {
+            DeviceTopic::Events { bag } => bag,
+            _ => return Err(Close::new("topic", "the topic is none for messages")),
+        };
+        let read = || {
+            let mut message = Message::from_bag(&bag, publish.payload.to_vec())?;
             if publish.retain {
                 message.mark_retained();
             }
-            telemetry::append_with_retries(&self.hub, self.sender(), message).await
+            telemetry::check(&self.hub, self.sender(), message)
         };
+        read().map_err(|error| self.not_kept(&error))
+    }
+
+    async fn append_telemetry(&self, events: &[Event]) -> Result<(), Close> {
+        let appended = telemetry::append_with_retries(&self.hub, self.sender(), events);
         // Cancelled when the session ends: no client waits for the acknowledgement then.
         let appended = tokio::select! {
             biased;
             appended = appended => appended,
             close = self.closed() => return Err(close),
         };
-        appended.map_err(|error| {
-            let reason = format!("telemetry of {}: {}", self.identity(), error_chain(&error));
-            Close::new(error.code(), reason)
+        appended.map_err(|error| self.not_kept(&error))
+    }
+
+    fn not_kept(&self, error: &TelemetryError) -> Close {
+        let reason = format!("telemetry of {}: {}", self.identity(), error_chain(error));
+        Close::new(error.code(), reason)
+    }
+
+    fn topic(&self, publish: &Publish) -> Result<DeviceTopic, Close> {
+        let identity = self.identity();
+        parse_topic(identity, &publish.topic).map_err(|error| {
+            let topic = &publish.topic;
+            let reason = format!("{identity} published to {topic:?}: {error}");
+            Close::new("topic", reason)
         })
     }
 }
@@ -305,19 +327,33 @@ impl DeviceSession for HubSession {
         }
     }
 
+    /// Messages; what is wrong with the topic of one is found when it is read.
+    fn keeps(&self, message: &Publish) -> bool {
+        DeviceTopic::may_be_events(&message.topic)
+    }
+
+    async fn keep(&mut self, messages: Vec<Publish>) -> Result<(), NotKept> {
+        let mut events = Vec::with_capacity(messages.len());
+        let read = messages.iter().try_for_each(|message| {
+            events.push(self.read_telemetry(message)?);
+            Ok(())
+        });
+        let appended = self.append_telemetry(&events).await;
+        appended.map_err(|close| NotKept { before: 0, close })?;
+        let before = events.len();
+        read.map_err(|close| NotKept { before, close })
+    }
+
     async fn publish(
         &mut self,
         publish: Publish,
         replies: &mut Vec<Outgoing>,
     ) -> Result<(), Close> {
-        let identity = self.identity();
-        let topic = parse_topic(identity, &publish.topic).map_err(|error| {
-            let topic = &publish.topic;
-            let reason = format!("{identity} published to {topic:?}: {error}");
-            Close::new("topic", reason)
-        })?;
-        match topic {
-            DeviceTopic::Events { bag } => self.append_telemetry(&bag, &publish).await?,
+        match self.topic(&publish)? {
+            DeviceTopic::Events { .. } => {
+                let event = self.read_telemetry(&publish)?;
+                self.append_telemetry(&[event]).await?;
+            }
             DeviceTopic::TwinGet { rid } => {
                 replies.push(twin_request::get(&self.hub, self.identity(), rid).await);
             }

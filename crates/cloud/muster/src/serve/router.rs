@@ -12,7 +12,7 @@ use ids::error_chain;
 use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 use rest::{ClientAddress, OnProof};
 use tower::ServiceExt;
-use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing, Peer};
+use transport::{Close, ConnectRefused, DeviceSession, Ending, NotKept, Outgoing, Peer};
 use transport::{DeviceService, HttpService};
 use wire::device_api::username::Username;
 
@@ -126,6 +126,20 @@ impl DeviceSession for RoutedSession {
         match self {
             Self::Dps(session) => session.unsubscribe(filter).await,
             Self::Hub(session) => session.unsubscribe(filter).await,
+        }
+    }
+
+    fn keeps(&self, message: &Publish) -> bool {
+        match self {
+            Self::Dps(session) => session.keeps(message),
+            Self::Hub(session) => session.keeps(message),
+        }
+    }
+
+    async fn keep(&mut self, messages: Vec<Publish>) -> Result<(), NotKept> {
+        match self {
+            Self::Dps(session) => session.keep(messages).await,
+            Self::Hub(session) => session.keep(messages).await,
         }
     }
 

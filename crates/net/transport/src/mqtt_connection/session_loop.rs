@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
+use super::gathered::Gathered;
 use super::packet_stream::PacketStream;
 use crate::device_session::{Close, DeviceSession, Outgoing};
 use crate::shutdown;
@@ -155,13 +156,30 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin,
     D: DeviceSession,
 {
-    while let Some(packet) = packets.buffered()? {
+    let mut gathered = Gathered::default();
+    loop {
+        let event = next_event(packets, session);
         // A session that has to end handles no further packet, even one that is here already.
         if let Some(close) = closed.as_mut().now_or_never() {
             return Err(close);
         }
-        if handle(packets, session, device, packet, (replies, receipts)).await? {
-            return Ok(Some(SessionEnd::Disconnect));
+        match event {
+            Ok(Some(ServerEvent::Publish(message))) if device.keeps(&message) => {
+                gathered.push(message);
+                if gathered.is_full() {
+                    gathered.keep(packets, session, device).await?;
+                }
+            }
+            // Whatever follows, what came before is kept and acknowledged.
+            other => {
+                gathered.keep(packets, session, device).await?;
+                let Some(event) = other? else {
+                    return Ok(None);
+                };
+                if handle(packets, session, device, event, (replies, receipts)).await? {
+                    return Ok(Some(SessionEnd::Disconnect));
+                }
+            }
         }
         if device.is_proven() {
             packets.connection().mark_proven_if_possible();
@@ -170,7 +188,20 @@ where
             packets.flush().await?;
         }
     }
-    Ok(None)
+}
+
+/// What the next packet that has arrived means to the session.
+fn next_event<S: AsyncRead + AsyncWrite + Unpin>(
+    packets: &mut PacketStream<S>,
+    session: &mut ServerSession,
+) -> Result<Option<ServerEvent>, Close> {
+    let Some(packet) = packets.buffered()? else {
+        return Ok(None);
+    };
+    let event = session.receive(packet, packets.now());
+    event
+        .map(Some)
+        .map_err(|error| Close::new("protocol", error.to_string()))
 }
 
 /// Waits until a moment, if there is one.
@@ -196,20 +227,19 @@ fn overdue(omission: Overdue) -> Close {
     }
 }
 
-/// Handles one packet; true when it was DISCONNECT.
+/// Handles one packet that is not gathered; true when it was DISCONNECT.
 async fn handle<S, D>(
     packets: &mut PacketStream<S>,
     session: &mut ServerSession,
     device: &mut D,
-    packet: Packet,
+    event: ServerEvent,
     (replies, receipts): (&mut Vec<Outgoing>, &mut Receipts),
 ) -> Result<bool, Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
     D: DeviceSession,
 {
-    let event = session.receive(packet, packets.now());
-    match event.map_err(|error| Close::new("protocol", error.to_string()))? {
+    match event {
         ServerEvent::Publish(publish) => {
             let delivery = publish.delivery;
             device.publish(publish, replies).await?;

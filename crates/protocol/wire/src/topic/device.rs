@@ -37,6 +37,13 @@ pub enum DeviceTopic {
 }
 
 impl DeviceTopic {
+    /// Whether a topic is one for messages, if it is a topic of a device at all. Cheaper than
+    /// [`parse`](Self::parse), which the topic still has to pass.
+    #[must_use]
+    pub fn may_be_events(topic: &str) -> bool {
+        strip(topic, "devices/").is_some()
+    }
+
     /// Reads a topic that the device (or its module) published to.
     ///
     /// # Errors
