@@ -192,7 +192,7 @@ impl HubSession {
     fn read_telemetry(&self, publish: &Publish) -> Result<Event, Close> {
         let bag = match self.topic(publish)? {
             DeviceTopic::Events { bag } => bag,
-            _ => return Err(Close::new("topic", "the topic is none for messages")),
+            _ => return Err(Close::new("topic", "messages cannot be sent to this topic")),
         };
         let read = || {
             let mut message = Message::from_bag(&bag, publish.payload.to_vec())?;
