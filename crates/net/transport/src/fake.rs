@@ -16,14 +16,18 @@ use crate::unproven::{ConnectionLimits, UnprovenConnections};
 #[derive(Clone)]
 pub struct Fake;
 
-/// A session with packets of 100 KiB whose client stays unproven.
-pub struct FakeSession;
+/// A session with packets of 100 KiB whose client stays unproven. It keeps messages to the topic
+/// `kept`, except those whose payload is `bad`, and answers others with how many came together.
+#[derive(Default)]
+pub struct FakeSession {
+    kept: Vec<usize>,
+}
 
 impl DeviceService for Fake {
     type Session = FakeSession;
 
     async fn connect(&self, _: &Connect, _: Peer) -> Result<FakeSession, ConnectRefused> {
-        Ok(FakeSession)
+        Ok(FakeSession::default())
     }
 }
 
@@ -60,12 +64,27 @@ impl DeviceSession for FakeSession {
 
     async fn unsubscribe(&mut self, _: &str) {}
 
-    async fn publish(&mut self, _: Publish, _: &mut Vec<Outgoing>) -> Result<(), Close> {
+    async fn publish(&mut self, _: Publish, replies: &mut Vec<Outgoing>) -> Result<(), Close> {
+        replies.push(Outgoing {
+            topic: "together".to_owned(),
+            payload: format!("{:?}", self.kept).into(),
+            qos: QoS::AtMostOnce,
+            receipt: None,
+        });
         Ok(())
     }
 
-    async fn keep(&mut self, _: Vec<Publish>) -> Result<(), NotKept> {
-        Ok(())
+    fn keeps(&self, message: &Publish) -> bool {
+        message.topic == "kept"
+    }
+
+    async fn keep(&mut self, messages: Vec<Publish>) -> Result<(), NotKept> {
+        self.kept.push(messages.len());
+        let bad = messages.iter().position(|message| message.payload == "bad");
+        bad.map_or(Ok(()), |before| {
+            let close = Close::new("bad", "a bad message");
+            Err(NotKept { before, close })
+        })
     }
 
     fn session_present(&self) -> bool {

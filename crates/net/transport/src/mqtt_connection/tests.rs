@@ -139,3 +139,52 @@ async fn packets_are_limited_before_connack_and_by_the_session() {
     assert_eq!(read, CONNACK);
     assert!(lasted.is_zero(), "{lasted:?}");
 }
+
+/// A PUBLISH at QoS 1.
+fn publish(id: u8, topic: &str, payload: &str) -> Vec<u8> {
+    let length = u16::try_from(topic.len()).unwrap().to_be_bytes();
+    let body = [&length[..], topic.as_bytes(), &[0, id], payload.as_bytes()].concat();
+    [vec![0x32, u8::try_from(body.len()).unwrap()], body].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_arrive_together_are_kept_together_and_acknowledged_in_order() {
+    let sent = [
+        connect(),
+        publish(1, "kept", "a"),
+        publish(2, "kept", "b"),
+        publish(3, "other", ""),
+        publish(4, "kept", "c"),
+        publish(5, "kept", "bad"),
+        publish(6, "kept", "d"),
+    ]
+    .concat();
+    let (_, read) = talk(&sent, b"").await;
+    let acknowledged = |id| vec![0x40, 2, 0, id];
+    let reply = b"\x30\x0d\x00\x08together[2]".to_vec();
+    let expected = [
+        CONNACK.to_vec(),
+        acknowledged(1),
+        acknowledged(2),
+        acknowledged(3),
+        reply,
+        // What came before the message that could not be kept is acknowledged, nothing after it.
+        acknowledged(4),
+    ];
+    assert_eq!(read, expected.concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_messages_has_a_limit() {
+    let many: Vec<u8> = (1..=70).flat_map(|id| publish(id, "kept", "a")).collect();
+    let sent = [
+        connect(),
+        many,
+        publish(71, "other", ""),
+        b"\xe0\x00".to_vec(),
+    ]
+    .concat();
+    let (_, read) = talk(&sent, b"").await;
+    let text = String::from_utf8_lossy(&read);
+    assert!(text.ends_with("together[64, 6]"), "{text}");
+}
