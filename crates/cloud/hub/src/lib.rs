@@ -24,6 +24,7 @@ mod deployments;
 mod endpoints;
 mod event_view;
 mod jobs;
+mod metrics;
 mod query;
 mod rollouts;
 
@@ -71,6 +72,7 @@ impl Hub {
         tokio::join!(
             deployments::run(self, shutdown.clone()),
             rollouts::run(self, shutdown.clone()),
+            metrics::run(self, shutdown.clone()),
             messages::expiry::run(self, shutdown.clone()),
             jobs::run(self, shutdown.clone()),
             endpoints::run(self, shutdown.clone()),

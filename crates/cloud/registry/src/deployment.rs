@@ -95,6 +95,13 @@ pub enum ConfigurationError {
     /// The target condition cannot be read. The hub answers 400004.
     #[error("the target condition cannot be read")]
     Condition(#[from] ParseError),
+    /// The query of a custom metric cannot be read. The hub answers 400004.
+    #[error("the query of metric {metric:?} cannot be read")]
+    Metric {
+        metric: String,
+        #[source]
+        cause: ParseError,
+    },
     /// Something in the content is wrong. The hub answers 400004; `path` says where.
     #[error("content at '{path}': {problem}")]
     Content {

@@ -38,6 +38,7 @@ mod apply;
 mod compiled;
 mod configurations;
 mod evaluate;
+mod metrics;
 mod rollouts;
 
 mod consumer_groups;

@@ -111,7 +111,9 @@ async fn document(call: &Call, record: &ConfigurationRecord) -> Result<Value, Hu
         successful: counted.reported_successful,
         failed: counted.reported_failed,
     };
-    let described = describe(record, counts)?;
+    let custom = registry.metric_results(call.permit.hub(), &record.id)?;
+    let custom = custom.unwrap_or_default().into_iter().collect();
+    let described = describe(record, counts, custom)?;
     Ok(serde_json::to_value(described).unwrap_or_default())
 }
 
@@ -159,6 +161,7 @@ async fn apply(call: Call, device: DeviceId) -> Result<Reply, HubError> {
 fn describe(
     record: &ConfigurationRecord,
     counts: SystemCounts,
+    custom: Vec<(String, u64)>,
 ) -> Result<Configuration, BodyError> {
     let content = Content::from_json(&record.content)?;
     Ok(Configuration {
@@ -178,7 +181,7 @@ fn describe(
         },
         metrics: Metrics {
             queries: record.metric_queries.clone().into_iter().collect(),
-            results: Vec::new(),
+            results: custom,
         },
         etag: record.etag.clone(),
         content,

@@ -348,3 +348,42 @@ async fn a_rollout_opens_its_first_ring_and_is_aborted() {
     let all = world.get(ROLLOUTS).await;
     assert_eq!(all[0]["history"].as_array().unwrap().len(), 2, "{all}");
 }
+
+// H10
+#[tokio::test]
+async fn metrics_are_checked_evaluated_and_shown_and_their_queries_run() {
+    let world = World::start().await;
+    world.edge_device("edge-1").await;
+    world.edge_device("edge-2").await;
+    let mut body = deployment("dep1", "one", "deviceId = 'edge-1'", 1);
+    body["metrics"] = json!({"queries": {"edge": "SELECT deviceId FROM devices WHERE"}});
+    let bad = world
+        .ask("PUT", "/configurations/dep1")
+        .json(&body)
+        .send()
+        .await;
+    let message = bad.refused(400, "ArgumentInvalid");
+    assert!(message.contains("metric \"edge\""), "{message}");
+    let query = "SELECT deviceId FROM devices WHERE capabilities.iotEdge = true";
+    body["metrics"] = json!({"queries": {"edge": query}});
+    world.put("/configurations/dep1", &body).await;
+    await_image(&world, "edge-1", "one").await;
+    let read = eventually(async || {
+        let read = world.get("/configurations/dep1").await;
+        (read["metrics"]["results"]["edge"] == 2).then_some(read)
+    })
+    .await;
+    for (name, rows) in [
+        ("targetedCount", 1),
+        ("appliedCount", 1),
+        ("reportedFailedCount", 0),
+    ] {
+        let query = &read["systemMetrics"]["queries"][name];
+        let found = world
+            .ask("POST", "/devices/query")
+            .json(&json!({"query": query}));
+        let found = found.send().await.ok();
+        assert_eq!(found.as_array().unwrap().len(), rows, "{query}: {found}");
+        assert_eq!(read["systemMetrics"]["results"][name], rows, "{name}");
+    }
+}

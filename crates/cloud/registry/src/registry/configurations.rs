@@ -18,6 +18,7 @@ use crate::error::StorageError;
 use crate::etag;
 use crate::limits::MAX_CONFIGURATIONS;
 use crate::precondition::{IfMatch, PutDecision};
+use crate::query::Query;
 use crate::resolve::Content;
 use crate::settings::SettingsContent;
 
@@ -72,6 +73,12 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(ConfigurationRecord, bool), ConfigurationError> {
         let kind = draft.content.as_ref().map(kind_of).transpose()?;
+        for (name, query) in &draft.metric_queries {
+            Query::parse(query).map_err(|cause| {
+                let metric = name.clone();
+                ConfigurationError::Metric { metric, cause }
+            })?;
+        }
         let target = format!("{hub}/{}", draft.id);
         let put = PutConfiguration {
             hub: hub.clone(),

@@ -248,6 +248,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "apply_one",
     "full_pass_step",
     "write_step",
+    "evaluate_metrics",
     "forget_ended_rollouts",
     // Jobs, which have been asked for.
     "add_job_devices",

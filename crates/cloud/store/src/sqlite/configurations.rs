@@ -88,11 +88,17 @@ impl View<'_> {
         })
     }
 
-    /// What the custom metrics of a hub's configurations counted last: row id and JSON.
-    pub fn metric_results(&self, hub: &str) -> Result<Vec<(i64, String)>, StoreError> {
-        let sql = "SELECT id, metric_results FROM configurations
-                   WHERE hub = ?1 AND metric_results IS NOT NULL";
-        self.all(sql, [hub], |row| Ok((row.get(0)?, row.get(1)?)))
+    /// What the custom metrics of a configuration counted last, as JSON; `None` when that was
+    /// never done since it was written.
+    pub fn metric_results(
+        &self,
+        hub: &HubName,
+        id: &ConfigurationId,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT metric_results FROM configurations
+                   WHERE hub = ?1 AND configuration_id = ?2";
+        let found = self.one(sql, [hub.as_str(), id.as_str()], |row| row.get(0))?;
+        Ok(found.flatten())
     }
 }
 
@@ -123,7 +129,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let sql = "UPDATE configurations SET revision = ?2, priority = ?3, target_condition = ?4,
                    reads_reported = ?5,
-                       document = ?6, updated = ?7
+                       document = ?6, updated = ?7, metric_results = NULL
                    WHERE id = ?1 AND revision = ?2 - 1";
         let condition = (&row.target_condition, row.reads_reported);
         let values = params![
@@ -138,16 +144,18 @@ impl Tx<'_> {
         self.write_version(Lock::hub(hub), sql, values)
     }
 
-    /// Notes what the custom metrics of a configuration counted, unless it has changed since. It is
-    /// no change of the configuration.
+    /// Notes what the custom metrics of a configuration counted, unless it has been written since.
+    /// It is no change of the configuration.
     pub fn write_metric_results(
         &self,
         hub: &HubName,
-        version: ConfigurationVersion,
+        id: &ConfigurationId,
+        updated: i64,
         results: &str,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE configurations SET metric_results = ?3 WHERE id = ?1 AND revision = ?2";
-        let values = params![version.id, version.revision, results];
+        let sql = "UPDATE configurations SET metric_results = ?4
+                   WHERE hub = ?1 AND configuration_id = ?2 AND updated = ?3";
+        let values = params![hub.as_str(), id.as_str(), updated, results];
         self.write(Lock::hub(hub), sql, values).map(drop)
     }
 
