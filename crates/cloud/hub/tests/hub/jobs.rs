@@ -111,20 +111,35 @@ async fn a_job_calls_a_method_on_each_device() {
     assert_eq!(job["deviceJobStatistics"]["succeededCount"], 1);
     assert_eq!(job["deviceJobStatistics"]["failedCount"], 1);
     assert_eq!(job["cloudToDeviceMethod"]["methodName"], "reboot");
-    let query = json!({"query": "SELECT * FROM devices.jobs WHERE devices.jobs.jobId = 'j1'"});
-    let ask = world.ask("POST", "/devices/query").json(&query);
-    let rows = ask.send().await.ok();
-    assert_eq!(rows.as_array().unwrap().len(), 2);
+
+    let rows = async |condition: &str| {
+        let text = format!("SELECT * FROM devices.jobs WHERE {condition}");
+        let ask = world
+            .ask("POST", "/devices/query")
+            .json(&json!({"query": text}));
+        let reply = ask.send().await;
+        assert_eq!(reply.header("x-ms-item-type"), "deviceJob");
+        reply.ok()
+    };
+    let called = rows("devices.jobs.deviceId = 'd1' AND jobType = 'scheduleDeviceMethod'").await;
+    assert_eq!(called[0]["outcome"]["deviceMethodResponse"]["status"], 201);
+    assert_eq!(called[0]["jobId"], "j1");
+    let failed = rows("status = 'failed' AND createdTimeUtc > '2016-09-01'").await;
     assert_eq!(
-        (&rows[0]["deviceId"], &rows[0]["status"]),
-        (&json!("d1"), &json!("completed"))
+        (
+            failed[0]["deviceId"].as_str(),
+            failed.as_array().unwrap().len()
+        ),
+        (Some("d2"), 1)
     );
-    let response = &rows[0]["outcome"]["deviceMethodResponse"];
-    assert_eq!(response["status"], 201);
+    assert_eq!(failed[0]["error"]["code"], "404103");
+    let both = rows("devices.jobs.jobId = 'j1'").await;
+    assert_eq!(both.as_array().unwrap().len(), 2);
     assert_eq!(
-        (&rows[1]["status"], &rows[1]["error"]["code"]),
-        (&json!("failed"), &json!("404103"))
+        (&both[0]["deviceId"], &both[0]["status"], &both[1]["status"]),
+        (&json!("d1"), &json!("completed"), &json!("failed"))
     );
+    assert_eq!(rows("jobId = 'j2'").await, json!([]));
 }
 
 #[tokio::test]

@@ -1,4 +1,9 @@
-use crate::query::{Collection, Expression, ParseError, Query, Quotes, Scope, parse_condition};
+use std::sync::Arc;
+
+use crate::query::{
+    Collection, Expression, ParseError, Path, Query, Quotes, Segment, SelectItem, Selected,
+    Selection, parse_condition,
+};
 
 /// Longest condition, in characters.
 const MAX_TEXT: usize = 16 * 1024;
@@ -6,10 +11,7 @@ const MAX_TEXT: usize = 16 * 1024;
 /// The devices or modules of a job: `*`, a condition of devices, or
 /// `FROM devices.modules WHERE …`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct JobTargets {
-    modules: bool,
-    condition: Option<Expression>,
-}
+pub struct JobTargets(Arc<Query>);
 
 /// Why a `queryCondition` cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,50 +36,42 @@ impl JobTargets {
             return Err(TargetsError::TooLong);
         }
         if text == "*" {
-            return Ok(Self {
-                modules: false,
-                condition: None,
-            });
+            return Ok(Self::select(Collection::Devices, None));
         }
         let first = text.split_whitespace().next().unwrap_or_default();
         if !first.eq_ignore_ascii_case("from") {
-            let condition = Some(parse_condition(text, Quotes::Any)?);
-            return Ok(Self {
-                modules: false,
-                condition,
-            });
+            let condition = parse_condition(text, Quotes::Any)?;
+            return Ok(Self::select(Collection::Devices, Some(condition)));
         }
         let query = Query::parse_from(text, Quotes::Any)?;
-        let modules = match query.from {
-            Collection::Devices => false,
-            Collection::Modules => true,
-            Collection::Jobs => return Err(TargetsError::OfJobs),
-        };
-        Ok(Self {
-            modules,
-            condition: query.condition,
-        })
-    }
-
-    /// Whether they are modules.
-    #[must_use]
-    pub fn are_modules(&self) -> bool {
-        self.modules
-    }
-
-    /// Whether all are, so that no twin has to be read.
-    #[must_use]
-    pub fn are_all(&self) -> bool {
-        self.condition.is_none()
-    }
-
-    /// Whether the twin of one of them matches.
-    #[must_use]
-    pub fn matches(&self, twin: &impl Scope) -> bool {
-        match &self.condition {
-            Some(condition) => condition.holds(twin),
-            None => true,
+        match query.from {
+            Collection::Jobs => Err(TargetsError::OfJobs),
+            from => Ok(Self::select(from, query.condition)),
         }
+    }
+
+    fn select(from: Collection, condition: Option<Expression>) -> Self {
+        let item = |name: &str| SelectItem {
+            name: name.to_owned(),
+            selected: Selected::Path(Path {
+                at: 0,
+                segments: vec![Segment::Name(name.to_owned())],
+            }),
+        };
+        Self(Arc::new(Query {
+            top: None,
+            selection: Selection::Items(vec![item("deviceId"), item("moduleId")]),
+            from,
+            condition,
+            group_by: Vec::new(),
+            fingerprint: 0,
+        }))
+    }
+
+    /// The query of their ids: `deviceId`, and `moduleId` of modules.
+    #[must_use]
+    pub fn query(&self) -> &Arc<Query> {
+        &self.0
     }
 }
 
@@ -97,7 +91,8 @@ mod tests {
             ("FROM devices WHERE tags.a = 1", false, false),
         ] {
             let targets = JobTargets::parse(text).unwrap();
-            let found = (targets.are_modules(), targets.are_all());
+            let query = targets.query();
+            let found = (query.from == Collection::Modules, query.condition.is_none());
             assert_eq!(found, (modules, all), "{text}");
         }
         assert_eq!(JobTargets::parse(" "), Err(TargetsError::Empty));

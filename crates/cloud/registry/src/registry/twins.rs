@@ -5,11 +5,11 @@ mod report;
 
 use std::sync::Arc;
 
-use ids::{HubName, Identity, Timestamp};
+use ids::{Identity, Timestamp};
 use serde_json::{Map, Value};
 use store::{
-    IdentityRow, Listed, Lock, SectionWrite, StoreError, TargetingChange, TwinRow, TwinWrite, Tx,
-    Unit, View,
+    IdentityRow, Lock, SectionWrite, StoreError, TargetingChange, TwinRow, TwinWrite, Tx, Unit,
+    View,
 };
 
 pub(crate) use self::replace::replace_twin_within;
@@ -17,11 +17,8 @@ use self::report::Report;
 use super::Registry;
 use super::act::Act;
 use super::hub_events;
-use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
-use crate::error::StorageError;
-use crate::page::{Continuation, Page, PageRequest};
 use crate::precondition::IfMatch;
 use crate::rows::{self, lock, statuses_text};
 use crate::twin::{
@@ -107,57 +104,6 @@ impl Registry {
         };
         self.inner.store.write_without_act(report).await
     }
-
-    /// Twins of a hub's devices by device id: what queries scan. One that cannot be read is left
-    /// out, and the log says so.
-    pub async fn list_device_twins(
-        &self,
-        hub: &HubName,
-        page: &PageRequest,
-    ) -> Result<Page<TwinRecord>, StorageError> {
-        let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
-        let unreadable = self.inner.unreadable.clone();
-        let scan = move |view: &View<'_>| {
-            let found = view.device_twins_after(&hub, &after, limit)?;
-            let page = Page::of(found.rows, found.more, continuation);
-            Ok::<_, StorageError>(page.keep(|listed| {
-                let whose = Whose::device(&hub, &listed.device_id);
-                let record = listed.row;
-                let record = record.and_then(|both| rows::twin_record(view, both, true));
-                unreadable.kept(whose, record)
-            }))
-        };
-        self.inner.store.scan(scan).await
-    }
-
-    /// Twins of a hub's modules by device and module id: what queries of `devices.modules` scan.
-    /// One that cannot be read is left out.
-    pub async fn list_module_twins(
-        &self,
-        hub: &HubName,
-        page: &PageRequest,
-    ) -> Result<Page<TwinRecord>, StorageError> {
-        let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
-        let unreadable = self.inner.unreadable.clone();
-        let scan = move |view: &View<'_>| {
-            // No id has a slash.
-            let after = after.split_once('/').unwrap_or((&after, ""));
-            let found = view.module_twins_after(&hub, after, limit)?;
-            let (mut device, mut enabled) = (String::new(), true);
-            let page = Page::of(found.rows, found.more, continuation);
-            page.try_keep(|listed| {
-                if device != listed.device_id {
-                    device.clone_from(&listed.device_id);
-                    enabled = view.device_enabled(&hub, &device)?.unwrap_or(true);
-                }
-                let whose = Whose::module(&hub, &device, &listed.module_id);
-                let record = listed.row;
-                let record = record.and_then(|both| rows::twin_record(view, both, enabled));
-                Ok::<_, StorageError>(unreadable.kept(whose, record))
-            })
-        };
-        self.inner.store.scan(scan).await
-    }
 }
 
 /// A service's change of a twin.
@@ -219,13 +165,6 @@ where
             follow(tx, &self.watchers, &self.identity, change)?;
         }
         Ok(record)
-    }
-}
-
-fn continuation<T>(listed: &Listed<T>) -> Continuation {
-    match listed.module_id.as_str() {
-        "" => Continuation::after(&listed.device_id),
-        module => Continuation::after(&format!("{}/{module}", listed.device_id)),
     }
 }
 

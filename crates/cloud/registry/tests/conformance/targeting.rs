@@ -1,10 +1,14 @@
+use std::sync::Arc;
+
 use ids::{Identity, ModuleId};
-use registry::{Change, IfMatch, MetricResults, TwinPatch};
-use serde_json::json;
+use registry::query::Query;
+use registry::{Change, IfMatch, MetricResults, PageRequest, QueryRows, TwinPatch};
+use serde_json::{Map, json};
+use wire::service_api::configuration::{Content, system_queries};
 
 use crate::deployments::{create, draft, evaluate_all, id, put, running, tag};
 use crate::identities::edge;
-use crate::{Bench, device, hub, map};
+use crate::{Bench, device, hub, map, offline, query as rows};
 
 pub(crate) async fn manual_changes_of_system_modules_are_taken_back(bench: Bench) {
     create(&bench, "d", json!({})).await;
@@ -82,6 +86,31 @@ pub(crate) async fn metrics_count_what_devices_reported(bench: Bench) {
             ..MetricResults::default()
         }
     );
+    system_queries_count(&bench, "one", "*", metrics).await;
+    system_queries_count(&bench, "loser", "deviceId = 'ok'", loser).await;
+}
+
+/// T14, H10: the queries that a deployment hands out have as many rows as its metrics say.
+async fn system_queries_count(bench: &Bench, name: &str, condition: &str, metrics: MetricResults) {
+    let counts = [
+        metrics.targeted,
+        metrics.applied,
+        metrics.reported_successful,
+        metrics.reported_failed,
+    ];
+    let content = Content::Modules(Map::new());
+    let queries = system_queries(&id(name), &content, condition);
+    for ((metric, text), expected) in queries.into_iter().zip(counts) {
+        let query = Arc::new(Query::parse(&text).unwrap());
+        let (hub, connections) = (hub(), offline());
+        let counted = bench.registry.count_rows(&hub, &query, &connections);
+        assert_eq!(counted.await.unwrap(), expected, "{metric}: {text}");
+        let rows = rows(&bench.registry, &text, &PageRequest::first(1000)).await;
+        let QueryRows::Raw(rows) = rows.rows else {
+            panic!("members")
+        };
+        assert_eq!(rows.len() as u64, expected, "{metric}: {text}");
+    }
 }
 
 pub(crate) async fn tags_and_reports_move_devices(bench: Bench) {

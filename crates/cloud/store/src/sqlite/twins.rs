@@ -1,12 +1,10 @@
 use ids::{DeviceId, HubName};
 use rusqlite::{Row, params};
 
-use crate::sqlite::identities::{
-    identity_columns, key_texts, lock, module_text, read_identity, read_listed,
-};
+use crate::sqlite::identities::{identity_columns, key_texts, lock, module_text, read_identity};
 use crate::{
-    IdentityKey, IdentityRow, IdentityVersion, Listed, Oversized, PageRows, StoreError, TwinRow,
-    TwinWrite, Tx, View,
+    IdentityKey, IdentityRow, IdentityVersion, Listed, Oversized, StoreError, TwinRow, TwinWrite,
+    Tx, View,
 };
 
 mod selected;
@@ -100,47 +98,6 @@ impl View<'_> {
                 twin_version: row.get(2)?,
             })
         })
-    }
-
-    /// Devices of a hub with their twins, after a device id, in order.
-    pub fn device_twins_after(
-        &self,
-        hub: &HubName,
-        after: &str,
-        limit: usize,
-    ) -> Result<PageRows<Listed<(IdentityRow, TwinRow)>>, StoreError> {
-        let sql = select!(
-            "WHERE hub = ?1 AND device_id > ?2 AND module_id = '' ORDER BY device_id LIMIT ?3"
-        );
-        let values = params![hub.as_str(), after, limit + 1];
-        self.page(
-            sql,
-            values,
-            limit,
-            |row| read_listed(self.file, row, read),
-            bytes,
-        )
-    }
-
-    /// Modules of a hub with their twins, after a device and module id, in order.
-    pub fn module_twins_after(
-        &self,
-        hub: &HubName,
-        after: (&str, &str),
-        limit: usize,
-    ) -> Result<PageRows<Listed<(IdentityRow, TwinRow)>>, StoreError> {
-        let sql = select!(
-            "WHERE hub = ?1 AND (device_id, module_id) > (?2, ?3) AND module_id > ''
-             ORDER BY device_id, module_id LIMIT ?4"
-        );
-        let values = params![hub.as_str(), after.0, after.1, limit + 1];
-        self.page(
-            sql,
-            values,
-            limit,
-            |row| read_listed(self.file, row, read),
-            bytes,
-        )
     }
 }
 

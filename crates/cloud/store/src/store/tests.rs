@@ -1,7 +1,10 @@
 use ids::{GenerationId, HubName};
 
 use super::*;
-use crate::{AuthKind, HubRow, IdentityRow, LinkRow, Lock, Secret, ServiceRow, TwinRow, Tx, unit};
+use crate::{
+    AuthKind, DeviceRange, HubRow, IdentityKind, IdentityRow, LinkRow, Listed, Lock, PageRows,
+    Secret, ServiceRow, TwinParts, TwinRow, Tx, unit,
+};
 
 mod damaged;
 mod damaged_registrations;
@@ -62,6 +65,17 @@ async fn insert(store: &Store, id: &str) -> Result<(), StoreError> {
             tx.insert_identity(&row, &TwinRow::default())
         }))
         .await
+}
+
+/// A page of devices with their whole twins.
+fn devices_with_twins(
+    view: &View<'_>,
+    after: &str,
+    limit: usize,
+) -> Result<PageRows<Listed<(IdentityRow, TwinRow)>>, StoreError> {
+    let (hub, range) = (hub(), DeviceRange::all());
+    let devices = (&hub, IdentityKind::Device);
+    view.twins_in_range(devices, &range, (after, ""), TwinParts::ALL, limit)
 }
 
 fn exists(store: &Store, id: &str) -> bool {

@@ -37,7 +37,7 @@ async fn a_row_that_cannot_be_read_keeps_its_place_in_lists() {
             .iter()
             .map(|listed| read(listed.row.as_ref().map(drop)))
             .collect();
-        let twins = store.read(|view| view.device_twins_after(&hub(), "", 10));
+        let twins = store.read(|view| devices_with_twins(view, "", 10));
         let twins = twins.unwrap().rows;
         let twins: Vec<_> = twins
             .iter()

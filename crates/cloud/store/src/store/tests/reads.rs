@@ -112,7 +112,7 @@ async fn a_page_of_long_documents_is_short() {
     store.write(write(fill)).await.unwrap();
     let (mut after, mut pages, mut found) = (String::new(), 0, 0);
     loop {
-        let page = store.read(|view| view.device_twins_after(&hub(), &after, 1000));
+        let page = store.read(|view| devices_with_twins(view, &after, 1000));
         let page = page.unwrap();
         assert!((1..=300).contains(&page.rows.len()), "{}", page.rows.len());
         (pages, found) = (pages + 1, found + page.rows.len());
@@ -122,12 +122,10 @@ async fn a_page_of_long_documents_is_short() {
         after.clone_from(&last.device_id);
     }
     assert_eq!((pages, found), (3, 700));
-    let three = store
-        .read(|view| view.device_twins_after(&hub(), "", 3))
-        .unwrap();
+    let three = store.read(|view| devices_with_twins(view, "", 3)).unwrap();
     assert_eq!((three.rows.len(), three.more), (3, true));
     let none = store
-        .read(|view| view.device_twins_after(&hub(), "d699", 3))
+        .read(|view| devices_with_twins(view, "d699", 3))
         .unwrap();
     assert_eq!((none.rows.len(), none.more), (0, false));
 }
