@@ -80,7 +80,9 @@ impl Walk {
         if !self.pages() {
             return None;
         }
-        let remaining = self.remaining.map(|remaining| remaining - self.found);
+        let remaining = self
+            .remaining
+            .map(|remaining| remaining.saturating_sub(self.found));
         if remaining == Some(0) {
             return None;
         }
@@ -152,11 +154,11 @@ impl Walk {
 
     /// How many candidates to read: no more than are missing, when each is an answer.
     fn batch(&self) -> usize {
-        let missing = usize::try_from(self.wanted - self.found).unwrap_or(usize::MAX);
-        match self.pages() && self.plan.exact {
-            true => missing.clamp(1, STEP),
-            false => STEP,
+        if !(self.pages() && self.plan.exact) {
+            return STEP;
         }
+        let missing = self.wanted.saturating_sub(self.found);
+        usize::try_from(missing).map_or(STEP, |missing| missing.clamp(1, STEP))
     }
 
     fn is_full(&self) -> bool {
