@@ -25,9 +25,10 @@ use registry::{
 use serde_json::{Map, Value, json};
 use wire::service_api::identity::{DeviceRequest, ModuleRequest, Status};
 
-/// Twins and queries of a run: their product is how often the two evaluators are compared.
-const DEVICES: usize = 120;
-const QUERIES: usize = 400;
+/// Twins and queries of a run: their product is how often the two evaluators are compared. The
+/// twins are more than a query looks at in one step.
+const DEVICES: usize = 320;
+const QUERIES: usize = 250;
 
 struct Zeros;
 

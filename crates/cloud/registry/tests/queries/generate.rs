@@ -99,7 +99,7 @@ fn path(dice: &mut Dice) -> String {
 /// A constant that the path may well be compared with.
 fn constant(dice: &mut Dice, path: &str) -> Value {
     match path {
-        "deviceId" => json!(device_id(dice.below(120))),
+        "deviceId" => json!(device_id(dice.below(320))),
         "moduleId" => json!(dice.pick(&["$edgeAgent", "camera"])),
         "status" => json!(dice.pick(&["enabled", "disabled"])),
         "connectionState" => json!(dice.pick(&["Connected", "Disconnected"])),

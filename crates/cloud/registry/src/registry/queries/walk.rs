@@ -23,7 +23,7 @@ use crate::twin::TwinRecord;
 mod sources;
 
 /// Candidates of one step.
-const STEP: usize = 1_000;
+const STEP: usize = 250;
 /// Bytes of documents after which a page ends.
 const MAX_BYTES: usize = 8 << 20;
 
