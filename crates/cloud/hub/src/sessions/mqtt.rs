@@ -8,14 +8,13 @@ use std::time::Duration;
 use ids::{Identity, Timestamp, error_chain};
 use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 use pki::PresentedChain;
-use registry::Event;
 use transport::sessions::{Mailbox, MethodAnswer, Push};
 use transport::{Close, ConnectRefused, DeviceSession, Ending, NotKept, Outgoing};
 use wire::sas::CLOCK_SKEW;
 use wire::telemetry::SenderStamp;
 use wire::topic::{DeviceTopic, Filter};
 
-use crate::messages::telemetry::{self, Message, Sender, TelemetryError};
+use crate::messages::telemetry::{self, Message, Sender};
 use crate::quantities::Quantity;
 use crate::service::Hub;
 use crate::sessions::connect::{self, Checked};
@@ -23,6 +22,7 @@ use downlink::Downlink;
 
 mod connection;
 mod downlink;
+mod messages;
 mod outgoing;
 mod twin_request;
 
@@ -186,38 +186,6 @@ impl HubSession {
     fn filter(&self, filter: &str) -> Option<Filter> {
         let identity = self.identity();
         Filter::parse(filter, &identity.device, identity.module.as_ref()).ok()
-    }
-
-    /// Reads a message that the device sends.
-    fn read_telemetry(&self, publish: &Publish) -> Result<Event, Close> {
-        let bag = match self.topic(publish)? {
-            DeviceTopic::Events { bag } => bag,
-            _ => return Err(Close::new("topic", "messages cannot be sent to this topic")),
-        };
-        let read = || {
-            let mut message = Message::from_bag(&bag, publish.payload.to_vec())?;
-            if publish.retain {
-                message.mark_retained();
-            }
-            telemetry::check(&self.hub, self.sender(), message)
-        };
-        read().map_err(|error| self.not_kept(&error))
-    }
-
-    async fn append_telemetry(&self, events: &[Event]) -> Result<(), Close> {
-        let appended = telemetry::append_with_retries(&self.hub, self.sender(), events);
-        // Cancelled when the session ends: no client waits for the acknowledgement then.
-        let appended = tokio::select! {
-            biased;
-            appended = appended => appended,
-            close = self.closed() => return Err(close),
-        };
-        appended.map_err(|error| self.not_kept(&error))
-    }
-
-    fn not_kept(&self, error: &TelemetryError) -> Close {
-        let reason = format!("telemetry of {}: {}", self.identity(), error_chain(error));
-        Close::new(error.code(), reason)
     }
 
     fn topic(&self, publish: &Publish) -> Result<DeviceTopic, Close> {
