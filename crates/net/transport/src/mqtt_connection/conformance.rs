@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
 
 use super::*;
-use crate::device_session::{ConnectRefused, Outgoing};
+use crate::device_session::{ConnectRefused, NotKept, Outgoing};
 use crate::fake::peer;
 use crate::mqtts;
 
@@ -54,11 +54,19 @@ impl DeviceSession for Recorder {
 
     async fn unsubscribe(&mut self, _: &str) {}
 
-    async fn publish(&mut self, publish: Publish, _: &mut Vec<Outgoing>) -> Result<(), Close> {
-        if publish.topic == "slow" {
-            tokio::time::sleep(Duration::from_secs(100)).await;
+    fn keeps(&self, _: &Publish) -> bool {
+        true
+    }
+
+    async fn keep(&mut self, messages: Vec<Publish>) -> Result<(), NotKept> {
+        for message in messages {
+            self.see(message).await;
         }
-        self.0.lock().unwrap().topics.push(publish.topic);
+        Ok(())
+    }
+
+    async fn publish(&mut self, message: Publish, _: &mut Vec<Outgoing>) -> Result<(), Close> {
+        self.see(message).await;
         Ok(())
     }
 
@@ -74,6 +82,15 @@ impl DeviceSession for Recorder {
 
     async fn ended(self, _: Ending, will: Option<Will>) {
         self.0.lock().unwrap().wills.push(will);
+    }
+}
+
+impl Recorder {
+    async fn see(&self, message: Publish) {
+        if message.topic == "slow" {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+        }
+        self.0.lock().unwrap().topics.push(message.topic);
     }
 }
 
