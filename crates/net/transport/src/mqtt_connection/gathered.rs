@@ -25,6 +25,12 @@ impl Gathered {
         self.messages.push(message);
     }
 
+    /// Whether a message has the packet id of one that is not kept yet.
+    pub fn has_id_of(&self, message: &Publish) -> bool {
+        let id = packet_id(message);
+        id.is_some() && self.messages.iter().any(|other| packet_id(other) == id)
+    }
+
     pub fn is_full(&self) -> bool {
         self.messages.len() >= MAX_MESSAGES || self.bytes >= MAX_BYTES
     }

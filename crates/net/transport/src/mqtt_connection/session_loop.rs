@@ -8,14 +8,14 @@ use std::time::Duration;
 use std::collections::HashMap;
 
 use futures_util::FutureExt;
-use mqtt::{Delivery, Overdue, Packet, PacketId, ServerEvent, ServerSession, SubAck};
+use mqtt::{Delivery, Millis, Overdue, Packet, PacketId, ServerEvent, ServerSession, SubAck};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use super::gathered::Gathered;
-use super::packet_stream::PacketStream;
+use super::packet_stream::{PacketStream, ReadError};
 use crate::device_session::{Close, DeviceSession, Outgoing};
 use crate::shutdown;
 
@@ -158,7 +158,14 @@ where
 {
     let mut gathered = Gathered::default();
     loop {
-        let event = next_event(packets, session);
+        let packet = packets.buffered();
+        // The id of a message is free again after its acknowledgement, and not before.
+        if let Ok(Some(Packet::Publish(next))) = &packet
+            && gathered.has_id_of(next)
+        {
+            gathered.keep(packets, session, device).await?;
+        }
+        let event = event_of(packet, session, packets.now());
         // A session that has to end handles no further packet, even one that is here already.
         if let Some(close) = closed.as_mut().now_or_never() {
             return Err(close);
@@ -190,15 +197,16 @@ where
     }
 }
 
-/// What the next packet that has arrived means to the session.
-fn next_event<S: AsyncRead + AsyncWrite + Unpin>(
-    packets: &mut PacketStream<S>,
+/// What a packet means to the session.
+fn event_of(
+    packet: Result<Option<Packet>, ReadError>,
     session: &mut ServerSession,
+    now: Millis,
 ) -> Result<Option<ServerEvent>, Close> {
-    let Some(packet) = packets.buffered()? else {
+    let Some(packet) = packet? else {
         return Ok(None);
     };
-    let event = session.receive(packet, packets.now());
+    let event = session.receive(packet, now);
     event
         .map(Some)
         .map_err(|error| Close::new("protocol", error.to_string()))
