@@ -8,7 +8,7 @@ use serde_json::json;
 use wire::device_api::message::PropertyBag;
 use wire::telemetry::EventSource;
 
-/// The text is the condition, the property bag of the message and its body, a line each.
+// The text is the condition, the property bag of the message and its body, a line each.
 fuzz_target!(|text: &str| {
     let mut lines = text.splitn(3, '\n');
     let condition = lines.next().unwrap_or_default();
