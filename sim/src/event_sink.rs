@@ -1,4 +1,3 @@
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,19 +8,17 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+
+use crate::http_listener::{Answer, HttpListener};
 
 /// A webhook that keeps the bodies of the events that it is sent.
 #[derive(Debug)]
 pub struct EventSink {
     url: String,
     state: Arc<State>,
-    task: JoinHandle<()>,
+    _listener: HttpListener,
 }
 
 #[derive(Debug)]
@@ -33,25 +30,17 @@ struct State {
 impl EventSink {
     /// Listens on a loopback port, and answers 200.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-        let url = format!("http://{}/events?code=secret", listener.local_addr()?);
         let state = Arc::new(State {
             status: AtomicU16::new(200),
             bodies: Mutex::default(),
         });
-        let shared = state.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = shared.clone();
-                let answer = service_fn(move |request| answer(state.clone(), request));
-                tokio::spawn(async move {
-                    let http = hyper::server::conn::http1::Builder::new();
-                    // The story sees what a connection that fails leaves out.
-                    let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-                });
-            }
-        });
-        Ok(Self { url, state, task })
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = HttpListener::start(address, state.clone(), answer).await?;
+        Ok(Self {
+            url: format!("http://{}/events?code=secret", listener.address),
+            state,
+            _listener: listener,
+        })
     }
 
     /// Its URL, for an endpoint.
@@ -73,16 +62,7 @@ impl EventSink {
     }
 }
 
-impl Drop for EventSink {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn answer(
-    state: Arc<State>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Answer {
     let body = request.into_body().collect().await;
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
     let events: Vec<Value> = serde_json::from_slice(&body).unwrap_or_default();

@@ -13,6 +13,7 @@ mod engine;
 mod event_sink;
 mod exchange;
 mod fleet;
+mod http_listener;
 pub mod measure;
 mod mqtt_device;
 mod old_data;

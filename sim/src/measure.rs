@@ -1,10 +1,12 @@
 //! What the benchmarks share: certificates made in advance, the kernel's figures of a process,
-//! quantiles.
+//! quantiles, the accept loop of bare servers.
 
 mod hierarchy;
 mod process;
 mod quantile;
+mod tls_listener;
 
 pub use hierarchy::{Hierarchy, IssuedBy};
 pub use process::{Resident, Usage};
 pub use quantile::{median, quantile};
+pub use tls_listener::{listen, server_certificate};

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,12 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+
+use crate::http_listener::{Answer, HttpListener};
 
 /// A webhook of custom allocation. It keeps every caller waiting until it is
 /// [`answering`](Self::answer_now), and then chooses the first linked hub.
@@ -24,7 +21,7 @@ use tokio::task::JoinHandle;
 pub struct Webhook {
     url: String,
     state: Arc<State>,
-    task: JoinHandle<()>,
+    _listener: HttpListener,
 }
 
 #[derive(Debug, Default)]
@@ -44,21 +41,13 @@ impl Webhook {
 
     /// Listens on this address.
     pub async fn start_at(address: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let url = format!("http://{}/allocate?code=secret", listener.local_addr()?);
         let state = Arc::new(State::default());
-        let shared = state.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = shared.clone();
-                let answer = service_fn(move |request| answer(state.clone(), request));
-                tokio::spawn(async move {
-                    let http = hyper::server::conn::http1::Builder::new();
-                    let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-                });
-            }
-        });
-        Ok(Self { url, state, task })
+        let listener = HttpListener::start(address, state.clone(), answer).await?;
+        Ok(Self {
+            url: format!("http://{}/allocate?code=secret", listener.address),
+            state,
+            _listener: listener,
+        })
     }
 
     /// Its URL, for an enrollment.
@@ -89,16 +78,7 @@ impl Webhook {
     }
 }
 
-impl Drop for Webhook {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn answer(
-    state: Arc<State>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let header = |name: &str| {
         let value = parts.headers.get(name);

@@ -1,0 +1,46 @@
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// Chain and key of the files that [`Hierarchy::make`](super::Hierarchy::make) left in a folder.
+pub fn server_certificate(
+    dir: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain =
+        CertificateDer::pem_file_iter(dir.join("server.pem"))?.collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(dir.join("server.key.pem"))?;
+    Ok((chain, key))
+}
+
+/// The accept loop of a bare server, on a free port of 127.0.0.1, until it is killed. Prints its
+/// address first.
+pub async fn listen<F>(
+    mut config: ServerConfig,
+    serve: fn(TlsAcceptor, TcpStream) -> F,
+) -> Result<()>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    config.send_tls13_tickets = 1;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", listener.local_addr()?)?;
+    out.flush()?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let served = serve(acceptor.clone(), stream);
+        tokio::spawn(async move {
+            // A client that breaks off is seen, and counted, at the client.
+            let _ = served.await;
+        });
+    }
+}
