@@ -135,8 +135,15 @@ pub trait DeviceSession: Send {
         false
     }
 
-    /// Keeps messages in their order. What PUBACK promises must be done when this returns.
-    fn keep(&mut self, messages: Vec<Publish>) -> impl Future<Output = Result<(), NotKept>> + Send;
+    /// Keeps messages in their order. What PUBACK promises must be done when this returns. A session
+    /// that [`keeps`](Self::keeps) none has none to keep, and acknowledges none.
+    fn keep(
+        &mut self,
+        _messages: Vec<Publish>,
+    ) -> impl Future<Output = Result<(), NotKept>> + Send {
+        let close = Close::new("failed", "this session keeps no messages");
+        std::future::ready(Err(NotKept { before: 0, close }))
+    }
 
     /// Whether the service remembers an earlier session of the client, for CONNACK.
     fn session_present(&self) -> bool;

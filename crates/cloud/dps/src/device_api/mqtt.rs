@@ -11,7 +11,7 @@ use pki::PeerChain;
 use rest::{ClientAddress, RequestError, RequestId};
 use serde::Serialize;
 use tokio::sync::watch;
-use transport::{Close, ConnectRefused, DeviceSession, Ending, NotKept, Outgoing};
+use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
 use wire::device_api::register_request::{MAX_BODY, UnverifiedRegister};
 use wire::device_api::registration::{
     OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
@@ -244,11 +244,6 @@ impl DeviceSession for DpsSession {
     }
 
     async fn unsubscribe(&mut self, _filter: &str) {}
-
-    /// Every message is a request, and has a reply.
-    async fn keep(&mut self, _messages: Vec<Publish>) -> Result<(), NotKept> {
-        Ok(())
-    }
 
     async fn publish(
         &mut self,
