@@ -76,17 +76,21 @@ impl Quantity {
     /// What a request to the service API counts against; `None` for paths that Azure does not
     /// throttle like this. Messages and methods are counted when their bodies are read.
     pub(crate) fn of_request(method: &Method, segments: &[&str]) -> Option<Self> {
-        Some(match segments {
+        // Routes match in any letter case.
+        let segments: Vec<String> = segments.iter().map(|s| s.to_ascii_lowercase()).collect();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        Some(match segments.as_slice() {
             ["devices", "query"] => Self::Queries,
-            ["devices", _, "applyConfigurationContent"] | ["configurations", ..] => {
+            ["devices", _, "applyconfigurationcontent"] | ["configurations", ..] => {
                 Self::ConfigurationOperations
             }
-            ["devices", _, "modules", _, "messages", ..]
+            ["devices", _, "modules", _, "messages" | "commands", ..]
             | ["devices", _, "messages" | "files" | "commands", ..]
-            | ["twins", _, .., "methods"] => return None,
+            | ["twins", _, .., "methods"]
+            | ["digitaltwins", _, .., "commands", _] => return None,
             ["devices" | "statistics", ..] => Self::RegistryOperations,
-            ["twins" | "digitalTwins", ..] if method == Method::GET => Self::TwinReads,
-            ["twins" | "digitalTwins", ..] => Self::TwinUpdates,
+            ["twins" | "digitaltwins", ..] if method == Method::GET => Self::TwinReads,
+            ["twins" | "digitaltwins", ..] => Self::TwinUpdates,
             ["jobs", ..] => Self::Jobs,
             _ => return None,
         })
@@ -165,7 +169,13 @@ mod tests {
             (Method::GET, "twins/d", Some(TwinReads)),
             (Method::PATCH, "twins/d", Some(TwinUpdates)),
             (Method::PUT, "twins/d/modules/m", Some(TwinUpdates)),
-            (Method::GET, "digitalTwins/d", Some(TwinReads)),
+            (Method::GET, "digitaltwins/d", Some(TwinReads)),
+            (Method::GET, "TWINS/d", Some(TwinReads)),
+            (Method::POST, "devices/Query", Some(Queries)),
+            (Method::DELETE, "devices/d/modules/m/commands", None),
+            (Method::PATCH, "digitaltwins/d", Some(TwinUpdates)),
+            (Method::POST, "digitaltwins/d/commands/c", None),
+            (Method::POST, "digitaltwins/d/components/p/commands/c", None),
             (Method::POST, "twins/d/methods", None),
             (Method::POST, "twins/d/modules/m/methods", None),
             // A device may be called anything.

@@ -64,6 +64,8 @@ async fn change(call: Call, device: DeviceId) -> Result<Reply, HubError> {
 
 /// Answers with the payload of the device; its status is in a header.
 async fn invoke(call: Call, device: DeviceId, command: String) -> Result<Reply, HubError> {
+    let hub = call.permit.hub();
+    call.service.count_method(hub, call.body.len())?;
     let seconds = |name| call.query(name);
     let request = MethodRequest::of_command(
         &command,
