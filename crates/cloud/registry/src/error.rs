@@ -14,6 +14,14 @@ impl From<store::StoreError> for StorageError {
     }
 }
 
+impl StorageError {
+    /// Whether a row or document is at fault, and not the storage: others can be read.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.0.is_damaged()
+    }
+}
+
 /// For units, whose writing fails only with the storage.
 impl From<StorageError> for store::StoreError {
     fn from(error: StorageError) -> Self {

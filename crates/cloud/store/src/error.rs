@@ -19,6 +19,8 @@ enum Cause {
     Sql(Arc<rusqlite::Error>),
     #[error("{0}")]
     Words(Arc<str>),
+    #[error("{0}")]
+    Damaged(Arc<str>),
     #[error("a row has changed since it was read")]
     Changed,
 }
@@ -40,7 +42,11 @@ impl StoreError {
     /// A document that was read with its row, and does not parse now that it is used.
     #[must_use]
     pub fn damaged_document(document: &'static str, cause: impl std::fmt::Display) -> Self {
-        Self::words("reading", Path::new(document), cause.to_string())
+        Self {
+            doing: "reading",
+            file: Path::new(document).into(),
+            cause: Cause::Damaged(cause.to_string().into()),
+        }
     }
 
     pub(crate) fn words(doing: &'static str, file: &Path, cause: impl Into<Arc<str>>) -> Self {
@@ -72,14 +78,24 @@ impl StoreError {
                         | rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER
                 )
             ),
-            Cause::Words(_) => false,
+            Cause::Words(_) | Cause::Damaged(_) => false,
         }
+    }
+
+    /// Whether a row or document is at fault, and not the storage: others can be read.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        matches!(self.cause, Cause::Damaged(_))
     }
 
     /// A stored text that does not parse: the file was damaged or edited. `cause` says which
     /// column, never its content.
     pub(crate) fn damaged(file: &Path, cause: impl std::fmt::Display) -> Self {
-        Self::words("reading a damaged row of", file, cause.to_string())
+        Self {
+            doing: "reading a damaged row of",
+            file: file.into(),
+            cause: Cause::Damaged(cause.to_string().into()),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ids::Thumbprint;
 use registry::StorageError;
-use store::{EnrollmentKind, View};
+use store::{EnrollmentKind, EnrollmentVersion, View};
 
 use super::Provisioning;
 use crate::enrollment::EnrollmentRecord;
@@ -60,7 +60,8 @@ impl Provisioning {
     }
 
     /// All groups whose devices prove themselves by certificates, by name; `None` when there
-    /// are more than `most`.
+    /// are more than `most`, or one of them is damaged: that one is a fault of the devices alone
+    /// that come through it.
     pub async fn groups_with_certificates(
         &self,
         most: usize,
@@ -71,24 +72,50 @@ impl Provisioning {
             if versions.len() > most {
                 return Ok(None);
             }
-            let groups = versions.into_iter();
-            let groups = groups.map(|version| registry.current(view, version));
-            let groups: Result<_, StorageError> = groups.filter_map(Result::transpose).collect();
-            groups.map(Some)
+            let count = versions.len();
+            let readable = |version| registry.readable(view, version);
+            let groups = versions.into_iter().map(readable);
+            let groups: Vec<_> = groups
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()?;
+            Ok::<_, StorageError>((groups.len() == count).then_some(groups))
         };
         self.registry.store().scan_shortly(scan).await
     }
 
     /// All groups whose devices prove themselves by derived keys, by name: a token does not say
-    /// which of them is meant.
+    /// which of them is meant. A damaged one is left out.
     pub async fn groups_with_keys(&self) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
         let (registry, id_scope) = (self.clone(), self.id_scope());
         let scan = move |view: &View<'_>| {
             let versions = view.groups_with_keys(&id_scope)?.into_iter();
-            let groups = versions.map(|version| registry.current(view, version));
+            let groups = versions.map(|version| registry.readable(view, version));
             groups.filter_map(Result::transpose).collect()
         };
         self.registry.store().scan_shortly(scan).await
+    }
+}
+
+impl Provisioning {
+    /// A group, unless it is gone or damaged; the latter is logged.
+    fn readable(
+        &self,
+        view: &View<'_>,
+        version: EnrollmentVersion,
+    ) -> Result<Option<Arc<EnrollmentRecord>>, StorageError> {
+        let row = version.id;
+        match self.current(view, version) {
+            Err(error) if error.is_damaged() => {
+                tracing::error!(
+                    enrollment.row = row,
+                    error = &error as &dyn std::error::Error,
+                    "an enrollment group is damaged; its devices cannot register until it is \
+                     written again or deleted"
+                );
+                Ok(None)
+            }
+            read => read,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use ids::{EnrollmentId, RegistrationId, Timestamp};
 use registry::{Continuation, IfMatch, Page, PageRequest, StorageError};
-use store::{Lock, RegistrationRow, StoreError, Tx, Unit, View};
+use store::{Lock, StoreError, Tx, Unit, View};
 
 use super::Provisioning;
 use super::act::Act;
@@ -76,9 +76,9 @@ impl Provisioning {
                 .rows
                 .into_iter()
                 .map(|listed| {
-                    let row = readable(listed.row, &listed.registration_id);
-                    let record = row.map(|row| record(view, row, &service)).transpose()?;
-                    Ok((listed.id, record))
+                    let row = listed.row.map_err(StorageError::from);
+                    let record = row.and_then(|row| Ok(record(view, row, &service)?));
+                    Ok((listed.id, readable(record, &listed.registration_id)?))
                 })
                 .collect::<Result<Vec<_>, StorageError>>()?;
             Ok::<_, StorageError>((records, found.more))
@@ -96,19 +96,23 @@ impl Provisioning {
     }
 }
 
+/// A record, or `None` when it is damaged.
 fn readable(
-    row: Result<RegistrationRow, StoreError>,
+    record: Result<RegistrationRecord, StorageError>,
     registration_id: &str,
-) -> Option<RegistrationRow> {
-    row.inspect_err(|error| {
-        tracing::error!(
-            registration.id = registration_id,
-            error = error as &dyn std::error::Error,
-            "a registration is left out of the list: its record is damaged; delete it, and the \
-             device may register again"
-        );
-    })
-    .ok()
+) -> Result<Option<RegistrationRecord>, StorageError> {
+    match record {
+        Err(error) if error.is_damaged() => {
+            tracing::error!(
+                registration.id = registration_id,
+                error = &error as &dyn std::error::Error,
+                "a registration is left out of the list: its record is damaged; delete it, and \
+                 the device may register again"
+            );
+            Ok(None)
+        }
+        record => record.map(Some),
+    }
 }
 
 struct DeleteRegistration {
