@@ -41,7 +41,7 @@ impl Client {
         Ok(client)
     }
 
-    /// CONNECT with a clean session and half an hour of keep-alive, and its CONNACK.
+    /// CONNECT with a clean session and 19 minutes of keep-alive, and its CONNACK.
     async fn greet(&mut self, login: Option<(&str, &str)>) -> Result<()> {
         let mut body = text("MQTT")?;
         body.extend([4, if login.is_some() { 0xc2 } else { 2 }]);

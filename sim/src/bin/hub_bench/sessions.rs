@@ -29,12 +29,20 @@ pub struct Arguments {
     output: Output,
 }
 
+/// Sessions that are opened before the memory is read: they make what all of them share.
+const WARM: usize = 100;
+
 struct Figures {
     kibibytes: f64,
     connect_micros: f64,
 }
 
 pub async fn measure(arguments: &Arguments) -> Result<()> {
+    anyhow::ensure!(
+        arguments.sessions > WARM,
+        "the first {WARM} sessions are not counted: --sessions {} is too few",
+        arguments.sessions
+    );
     allow_connections(arguments.sessions)?;
     let dir = tempfile::tempdir()?;
     let hierarchy = Hierarchy::make(dir.path())?;
@@ -83,8 +91,7 @@ pub async fn measure(arguments: &Arguments) -> Result<()> {
 
 /// Opens every session, waits until the server is at rest, and reads its memory.
 async fn fill(target: Arc<Target>, arguments: &Arguments) -> Result<Figures> {
-    // The first connections make what all of them share.
-    let warm = open(&target, 100, 0, arguments.concurrency).await?;
+    let warm = open(&target, WARM, 0, arguments.concurrency).await?;
     await_quiet(&target).await?;
     let (before, used) = (Resident::of(target.process)?, Usage::of(target.process)?);
     let count = arguments.sessions - warm.len();
