@@ -22,6 +22,7 @@ mod services;
 
 mod blocks;
 mod ca_certificates;
+mod damaged;
 mod enrollments;
 mod groups;
 mod references;

@@ -24,7 +24,7 @@ pub use rows::{
     DeviceLocation, DeviceOwner, DeviceRange, EndpointCursorRow, EnrollmentChange, EnrollmentKey,
     EnrollmentKind, EnrollmentRow, EnrollmentVersion, FormerHostRow, FullPassRow, HubRow,
     IdentityKey, IdentityKind, IdentityRow, IdentityVersion, IssuerRow, JobCounts, JobDeviceError,
-    JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, LinkRow, Listed, ListedRegistration,
+    JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, LinkRow, Listed, ListedRow,
     LockHolder, MAX_TAG_PATH, MessageContentRow, MessageLockRow, MetricCounts, NewMessageRow,
     NotificationKind, NotificationRow, OpenJobRow, Oversized, PassScope, PendingDue, PendingRow,
     PolicyOwner, PolicyRow, PresenceRow, QueueOwnerRow, QueuedMessageRow, ReferredCaCertificate,

@@ -81,9 +81,7 @@ pub use queued_messages::{
     LockHolder, MessageContentRow, MessageLockRow, NewMessageRow, QueueOwnerRow, QueuedMessageRow,
 };
 pub use refusals::{RefusalFilter, RefusalRow};
-pub use registrations::{
-    DeviceOwner, ListedRegistration, RegistrationRow, RegistrationStatus, Substatus,
-};
+pub use registrations::{DeviceOwner, RegistrationRow, RegistrationStatus, Substatus};
 pub use remote_tasks::{RemoteTaskKind, RemoteTaskRow};
 pub use rollouts::{AdmittedRow, RolloutDeviceRow, RolloutHold, RolloutRow};
 pub use routing::{EndpointCursorRow, RoutingRow};
@@ -95,3 +93,12 @@ pub use targeting::{
 };
 pub use trust_bundles::TrustBundleRow;
 pub use twins::{DeviceRange, Oversized, SectionWrite, TwinParts, TwinRow, TwinWrite};
+
+/// A row of a list. One that cannot be read keeps its place, so that the others are listed.
+#[derive(Debug)]
+pub struct ListedRow<T> {
+    pub id: i64,
+    /// As it is stored, also when it is not a valid one.
+    pub key: String,
+    pub row: Result<T, crate::StoreError>,
+}

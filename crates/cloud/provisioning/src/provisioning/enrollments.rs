@@ -12,6 +12,7 @@ use wire::service_api::identity::KeyText;
 use zeroize::Zeroizing;
 
 use super::act::Act;
+use super::damaged::readable;
 use super::registrations::EndPending;
 use super::{Provisioning, references};
 use crate::enrollment::{EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentRecord};
@@ -101,7 +102,7 @@ impl Provisioning {
         self.act(Act::DeleteEnrollment, key, delete).await
     }
 
-    /// Lists enrollments of a kind by id in lower case.
+    /// Lists enrollments of a kind by id in lower case. One that is damaged is logged and left out.
     pub async fn list_enrollments(
         &self,
         kind: EnrollmentKind,
@@ -110,14 +111,26 @@ impl Provisioning {
         let (id_scope, after, limit) = (self.id_scope(), page.key().to_owned(), page.limit());
         let scan = move |view: &View<'_>| {
             let found = view.enrollments_after(&id_scope, kind, &after, limit)?;
-            let whole = |row| record(view, row).map(Arc::new);
-            let items = found.rows.into_iter().map(whole);
-            Ok::<_, StorageError>((items.collect::<Result<Vec<_>, StoreError>>()?, found.more))
+            let items = found.rows.into_iter().map(|listed| {
+                let row = listed.row.map_err(StorageError::from);
+                let record = row.and_then(|row| Ok(Arc::new(record(view, row)?)));
+                let record = readable("an enrollment", &listed.key, record)?;
+                Ok((listed.key, record))
+            });
+            Ok::<_, StorageError>((items.collect::<Result<Vec<_>, StorageError>>()?, found.more))
         };
         let (items, more) = self.registry.store().scan(scan).await?;
-        Ok(Page::of(items, more, |item| {
-            Continuation::after(&item.key.folded())
-        }))
+        let page = Page::of(items, more, |(key, _)| {
+            Continuation::after(&key.to_ascii_lowercase())
+        });
+        Ok(Page {
+            items: page
+                .items
+                .into_iter()
+                .filter_map(|(_, item)| item)
+                .collect(),
+            continuation: page.continuation,
+        })
     }
 
     /// The individual enrollment of a registration id, whatever its case.

@@ -7,6 +7,7 @@ use registry::StorageError;
 use store::{EnrollmentKind, EnrollmentVersion, View};
 
 use super::Provisioning;
+use super::damaged::readable;
 use crate::enrollment::EnrollmentRecord;
 
 impl Provisioning {
@@ -97,25 +98,15 @@ impl Provisioning {
 }
 
 impl Provisioning {
-    /// A group, unless it is gone or damaged; the latter is logged.
+    /// A group, unless it is gone or damaged.
     fn readable(
         &self,
         view: &View<'_>,
         version: EnrollmentVersion,
     ) -> Result<Option<Arc<EnrollmentRecord>>, StorageError> {
-        let row = version.id;
-        match self.current(view, version) {
-            Err(error) if error.is_damaged() => {
-                tracing::error!(
-                    enrollment.row = row,
-                    error = &error as &dyn std::error::Error,
-                    "an enrollment group is damaged; its devices cannot register until it is \
-                     written again or deleted"
-                );
-                Ok(None)
-            }
-            read => read,
-        }
+        let row = format!("in row {}", version.id);
+        let read = self.current(view, version);
+        Ok(readable("an enrollment group", &row, read)?.flatten())
     }
 }
 

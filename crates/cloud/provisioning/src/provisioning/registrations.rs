@@ -7,6 +7,7 @@ use store::{Lock, StoreError, Tx, Unit, View};
 
 use super::Provisioning;
 use super::act::Act;
+use super::damaged::readable;
 use crate::registration::{RegistrationError, RegistrationRecord};
 
 mod assign;
@@ -78,7 +79,7 @@ impl Provisioning {
                 .map(|listed| {
                     let row = listed.row.map_err(StorageError::from);
                     let record = row.and_then(|row| Ok(record(view, row, &service)?));
-                    Ok((listed.id, readable(record, &listed.registration_id)?))
+                    Ok((listed.id, readable("a registration", &listed.key, record)?))
                 })
                 .collect::<Result<Vec<_>, StorageError>>()?;
             Ok::<_, StorageError>((records, found.more))
@@ -93,25 +94,6 @@ impl Provisioning {
                 .collect(),
             continuation: page.continuation,
         })
-    }
-}
-
-/// A record, or `None` when it is damaged.
-fn readable(
-    record: Result<RegistrationRecord, StorageError>,
-    registration_id: &str,
-) -> Result<Option<RegistrationRecord>, StorageError> {
-    match record {
-        Err(error) if error.is_damaged() => {
-            tracing::error!(
-                registration.id = registration_id,
-                error = &error as &dyn std::error::Error,
-                "a registration is left out of the list: its record is damaged; delete it, and \
-                 the device may register again"
-            );
-            Ok(None)
-        }
-        record => record.map(Some),
     }
 }
 

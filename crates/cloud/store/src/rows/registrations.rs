@@ -3,7 +3,7 @@ use std::sync::Arc;
 use ids::{EnrollmentId, Etag, IdScope, RegistrationId};
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceLocation, StoreError};
+use crate::DeviceLocation;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrationRow {
@@ -73,13 +73,4 @@ stored_names!(Substatus {
 pub struct DeviceOwner {
     pub id_scope: IdScope,
     pub registration_id: RegistrationId,
-}
-
-/// A row of a list. One that cannot be read keeps its place, so that the others are listed.
-#[derive(Debug)]
-pub struct ListedRegistration {
-    pub id: i64,
-    /// As it is stored, also when it is not a registration id.
-    pub registration_id: String,
-    pub row: Result<RegistrationRow, StoreError>,
 }

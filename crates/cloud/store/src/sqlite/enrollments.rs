@@ -4,7 +4,7 @@ use rusqlite::{Row, params};
 use crate::sqlite::decode;
 use crate::{
     AttestationKind, Deciding, EnrollmentKey, EnrollmentKind, EnrollmentRow, EnrollmentVersion,
-    Lock, PageRows, StoreError, Tx, View,
+    ListedRow, Lock, PageRows, StoreError, Tx, View,
 };
 
 macro_rules! select {
@@ -125,11 +125,22 @@ impl View<'_> {
         kind: EnrollmentKind,
         after: &str,
         limit: usize,
-    ) -> Result<PageRows<EnrollmentRow>, StoreError> {
+    ) -> Result<PageRows<ListedRow<EnrollmentRow>>, StoreError> {
         let sql =
             select!("WHERE id_scope = ?1 AND kind = ?2 AND folded > ?3 ORDER BY folded LIMIT ?4");
         let values = params![id_scope, kind.name(), after, limit + 1];
-        self.page(sql, values, limit, read, |row| row.document.len())
+        let bytes = |listed: &ListedRow<EnrollmentRow>| {
+            let row = listed.row.as_ref();
+            row.map_or(0, |row| row.document.len())
+        };
+        let read_listed = |row: &Row<'_>| {
+            Ok(ListedRow {
+                id: row.get(0)?,
+                key: row.get(2)?,
+                row: read(row).map_err(|error| StoreError::sql("reading", self.file, error)),
+            })
+        };
+        self.page(sql, values, limit, read_listed, bytes)
     }
 
     /// All groups whose devices prove themselves by derived keys, by id.

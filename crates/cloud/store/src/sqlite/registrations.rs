@@ -3,8 +3,8 @@ use rusqlite::{Row, params};
 
 use crate::sqlite::decode;
 use crate::{
-    DeviceLocation, DeviceOwner, ListedRegistration, Lock, PageRows, RegistrationRow,
-    RegistrationStatus, StoreError, Substatus, Tx, View,
+    DeviceLocation, DeviceOwner, ListedRow, Lock, PageRows, RegistrationRow, RegistrationStatus,
+    StoreError, Substatus, Tx, View,
 };
 
 macro_rules! select {
@@ -92,20 +92,20 @@ impl View<'_> {
         group: &EnrollmentId,
         after: i64,
         limit: usize,
-    ) -> Result<PageRows<ListedRegistration>, StoreError> {
+    ) -> Result<PageRows<ListedRow<RegistrationRow>>, StoreError> {
         let sql =
             select!("WHERE id_scope = ?1 AND group_folded = ?2 AND id > ?3 ORDER BY id LIMIT ?4");
         let values = params![id_scope, group.folded(), after, limit + 1];
-        let bytes = |listed: &ListedRegistration| {
+        let bytes = |listed: &ListedRow<RegistrationRow>| {
             let row = listed.row.as_ref().ok();
             let detail = row.and_then(|row| row.detail.as_ref());
             let payload = row.and_then(|row| row.payload.as_ref());
             detail.map_or(0, |text| text.len()) + payload.map_or(0, String::len)
         };
         let read_listed = |row: &Row<'_>| {
-            Ok(ListedRegistration {
+            Ok(ListedRow {
                 id: row.get(0)?,
-                registration_id: row.get(1)?,
+                key: row.get(1)?,
                 row: read(row).map_err(|error| StoreError::sql("reading", self.file, error)),
             })
         };

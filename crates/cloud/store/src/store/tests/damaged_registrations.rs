@@ -144,7 +144,7 @@ async fn a_record_that_cannot_be_read_keeps_its_place_in_its_group() {
     let listed = listed.unwrap().rows;
     let readable: Vec<_> = listed
         .iter()
-        .map(|listed| (listed.registration_id.as_str(), listed.row.is_ok()))
+        .map(|listed| (listed.key.as_str(), listed.row.is_ok()))
         .collect();
     assert_eq!(readable, [("d1", true), ("d2", false), ("d3", true)]);
 }
