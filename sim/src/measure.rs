@@ -9,4 +9,4 @@ mod tls_listener;
 pub use hierarchy::{Hierarchy, IssuedBy};
 pub use process::{Resident, Usage};
 pub use quantile::{median, quantile};
-pub use tls_listener::{listen, server_certificate};
+pub use tls_listener::{listen, printed_address, server_certificate};

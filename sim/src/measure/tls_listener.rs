@@ -1,13 +1,17 @@
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+
+use crate::{Program, until};
 
 /// Chain and key of the files that [`Hierarchy::make`](super::Hierarchy::make) left in a folder.
 pub fn server_certificate(
@@ -43,4 +47,14 @@ where
             let _ = served.await;
         });
     }
+}
+
+/// The address that a bare server has printed.
+pub async fn printed_address(program: &Program) -> Result<SocketAddr> {
+    let printed = || async {
+        let log = program.log();
+        let line = log.lines().next().context("nothing printed")?;
+        line.parse::<SocketAddr>().context("an address")
+    };
+    until("the bare server", Duration::from_secs(10), printed).await
 }

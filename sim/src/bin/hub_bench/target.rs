@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use sim::measure::Hierarchy;
+use sim::measure::{Hierarchy, printed_address};
 use sim::{Program, Server, binary};
 
 use crate::broker;
@@ -71,12 +70,7 @@ impl Target {
         let mut command = Command::new(binary("hub-bench")?);
         command.arg("bare").arg(dir);
         let program = Program::start(command, &dir.join("bare.log"))?;
-        let printed = || async {
-            let log = program.log();
-            let line = log.lines().next().context("nothing printed")?;
-            line.parse::<SocketAddr>().context("an address")
-        };
-        let address = sim::until("the bare server", Duration::from_secs(10), printed).await?;
+        let address = printed_address(&program).await?;
         Ok(Self {
             title: "bare tokio-rustls",
             process: program.id(),

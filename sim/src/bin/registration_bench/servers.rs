@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
-use sim::measure::{Hierarchy, Usage};
+use anyhow::{Result, ensure};
+use sim::measure::{Hierarchy, Usage, printed_address};
 use sim::{Program, Server, binary};
 
 use crate::case::Case;
@@ -25,12 +25,7 @@ impl BareServer {
         let mut command = Command::new(binary("registration-bench")?);
         command.arg("bare").arg(dir);
         let program = Program::start(command, &dir.join("bare.log"))?;
-        let printed = || async {
-            let log = program.log();
-            let line = log.lines().next().context("nothing printed")?;
-            line.parse::<SocketAddr>().context("an address")
-        };
-        let address = sim::until("the bare server", Duration::from_secs(10), printed).await?;
+        let address = printed_address(&program).await?;
         Ok(Self { program, address })
     }
 }

@@ -123,14 +123,7 @@ impl Provisioning {
         let page = Page::of(items, more, |(key, _)| {
             Continuation::after(&key.to_ascii_lowercase())
         });
-        Ok(Page {
-            items: page
-                .items
-                .into_iter()
-                .filter_map(|(_, item)| item)
-                .collect(),
-            continuation: page.continuation,
-        })
+        Ok(page.keep(|(_, item)| item))
     }
 
     /// The individual enrollment of a registration id, whatever its case.

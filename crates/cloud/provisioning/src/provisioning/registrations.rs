@@ -86,14 +86,7 @@ impl Provisioning {
         };
         let (items, more) = self.registry.store().scan(scan).await?;
         let page = Page::of(items, more, |(id, _)| Continuation::after(&id.to_string()));
-        Ok(Page {
-            items: page
-                .items
-                .into_iter()
-                .filter_map(|(_, item)| item)
-                .collect(),
-            continuation: page.continuation,
-        })
+        Ok(page.keep(|(_, item)| item))
     }
 }
 
