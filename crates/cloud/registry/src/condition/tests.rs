@@ -139,6 +139,63 @@ fn faults_have_a_position() {
     }
 }
 
+/// Target conditions of earlier versions are stored: they are read as they were.
+#[test]
+fn conditions_of_earlier_versions_are_read_as_they_were() {
+    let tags = json!({
+        "load%": 1, "a%b": {"%x": "y"}, "%x": 2, "#a": 3, "@a": 4, "a#@%": 5, "half": -0.5, "n": 2,
+        "s": "v999",
+    });
+    let matches = |condition: &str| {
+        let facts = Facts {
+            device_id: "edge-1",
+            module_id: None,
+            tags: tags.as_object().unwrap(),
+            reported: tags.as_object().unwrap(),
+        };
+        Condition::parse(condition).map(|condition| condition.matches(facts))
+    };
+    let values: Vec<_> = (0..2000).map(|n| format!("'v{n}'")).collect();
+    let long = "9,".repeat(8000);
+    let chain = "tags.n=9 or ".repeat(1300);
+    let nested = |text: &str| format!("{}{text}{}", "(".repeat(64), ")".repeat(64));
+    for (condition, expected) in [
+        ("tags.load% = 1", true),
+        ("tags.load%= 2", false),
+        ("tags.a%b.%x = 'y'", true),
+        ("tags.%x = 2 AND properties.reported.load% = 1", true),
+        ("tags.#a = 3 AND tags.@a = 4 AND tags.a#@% = 5", true),
+        ("tags.n = 2. AND tags.n > 1.e-5 AND tags.n < 2.e5", true),
+        ("tags.half = -.5 AND tags.half < +.5", true),
+        ("tags.half > -1. AND tags.half > -.6e0", true),
+        ("tags.half IN [1., -.5]", true),
+        ("tags.n IN [+1, +2]", true),
+        ("tags.n NIN (+2, -2)", false),
+        ("tags.n = ++2 AND tags.n = +2", true),
+        (&format!("tags.s IN [{}]", values.join(",")), true),
+        (&format!("tags.s NIN ({})", values.join(",")), false),
+        (&format!("tags.n in [{long}2]"), true),
+        (&format!("{chain}tags.n=2"), true),
+        (&nested("tags.half = -0.5"), true),
+        (&nested("tags.n = +2"), true),
+        // What the query language added.
+        ("tags.n % 2 = 0 AND 5%2 = 1 AND tags['n']%2 = 0", true),
+        ("tags.n -1 = 1. AND 1 - .5 = 0.5", true),
+    ] {
+        assert_eq!(matches(condition), Ok(expected), "{condition:.100}");
+    }
+    for condition in [
+        "tags.n = .5",
+        "tags.n = 1..",
+        "tags.n = 1.e",
+        "tags.n = 1.x",
+        "tags.n = -.",
+        "tags.n IN [+'a']",
+    ] {
+        assert!(matches(condition).is_err(), "{condition}");
+    }
+}
+
 #[test]
 fn nesting_has_a_limit() {
     let nested = |depth| format!("{}tags.a = 1{}", "(".repeat(depth), ")".repeat(depth));

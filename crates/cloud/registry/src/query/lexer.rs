@@ -12,7 +12,8 @@ mod literal;
 pub enum Quotes {
     /// `'…'` and `"…"`: queries and routes.
     Any,
-    /// `'…'` only: target conditions.
+    /// `'…'` only: target conditions. They also take what earlier versions stored: `%` inside of
+    /// names, and numbers as `1.` and `-.5`.
     Single,
 }
 
@@ -40,6 +41,7 @@ pub(super) fn tokens(text: &str, quotes: Quotes) -> Result<Vec<(usize, Token)>, 
         characters: text.chars().collect(),
         at: 0,
         quotes,
+        after_sign: false,
     };
     let mut tokens = Vec::new();
     loop {
@@ -47,6 +49,7 @@ pub(super) fn tokens(text: &str, quotes: Quotes) -> Result<Vec<(usize, Token)>, 
         let position = lexer.at;
         let token = lexer.token()?;
         let done = token == Token::End;
+        lexer.after_sign = matches!(token, Token::Operator(Operator::Add | Operator::Subtract));
         tokens.push((position, token));
         if done {
             return Ok(tokens);
@@ -63,6 +66,8 @@ struct Lexer {
     characters: Vec<char>,
     at: usize,
     quotes: Quotes,
+    /// Whether the token before is `+` or `-`.
+    after_sign: bool,
 }
 
 impl Lexer {
@@ -76,6 +81,11 @@ impl Lexer {
             self.at += 1;
         }
         self.characters[start..self.at].iter().collect()
+    }
+
+    fn take_name(&mut self) -> String {
+        let percent = self.quotes == Quotes::Single;
+        self.take_while(|c| is_name_char(c) || (percent && c == '%'))
     }
 
     fn token(&mut self) -> Result<Token, ParseError> {
@@ -97,11 +107,10 @@ impl Lexer {
             '*' => Ok(self.step(Token::Operator(Operator::Multiply))),
             '/' => Ok(self.step(Token::Operator(Operator::Divide))),
             '%' => Ok(self.step(Token::Operator(Operator::Remainder))),
+            '.' if self.after_sign && self.begins_fraction() => self.number(),
             '.' => self.member(),
             '0'..='9' => self.number(),
-            c if c.is_alphabetic() || c == '_' || c == '$' => {
-                Ok(Token::Name(self.take_while(is_name_char)))
-            }
+            c if c.is_alphabetic() || c == '_' || c == '$' => Ok(Token::Name(self.take_name())),
             other => Err(ParseError::new(
                 self.at,
                 format!("{other:?} has no meaning here"),
@@ -144,7 +153,7 @@ impl Lexer {
         self.at += 1;
         let name = match (self.peek(0), self.peek(1)) {
             (Some('['), Some('[')) => self.raw_name()?,
-            _ => self.take_while(is_name_char),
+            _ => self.take_name(),
         };
         match name.is_empty() {
             true => Err(ParseError::new(

@@ -17,6 +17,9 @@ const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 2048;
 /// Longest list of `IN`.
 const MAX_LIST: usize = 1024;
+/// The same of target conditions: all that their text can hold, as earlier versions stored them.
+const MAX_TARGET_NODES: usize = 16 * 1024;
+const MAX_TARGET_LIST: usize = 8 * 1024;
 /// Most members of `SELECT`, and most paths of `GROUP BY`.
 const MAX_ITEMS: usize = 64;
 
@@ -89,6 +92,8 @@ struct Parser {
     at: usize,
     /// Parts of the condition so far.
     nodes: usize,
+    max_nodes: usize,
+    max_list: usize,
 }
 
 impl Parser {
@@ -98,10 +103,16 @@ impl Parser {
             let problem = format!("the text has {length} characters; {MAX_TEXT} are allowed");
             return Err(ParseError::new(MAX_TEXT, problem));
         }
+        let (max_nodes, max_list) = match quotes {
+            Quotes::Any => (MAX_NODES, MAX_LIST),
+            Quotes::Single => (MAX_TARGET_NODES, MAX_TARGET_LIST),
+        };
         Ok(Self {
             tokens: tokens(text, quotes)?,
             at: 0,
             nodes: 0,
+            max_nodes,
+            max_list,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Strings and numbers.
 
-use super::{Json, Lexer, ParseError, Token, is_name_char};
+use super::{Json, Lexer, ParseError, Quotes, Token, is_name_char};
 
 impl Lexer {
     /// A string up to its closing quote. A quote inside is doubled or behind a backslash.
@@ -64,7 +64,12 @@ impl Lexer {
         Err(fault())
     }
 
-    /// `12`, `1.5e-3`, `0x1F`.
+    /// Whether a dot begins `.5`, which target conditions have after a sign.
+    pub(super) fn begins_fraction(&self) -> bool {
+        self.quotes == Quotes::Single && self.peek(1).is_some_and(|c| c.is_ascii_digit())
+    }
+
+    /// `12`, `1.5e-3`, `0x1F`; in target conditions `1.` and `.5`.
     pub(super) fn number(&mut self) -> Result<Token, ParseError> {
         let start = self.at;
         let value = match (self.peek(0), self.peek(1)) {
@@ -87,7 +92,8 @@ impl Lexer {
 
     fn decimal(&mut self) -> Option<Json> {
         let mut text = self.take_while(|c| c.is_ascii_digit());
-        if self.peek(0) == Some('.') && self.peek(1).is_some_and(|c| c.is_ascii_digit()) {
+        let fraction = self.peek(1).is_some_and(|c| c.is_ascii_digit());
+        if self.peek(0) == Some('.') && (fraction || self.quotes == Quotes::Single) {
             self.at += 1;
             text.push('.');
             text += &self.take_while(|c| c.is_ascii_digit());

@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use super::{MAX_DEPTH, MAX_LIST, MAX_NODES, ParseError, Parser};
+use super::{MAX_DEPTH, ParseError, Parser};
 use crate::query::ast::{Comparison, Expression, Node, Operator};
 use crate::query::function::Function;
 use crate::query::lexer::Token;
@@ -35,10 +35,10 @@ impl Parser {
 
     fn node(&mut self, at: usize, node: Node) -> Result<Expression, ParseError> {
         self.nodes += 1;
-        match self.nodes > MAX_NODES {
+        match self.nodes > self.max_nodes {
             true => Err(ParseError::new(
                 at,
-                format!("a condition may have {MAX_NODES} parts"),
+                format!("a condition may have {} parts", self.max_nodes),
             )),
             false => Ok(Expression { at, node }),
         }
@@ -150,6 +150,9 @@ impl Parser {
 
     fn signed(&mut self, depth: usize) -> Result<Expression, ParseError> {
         let at = self.position();
+        if let Some(number) = self.signed_number() {
+            return self.node(at, Node::Literal(number));
+        }
         let negative = match self.peek() {
             Token::Operator(Operator::Subtract) => true,
             Token::Operator(Operator::Add) => false,
@@ -167,6 +170,31 @@ impl Parser {
             (false, Node::Literal(Json::Number(_))) => Ok(inner),
             (false, _) => Err(ParseError::new(at, "a number was expected after the sign")),
         }
+    }
+
+    /// A number with its signs, which are part of it and no level of their own.
+    fn signed_number(&mut self) -> Option<Json> {
+        let mut negative = false;
+        let mut at = self.at;
+        while let Some((_, Token::Operator(sign))) = self.tokens.get(at) {
+            match sign {
+                Operator::Subtract => negative = !negative,
+                Operator::Add => {}
+                _ => return None,
+            }
+            at += 1;
+        }
+        let number = match self.tokens.get(at) {
+            Some((_, Token::Literal(value @ Json::Number(_)))) if at > self.at => value,
+            _ => return None,
+        };
+        let number = match negative {
+            true => negated(number)?,
+            false => number.clone(),
+        };
+        self.at = at;
+        self.step();
+        Some(number)
     }
 
     fn primary(&mut self, depth: usize) -> Result<Expression, ParseError> {
@@ -265,8 +293,8 @@ impl Parser {
         self.step();
         let mut list = vec![self.list_item()?];
         while self.sign(',') {
-            if list.len() == MAX_LIST {
-                let problem = format!("a list may have {MAX_LIST} values");
+            if list.len() == self.max_list {
+                let problem = format!("a list may have {} values", self.max_list);
                 return Err(ParseError::new(self.position(), problem));
             }
             list.push(self.list_item()?);
@@ -276,10 +304,8 @@ impl Parser {
     }
 
     fn list_item(&mut self) -> Result<Json, ParseError> {
-        let at = self.position();
-        let negative = *self.peek() == Token::Operator(Operator::Subtract);
-        if negative {
-            self.step();
+        if let Some(number) = self.signed_number() {
+            return Ok(number);
         }
         let value = match self.peek() {
             Token::Literal(value) => Some(value.clone()),
@@ -293,10 +319,7 @@ impl Parser {
             return Err(self.expected("a value"));
         };
         self.step();
-        match negative {
-            true => negated(&value).ok_or_else(|| ParseError::new(at, "a number was expected")),
-            false => Ok(value),
-        }
+        Ok(value)
     }
 }
 
