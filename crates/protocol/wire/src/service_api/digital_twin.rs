@@ -146,7 +146,13 @@ pub fn desired_patch(body: &Value) -> Result<Map<String, Value>, BodyError> {
                 let members = patch
                     .entry(component.clone())
                     .or_insert_with(|| json!({ MARK: "c" }));
-                members[name.as_str()] = value.clone();
+                // An earlier operation removed the whole, or gave it another value.
+                let Value::Object(members) = members else {
+                    return Err(fault(
+                        "the component is no object after the operations before",
+                    ));
+                };
+                members.insert(name.clone(), value.clone());
             }
             _ => return Err(fault("path is not /property or /component/property")),
         }
@@ -215,6 +221,10 @@ mod tests {
             json!([{"op": "add", "path": "a", "value": 1}]),
             json!([{"op": "add", "path": "/a/b/c", "value": 1}]),
             json!([{"op": "add", "path": "/", "value": 1}]),
+            json!([{"op": "add", "path": "/a", "value": 5},
+                {"op": "add", "path": "/a/b", "value": 1}]),
+            json!([{"op": "remove", "path": "/a"},
+                {"op": "add", "path": "/a/b", "value": 1}]),
         ] {
             assert!(desired_patch(&wrong).is_err(), "{wrong}");
         }
