@@ -89,10 +89,12 @@ fn failed(
 async fn regenerate(call: Call) -> Result<Reply, HubError> {
     let body: Value = json(&call)?;
     let request = KeyRotation::parse(&body)?;
-    let rotations = request
-        .targets
-        .iter()
-        .map(|target| rotate(&call, request.key, target));
+    let mut named = BTreeSet::new();
+    let rotations = request.targets.iter().map(|target| {
+        // Of two pairs of keys, one would be answered and not be stored.
+        let repeated = !named.insert((target.device, target.module));
+        rotate(&call, request.key, target, repeated)
+    });
     let (mut rotated, mut errors) = (Vec::new(), Vec::new());
     for outcome in join_all(rotations).await {
         match outcome {
@@ -113,8 +115,12 @@ async fn rotate(
     call: &Call,
     key: RotatedKey,
     target: &RotationTarget<'_>,
+    repeated: bool,
 ) -> Result<RotatedKeys, ImportError> {
     let rotation = async {
+        if repeated {
+            return Err(HubError::Repeated);
+        }
         let module = target.module.map(ModuleId::parse).transpose();
         let identity = Identity {
             hub: call.permit.hub().clone(),

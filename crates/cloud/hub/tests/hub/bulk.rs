@@ -154,6 +154,14 @@ async fn keys_are_regenerated_for_many_identities() {
     assert_eq!(reply.body["errors"][1]["errorCode"], 404_001);
     let none = regenerate("secondaryKey", json!([{"id": "none"}])).await;
     assert_eq!(none.status, 400);
+    // An identity that is named twice gets one pair of keys, the one that is stored.
+    let twice = json!([{"id": "d1"}, {"id": "d1", "moduleId": ""}]);
+    let reply = regenerate("both", twice).await;
+    assert_eq!(reply.status, 207);
+    let rotated = reply.body["rotatedKeys"].as_array().unwrap();
+    assert_eq!(rotated.len(), 1);
+    assert_eq!(rotated[0]["primaryKey"], keys().await["primaryKey"]);
+    assert_eq!(reply.body["errors"][0]["errorCode"], 400_011);
     let unknown = regenerate("thirdKey", json!([{"id": "d1"}])).await;
     unknown.refused(400, "ArgumentInvalid");
 }
