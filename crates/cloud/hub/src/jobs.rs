@@ -9,13 +9,14 @@ mod select;
 mod update;
 pub(crate) mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
 use std::time::Duration;
 
 use ids::{HubName, Timestamp};
 use registry::{JobState, MAX_RUNNING_JOBS, OpenJob, StorageError};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::sleep;
 
 pub(crate) use self::update::checked_update;
@@ -36,21 +37,15 @@ pub(crate) async fn run(hub: &Hub, shutdown: watch::Receiver<bool>) {
 
 async fn schedule(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
     let mut changes = hub.job_changes();
-    let mut running = BTreeSet::new();
-    // Dropping it ends what runs.
-    let mut runners = JoinSet::new();
+    let mut runners = Runners::default();
     while !*shutdown.borrow() {
         // Before the look: a change during it must wake the next one.
         changes.mark_unchanged();
         let period = match hub.registry().open_jobs() {
             Ok(open) => {
-                for row in due(&open, &running, hub.now()) {
-                    running.insert(row);
+                for row in due(&open, &runners.rows(), hub.now()) {
                     let hub = hub.clone();
-                    runners.spawn(async move {
-                        run::run(&hub, row).await;
-                        row
-                    });
+                    runners.start(row, async move { run::run(&hub, row).await });
                 }
                 match open.iter().any(|job| job.state == JobState::Scheduled) {
                     true => PERIOD_SCHEDULED,
@@ -66,15 +61,47 @@ async fn schedule(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
             _ = changes.changed() => {}
-            Some(ended) = runners.join_next() => {
-                // A runner that panicked is not known by its row: all that do not run begin again.
-                match ended {
-                    Ok(row) => { running.remove(&row); }
-                    Err(_) if runners.is_empty() => running.clear(),
-                    Err(_) => {}
+            Some(ended) = runners.ended() => {
+                if let Ended::Panicked(row) = ended {
+                    tracing::error!(job.row = row, "a job was interrupted by a fault of the server; it goes on");
+                    // It keeps its place until it is tried again.
+                    runners.start(row, sleep(run::RETRY));
                 }
             }
             () = sleep(period) => {}
+        }
+    }
+}
+
+/// The jobs that run, by their tasks. Dropping it ends them.
+#[derive(Default)]
+struct Runners {
+    tasks: JoinSet<()>,
+    rows: HashMap<Id, i64>,
+}
+
+/// The row of a job that does not run any more.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Done(i64),
+    Panicked(i64),
+}
+
+impl Runners {
+    fn start(&mut self, row: i64, run: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(run);
+        self.rows.insert(task.id(), row);
+    }
+
+    fn rows(&self) -> BTreeSet<i64> {
+        self.rows.values().copied().collect()
+    }
+
+    /// Waits for one that ends; `None` when none runs. Cancel-safe.
+    async fn ended(&mut self) -> Option<Ended> {
+        match self.tasks.join_next_with_id().await? {
+            Ok((task, ())) => self.rows.remove(&task).map(Ended::Done),
+            Err(error) => self.rows.remove(&error.id()).map(Ended::Panicked),
         }
     }
 }
@@ -134,6 +161,18 @@ mod tests {
             state,
             starts: Timestamp::from_unix_seconds(starts),
         }
+    }
+
+    #[tokio::test]
+    async fn a_runner_that_panics_is_known_while_another_runs() {
+        let mut runners = Runners::default();
+        runners.start(1, std::future::pending());
+        runners.start(2, async { panic!("a fault") });
+        assert_eq!(runners.rows(), BTreeSet::from([1, 2]));
+        assert_eq!(runners.ended().await, Some(Ended::Panicked(2)));
+        assert_eq!(runners.rows(), BTreeSet::from([1]));
+        runners.start(2, async {});
+        assert_eq!(runners.ended().await, Some(Ended::Done(2)));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Direct methods of a job. A device is marked as called before it is, so that a crash calls no
 //! device twice.
 
+use std::sync::Arc;
+
 use ids::{Identity, Timestamp};
 use registry::{DeviceOutcome, JobDeviceError, JobRecord, JobTarget};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use wire::service_api::job::{JobType, JobWork};
 use wire::service_api::method::MethodRequest;
 
 use super::log_failure;
@@ -18,29 +21,46 @@ const MAX_CALLS: usize = 256;
 
 /// The calls of a job that have no outcome yet.
 #[derive(Default)]
-pub(super) struct Calls(JoinSet<()>);
+pub(super) struct Calls {
+    waiting: JoinSet<()>,
+    /// Read for the first call: all share one payload.
+    called: Option<Arc<Called>>,
+}
+
+/// What all calls of a job have in common.
+struct Called {
+    job: JobRecord,
+    request: MethodRequest,
+}
 
 impl Calls {
     /// Calls devices that are pending, as many as there is room for; waits for room first.
-    pub(super) async fn make(
-        &mut self,
-        hub: &Hub,
-        job: &JobRecord,
-        request: &MethodRequest,
-    ) -> Result<(), StepError> {
-        while self.0.try_join_next().is_some() {}
-        if self.0.len() >= MAX_CALLS {
+    pub(super) async fn make(&mut self, hub: &Hub, job: &JobRecord) -> Result<(), StepError> {
+        while self.waiting.try_join_next().is_some() {}
+        if self.waiting.len() >= MAX_CALLS {
             self.wait(hub, job.deadline()).await;
             return Ok(());
         }
         let registry = hub.registry();
-        let pending = registry.pending_job_devices(job, MAX_CALLS - self.0.len())?;
+        let pending = registry.pending_job_devices(job, MAX_CALLS - self.waiting.len())?;
+        let called = self.called(job)?;
         for target in registry.claim_job_devices(job, pending, hub.now()).await? {
-            let (hub, job, request) = (hub.clone(), job.clone(), request.clone());
-            self.0
-                .spawn(async move { call(&hub, &job, target, request).await });
+            let (hub, called) = (hub.clone(), called.clone());
+            self.waiting
+                .spawn(async move { call(&hub, &called, target).await });
         }
         Ok(())
+    }
+
+    fn called(&mut self, job: &JobRecord) -> Result<Arc<Called>, StepError> {
+        if let Some(called) = &self.called {
+            return Ok(called.clone());
+        }
+        let called = Arc::new(Called {
+            job: job.clone(),
+            request: request(job)?,
+        });
+        Ok(self.called.insert(called).clone())
     }
 
     /// Waits until a call has its outcome, a job changes, or it is this time.
@@ -50,7 +70,7 @@ impl Calls {
         let remaining = until.since(hub.now());
         // Cancel-safe: all arms only wait.
         tokio::select! {
-            Some(_) = self.0.join_next() => {}
+            Some(_) = self.waiting.join_next() => {}
             _ = changes.changed() => {}
             () = sleep(remaining.min(super::PERIOD_SCHEDULED)) => {}
         }
@@ -58,17 +78,25 @@ impl Calls {
 
     /// Whether no call of this process waits for an answer.
     pub(super) fn are_none(&mut self) -> bool {
-        while self.0.try_join_next().is_some() {}
-        self.0.is_empty()
+        while self.waiting.try_join_next().is_some() {}
+        self.waiting.is_empty()
     }
 
     /// Waits for no answer any more.
     pub(super) async fn abandon(&mut self) {
-        self.0.shutdown().await;
+        self.waiting.shutdown().await;
     }
 }
 
-async fn call(hub: &Hub, job: &JobRecord, target: JobTarget, request: MethodRequest) {
+fn request(job: &JobRecord) -> Result<MethodRequest, StepError> {
+    match JobWork::parse(JobType::ScheduleDeviceMethod, &job.work)? {
+        JobWork::Method(request) => Ok(request),
+        JobWork::Twin(..) => Err(StepError::Unreadable("it has no method".to_owned())),
+    }
+}
+
+async fn call(hub: &Hub, called: &Called, target: JobTarget) {
+    let Called { job, request } = called;
     let identity = Identity {
         hub: job.hub.clone(),
         device: target.0.clone(),

@@ -5,15 +5,13 @@ use std::time::Duration;
 use registry::{JobDeviceState, JobKind, JobRecord, JobState, JobStep, StorageError, next_step};
 use tokio::time::sleep;
 use wire::lenient::BodyError;
-use wire::service_api::job::{JobType, JobWork};
-use wire::service_api::method::MethodRequest;
 
 use super::call::Calls;
 use super::{log_failure, select, update};
 use crate::service::Hub;
 
 /// After the storage failed.
-const RETRY: Duration = Duration::from_secs(5);
+pub(super) const RETRY: Duration = Duration::from_secs(5);
 
 /// Why a step was not made.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +71,7 @@ async fn step(
         }
         JobStep::Select => select::step(hub, &job).await?,
         JobStep::Work => match job.kind {
-            JobKind::DeviceMethod => calls.make(hub, &job, &method(&job)?).await?,
+            JobKind::DeviceMethod => calls.make(hub, &job).await?,
             _ => update::step(hub, &job).await?,
         },
         // The outcome of a call could not be written.
@@ -125,12 +123,5 @@ async fn fail(hub: &Hub, row: i64, cause: String) {
     if let Err(error) = failed.await {
         log_failure(&error, "a job could not go on");
         sleep(RETRY).await;
-    }
-}
-
-fn method(job: &JobRecord) -> Result<MethodRequest, StepError> {
-    match JobWork::parse(JobType::ScheduleDeviceMethod, &job.work)? {
-        JobWork::Method(request) => Ok(request),
-        JobWork::Twin(..) => Err(StepError::Unreadable("it has no method".to_owned())),
     }
 }

@@ -46,14 +46,13 @@ pub enum MethodError {
 pub(crate) async fn invoke(
     hub: &Hub,
     identity: &Identity,
-    request: MethodRequest,
+    request: &MethodRequest,
 ) -> Result<MethodResponse, MethodError> {
-    require_sendable(&request)?;
-    let payload = request.payload.clone().unwrap_or_default();
+    require_sendable(request)?;
     if hub.registry().credentials(identity).await?.is_none() {
         return Err(MethodError::NotFound(identity.clone()));
     }
-    let mut call = deliver(hub, identity, &request, payload.into()).await?;
+    let mut call = deliver(hub, identity, request).await?;
     let seconds = request.response_timeout;
     match timeout(Duration::from_secs(seconds.into()), call.answer()).await {
         Ok(Some(answer)) => read_answer(identity, &answer),
@@ -67,7 +66,7 @@ pub(crate) async fn invoke(
 
 /// Refuses a payload that is larger than devices are sent.
 pub(crate) fn require_sendable(request: &MethodRequest) -> Result<(), MethodError> {
-    match request.payload.as_ref().map_or(0, String::len) {
+    match request.payload.as_ref().map_or(0, Bytes::len) {
         size if size > MAX_PAYLOAD => Err(MethodError::PayloadTooLarge { size }),
         _ => Ok(()),
     }
@@ -78,9 +77,9 @@ async fn deliver(
     hub: &Hub,
     identity: &Identity,
     request: &MethodRequest,
-    payload: Bytes,
 ) -> Result<PendingCall, MethodError> {
     let deadline = Instant::now() + Duration::from_secs(request.connect_timeout.into());
+    let payload = request.payload.clone().unwrap_or_default();
     let mut listeners = hub.sessions().method_listeners();
     loop {
         // Before the attempt: a session that opens after it must end the wait.

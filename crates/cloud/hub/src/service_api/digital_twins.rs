@@ -74,7 +74,7 @@ async fn invoke(call: Call, device: DeviceId, command: String) -> Result<Reply, 
         seconds("responseTimeoutInSeconds").as_deref(),
     )?;
     let identity = Identity::device(call.permit.hub().clone(), device);
-    let response = method::invoke(&call.service, &identity, request).await?;
+    let response = method::invoke(&call.service, &identity, &request).await?;
     let reply = match &response.payload {
         Some(payload) => Reply::json(payload),
         None => Reply::json(&Value::Null),

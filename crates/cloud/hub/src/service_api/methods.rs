@@ -29,6 +29,6 @@ async fn invoke(call: Call, device: DeviceId, module: Option<ModuleId>) -> Resul
     call.service.count_method(hub, call.body.len())?;
     let request = MethodRequest::parse(&call.body)?;
     let identity = twins::identity(&call, device, module);
-    let response = method::invoke(&call.service, &identity, request).await?;
+    let response = method::invoke(&call.service, &identity, &request).await?;
     Ok(Reply::json(&response))
 }

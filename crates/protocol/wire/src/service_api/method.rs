@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -18,8 +19,8 @@ pub struct MethodRequest {
     /// Name of the method, 1 to 100 characters.
     pub name: String,
     /// What the device receives, as JSON text with the digits that were sent; `None`
-    /// sends an empty message.
-    pub payload: Option<String>,
+    /// sends an empty message. Clones share it.
+    pub payload: Option<Bytes>,
     /// How long the device may take to answer, seconds, 5 to 300; 30 when absent.
     pub response_timeout: u16,
     /// How long to wait for an absent device to connect, seconds, 0 to 300; 0 when absent.
@@ -40,7 +41,8 @@ impl MethodRequest {
             name,
             payload: fields
                 .get("payload")
-                .and_then(|_| member_text("payload", body)),
+                .and_then(|_| member_text("payload", body))
+                .map(Bytes::from),
             response_timeout: seconds(&fields, "responseTimeoutInSeconds", 5, 30)?,
             connect_timeout: seconds(&fields, "connectTimeoutInSeconds", 0, 0)?,
         })
@@ -63,7 +65,9 @@ impl MethodRequest {
         } else {
             let value: &RawValue = serde_json::from_slice(text)
                 .map_err(|error| BodyError::new("", format!("the body is not JSON: {error}")))?;
-            Some(compact(value.get())).filter(|text| text != "null")
+            Some(compact(value.get()))
+                .filter(|text| text != "null")
+                .map(Bytes::from)
         };
         let timeouts = serde_json::json!({
             "connectTimeoutInSeconds": connect_timeout,
@@ -166,7 +170,7 @@ mod tests {
             (request.response_timeout, request.connect_timeout),
             (30, 15)
         );
-        assert_eq!(request.payload.as_deref(), Some(r#"{"a":1}"#));
+        assert_eq!(request.payload.as_deref(), Some(br#"{"a":1}"#.as_slice()));
     }
 
     // H22: what passes through the hub is not read as numbers.
@@ -181,7 +185,7 @@ mod tests {
         let request = MethodRequest::parse(body.as_bytes()).unwrap();
         assert_eq!(
             request.payload.as_deref(),
-            Some(r#"{"n":[18446744073709551616,0.10],"t":" a \" b\\","u":"\\\" x"}"#)
+            Some(br#"{"n":[18446744073709551616,0.10],"t":" a \" b\\","u":"\\\" x"}"#.as_slice())
         );
         let marked = ["\u{feff}", &body].concat();
         assert!(
@@ -204,7 +208,7 @@ mod tests {
         let digits = command(b"{ \"n\": 18446744073709551616 }", None);
         assert_eq!(
             digits.unwrap().as_deref(),
-            Some(r#"{"n":18446744073709551616}"#)
+            Some(br#"{"n":18446744073709551616}"#.as_slice())
         );
         assert!(command(b"{", None).is_err());
         assert!(command(b"", Some("4")).is_err());
