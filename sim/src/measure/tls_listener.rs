@@ -41,10 +41,10 @@ where
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let served = serve(acceptor.clone(), stream);
+        let session = serve(acceptor.clone(), stream);
         tokio::spawn(async move {
             // A client that breaks off is seen, and counted, at the client.
-            let _ = served.await;
+            let _ = session.await;
         });
     }
 }
