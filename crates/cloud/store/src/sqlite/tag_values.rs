@@ -1,5 +1,5 @@
 use ids::{DeviceId, HubName};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::rows::tag_entries;
 use crate::{
@@ -12,6 +12,30 @@ macro_rules! in_range {
     () => {
         "hub = ?1 AND of_module = ?2 AND path = ?3 AND value >= ?4 AND value <= ?5"
     };
+}
+
+/// Tags as JSON, `NULL` when they are not in the index: too long, or damaged.
+macro_rules! readable_tags {
+    () => {
+        "CASE WHEN length(tags) <= 262144 AND json_valid(tags, 9) THEN json(tags) END"
+    };
+}
+
+/// What the index has of a row.
+enum Indexed {
+    Entries(Vec<(String, TagValue)>),
+    /// The tags cannot be read: what was indexed of them is not known.
+    Unknown,
+}
+
+impl Indexed {
+    fn read(row: &Row<'_>, index: usize) -> rusqlite::Result<Self> {
+        let tags: Option<String> = row.get(index)?;
+        Ok(match tags {
+            Some(tags) => Self::Entries(tag_entries(&tags)),
+            None => Self::Unknown,
+        })
+    }
 }
 
 const INSERT: &str = "INSERT INTO tag_values (hub, of_module, path, value, identity)
@@ -77,23 +101,30 @@ impl View<'_> {
         Ok(count.unwrap_or_default())
     }
 
-    /// The tags that a row has now, when they are in the index.
-    fn indexed_tags(&self, identity: i64) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT CASE WHEN length(tags) <= 262144 THEN json(tags) END FROM identities
-                   WHERE id = ?1";
-        Ok(self.one(sql, [identity], |row| row.get(0))?.flatten())
+    /// What the index has of a row.
+    fn indexed(&self, identity: i64) -> Result<Indexed, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            readable_tags!(),
+            " FROM identities WHERE id = ?1 AND tags IS NOT NULL"
+        );
+        let found = self.one(sql, [identity], |row| Indexed::read(row, 0))?;
+        Ok(found.unwrap_or(Indexed::Entries(Vec::new())))
     }
 
-    /// A device with its modules: row, module id, tags.
-    fn rows_with_tags(
+    /// Those of a device and its modules that have tags: row, whether it is a module, entries.
+    fn indexed_of_device(
         &self,
         hub: &str,
         device_id: &str,
-    ) -> Result<Vec<(i64, bool, String)>, StoreError> {
-        let sql = "SELECT id, module_id > '', json(tags) FROM identities
-                   WHERE hub = ?1 AND device_id = ?2 AND length(tags) <= 262144";
+    ) -> Result<Vec<(i64, bool, Indexed)>, StoreError> {
+        let sql = concat!(
+            "SELECT id, module_id > '', ",
+            readable_tags!(),
+            " FROM identities WHERE hub = ?1 AND device_id = ?2 AND tags IS NOT NULL"
+        );
         self.all(sql, [hub, device_id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?, Indexed::read(row, 2)?))
         })
     }
 }
@@ -119,8 +150,13 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let lock = Lock::device(key.hub, key.device_id);
         let (hub, of_module) = (key.hub.as_str(), key.module_id.is_some());
-        let before = self.indexed_tags(identity)?;
-        let before = before.as_deref().map(tag_entries).unwrap_or_default();
+        let before = match self.indexed(identity)? {
+            Indexed::Entries(entries) => entries,
+            Indexed::Unknown => {
+                self.unindex_row(lock, (hub, of_module, identity))?;
+                Vec::new()
+            }
+        };
         let now = tags.map(tag_entries).unwrap_or_default();
         let gone = before.iter().filter(|entry| !now.contains(entry));
         for (path, value) in gone {
@@ -146,6 +182,18 @@ impl Tx<'_> {
         self.write(lock, sql, values).map(drop)
     }
 
+    /// Deletes every entry of a row, and looks at all of the hub for them. None may stay: a later
+    /// device may get the number of the row.
+    fn unindex_row(
+        &self,
+        lock: Lock<'_>,
+        (hub, of_module, identity): (&str, bool, i64),
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM tag_values WHERE hub = ?1 AND of_module = ?2 AND identity = ?3";
+        let values = params![hub, of_module, identity];
+        self.write(lock, sql, values).map(drop)
+    }
+
     /// Takes a device and its modules out of the index, before they are deleted.
     pub(super) fn unindex_device(
         &self,
@@ -154,15 +202,22 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let lock = Lock::device(hub, device_id);
         let (hub, device_id) = (hub.as_str(), device_id.as_str());
-        for (identity, of_module, tags) in self.rows_with_tags(hub, device_id)? {
-            for (path, value) in tag_entries(&tags) {
-                self.unindex(lock, (hub, of_module, identity), &path, &value)?;
+        for (identity, of_module, indexed) in self.indexed_of_device(hub, device_id)? {
+            let row = (hub, of_module, identity);
+            match indexed {
+                Indexed::Entries(entries) => {
+                    for (path, value) in entries {
+                        self.unindex(lock, row, &path, &value)?;
+                    }
+                }
+                Indexed::Unknown => self.unindex_row(lock, row)?,
             }
         }
         Ok(())
     }
 
-    /// Moves the entries of a device and its modules to another hub.
+    /// Moves the entries of a device and its modules to another hub. Tags that cannot be read have
+    /// none there.
     pub(super) fn move_index(
         &self,
         (hub, device_id): (&HubName, &DeviceId),
@@ -173,9 +228,14 @@ impl Tx<'_> {
         }
         let lock = Lock::device(hub, device_id);
         let (hub, device_id, to) = (hub.as_str(), device_id.as_str(), to.as_str());
-        for (identity, of_module, tags) in self.rows_with_tags(hub, device_id)? {
-            for (path, value) in tag_entries(&tags) {
-                self.unindex(lock, (hub, of_module, identity), &path, &value)?;
+        for (identity, of_module, indexed) in self.indexed_of_device(hub, device_id)? {
+            let row = (hub, of_module, identity);
+            let Indexed::Entries(entries) = indexed else {
+                self.unindex_row(lock, row)?;
+                continue;
+            };
+            for (path, value) in entries {
+                self.unindex(lock, row, &path, &value)?;
                 let values = params![to, of_module, path, value.as_str(), identity];
                 self.write(lock, INSERT, values)?;
             }
@@ -184,17 +244,24 @@ impl Tx<'_> {
     }
 }
 
-/// Indexes the tags of every row: the part of a migration that SQL alone cannot do.
+/// Indexes the tags of every row: the part of a migration that SQL alone cannot do. A row whose tags
+/// cannot be read is left out, as queries leave it out.
 pub(super) fn index_all(connection: &Connection) -> rusqlite::Result<()> {
-    let sql = "SELECT id, hub, module_id > '', json(tags) FROM identities
-               WHERE length(tags) <= 262144";
+    let sql = concat!(
+        "SELECT id, hub, module_id > '', ",
+        readable_tags!(),
+        " FROM identities WHERE tags IS NOT NULL"
+    );
     let mut rows = connection.prepare(sql)?;
     let mut rows = rows.query([])?;
     let mut insert = connection.prepare(INSERT)?;
     while let Some(row) = rows.next()? {
         let (identity, hub): (i64, String) = (row.get(0)?, row.get(1)?);
-        let (of_module, tags): (bool, String) = (row.get(2)?, row.get(3)?);
-        for (path, value) in tag_entries(&tags) {
+        let (of_module, indexed): (bool, _) = (row.get(2)?, Indexed::read(row, 3)?);
+        let Indexed::Entries(entries) = indexed else {
+            continue;
+        };
+        for (path, value) in entries {
             insert.execute(params![hub, of_module, path, value.as_str(), identity])?;
         }
     }

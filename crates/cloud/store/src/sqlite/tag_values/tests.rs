@@ -198,3 +198,50 @@ fn a_range_is_read_in_pages() {
     let modules = (&h, IdentityKind::Module);
     assert_eq!(tx.count_tag_entries(modules, &range, 100).unwrap(), 0);
 }
+
+/// Damaged tags have no entries, and leave none behind for a later device.
+#[test]
+fn a_row_with_damaged_tags_can_be_indexed_deleted_reset_and_moved() {
+    let file: Arc<Path> = Path::new(":memory:").into();
+    let mut connection = Connection::open_in_memory().unwrap();
+    schema::migrate(&mut connection, &file).unwrap();
+    let tx = Tx::new(&connection, &file, 1);
+    let rows = [("a", ""), ("a", "m"), ("b", ""), ("c", ""), ("d", "")];
+    for (id, module) in rows {
+        let twin = TwinRow {
+            tags: Some(json!({"p": id}).to_string()),
+            version: 1,
+            ..TwinRow::default()
+        };
+        tx.insert_identity(&device("h", id, module), &twin).unwrap();
+    }
+    let damage = "UPDATE identities SET tags = CASE device_id WHEN 'a' THEN x'ffff' ELSE 'no' END
+                  WHERE device_id < 'd'";
+    connection.execute(damage, ()).unwrap();
+    assert_eq!(entries(&connection).len(), 5);
+
+    let (h, other) = (hub_name("h"), hub_name("other"));
+    let id = |id: &str| id.parse::<DeviceId>().unwrap();
+    tx.delete_device(&h, &id("a")).unwrap();
+    assert_eq!(entries(&connection).len(), 3);
+    let row = IdentityRow {
+        id: 3,
+        ..device("h", "b", "")
+    };
+    let twin = TwinRow {
+        tags: Some(json!({"q": 1}).to_string()),
+        version: 2,
+        ..TwinRow::default()
+    };
+    tx.reset_twin(&row, 1, &twin).unwrap();
+    tx.move_device((&h, &id("c")), (&other, &id("c"))).unwrap();
+    let kept = entries(&connection);
+    let paths = kept
+        .iter()
+        .map(|(hub, _, path, ..)| (hub.as_str(), path.as_str()));
+    assert_eq!(paths.collect::<Vec<_>>(), [("h", "p"), ("h", "q")]);
+
+    connection.execute("DELETE FROM tag_values", ()).unwrap();
+    index_all(&connection).unwrap();
+    assert_eq!(kept, entries(&connection));
+}
