@@ -1,5 +1,6 @@
 //! The rows of a query's answer: members of single twins, or totals of groups.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
@@ -10,10 +11,10 @@ use super::value::Value;
 
 /// Most groups of an answer.
 pub(crate) const MAX_GROUPS: usize = 10_000;
-/// Most bytes of what tells the groups apart.
-const MAX_KEYS: usize = 8 << 20;
+/// Most bytes of what tells the groups apart, and of the strings that are their least and greatest.
+const MAX_BYTES: usize = 8 << 20;
 
-/// An answer would have more groups than fit into memory.
+/// An answer would have more groups, or longer strings, than fit into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyGroups;
 
@@ -33,7 +34,8 @@ pub(crate) struct Groups {
     by: Vec<Path>,
     /// By the values of the group, as JSON.
     groups: BTreeMap<String, Group>,
-    key_bytes: usize,
+    /// Of keys and strings.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -43,20 +45,28 @@ struct Group {
     totals: Vec<Total>,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Total {
-    count: u64,
-    numbers: u64,
-    sum: f64,
-    least: Extreme,
-    most: Extreme,
+/// What an item is made of.
+#[derive(Debug, Clone)]
+enum Total {
+    /// A member that the group has in common.
+    Common,
+    Count(u64),
+    Sum(f64),
+    Average {
+        sum: f64,
+        numbers: u64,
+    },
+    Minimum(Extreme),
+    Maximum(Extreme),
 }
 
 /// The least or the greatest of the numbers; of the strings when there are no numbers.
 #[derive(Debug, Clone, Default)]
-struct Extreme {
-    number: Option<f64>,
-    text: Option<String>,
+enum Extreme {
+    #[default]
+    None,
+    Number(f64),
+    Text(Box<str>),
 }
 
 impl Groups {
@@ -65,7 +75,7 @@ impl Groups {
             items: items.to_vec(),
             by: by.to_vec(),
             groups: BTreeMap::new(),
-            key_bytes: 0,
+            bytes: 0,
         };
         if by.is_empty() {
             // Totals of no rows are an answer, too.
@@ -79,7 +89,7 @@ impl Groups {
     fn empty(&self, values: Vec<Option<Json>>) -> Group {
         Group {
             values,
-            totals: vec![Total::default(); self.items.len()],
+            totals: self.items.iter().map(Total::of).collect(),
         }
     }
 
@@ -97,8 +107,8 @@ impl Groups {
             }),
         };
         if !self.groups.contains_key(&key) {
-            self.key_bytes += 2 * key.len();
-            if self.groups.len() >= MAX_GROUPS || self.key_bytes > MAX_KEYS {
+            self.bytes += 2 * key.len();
+            if self.groups.len() >= MAX_GROUPS || self.bytes > MAX_BYTES {
                 return Err(TooManyGroups);
             }
             let group = self.empty(values);
@@ -106,22 +116,26 @@ impl Groups {
         }
         if let Some(group) = self.groups.get_mut(&key) {
             for (item, total) in self.items.iter().zip(&mut group.totals) {
-                total.count += 1;
-                if let Some(path) = item.selected.aggregated() {
-                    total.add(&scope.resolve(path));
-                }
+                let value = item.selected.aggregated().map(|path| scope.resolve(path));
+                self.bytes -= total.bytes();
+                total.add(&value.unwrap_or(Value::Undefined));
+                self.bytes += total.bytes();
             }
         }
-        Ok(())
+        match self.bytes > MAX_BYTES {
+            true => Err(TooManyGroups),
+            false => Ok(()),
+        }
     }
 
     /// Makes totals of rows that the index counted: for queries of `COUNT()` alone.
     pub(crate) fn count(&mut self, rows: u64) {
         for group in self.groups.values_mut() {
-            group
-                .totals
-                .iter_mut()
-                .for_each(|total| total.count += rows);
+            for total in &mut group.totals {
+                if let Total::Count(count) = total {
+                    *count += rows;
+                }
+            }
         }
     }
 
@@ -138,7 +152,7 @@ impl Groups {
         let row = |group: Group| {
             let member = |(item, total): (&SelectItem, Total)| {
                 let value = match &item.selected {
-                    Selected::Aggregate(aggregate) => total.result(aggregate),
+                    Selected::Aggregate(_) => total.result(),
                     Selected::Path(path) => {
                         let place = by.iter().position(|by| by.segments == path.segments)?;
                         group.values.get(place)?.clone()
@@ -169,42 +183,147 @@ impl Selected {
 }
 
 impl Total {
-    /// Counts a number or a string; everything else is left out.
-    fn add(&mut self, value: &Value<'_>) {
-        if let Some(number) = value.number() {
-            self.numbers += 1;
-            self.sum += number;
-            self.least.number = Some(self.least.number.map_or(number, |least| least.min(number)));
-            self.most.number = Some(self.most.number.map_or(number, |most| most.max(number)));
-        }
-        if let Some(text) = value.text() {
-            if self.least.text.as_deref().is_none_or(|least| text < least) {
-                self.least.text = Some(text.to_owned());
-            }
-            if self.most.text.as_deref().is_none_or(|most| text > most) {
-                self.most.text = Some(text.to_owned());
-            }
+    fn of(item: &SelectItem) -> Self {
+        let Selected::Aggregate(aggregate) = &item.selected else {
+            return Self::Common;
+        };
+        match aggregate {
+            Aggregate::Count => Self::Count(0),
+            Aggregate::Sum(_) => Self::Sum(0.0),
+            Aggregate::Average(_) => Self::Average {
+                sum: 0.0,
+                numbers: 0,
+            },
+            Aggregate::Minimum(_) => Self::Minimum(Extreme::default()),
+            Aggregate::Maximum(_) => Self::Maximum(Extreme::default()),
         }
     }
 
-    fn result(&self, aggregate: &Aggregate) -> Option<Json> {
-        #[expect(clippy::cast_precision_loss, reason = "rows of a hub stay below 2^53")]
-        let numbers = self.numbers as f64;
-        match aggregate {
-            Aggregate::Count => Some(self.count.into()),
-            Aggregate::Sum(_) => Value::from_number(self.sum).into_json(),
-            Aggregate::Average(_) => Value::from_number(self.sum / numbers).into_json(),
-            Aggregate::Minimum(_) => self.least.result(),
-            Aggregate::Maximum(_) => self.most.result(),
+    /// Counts a row with its number or string; every other value is left out.
+    fn add(&mut self, value: &Value<'_>) {
+        match self {
+            Self::Common => {}
+            Self::Count(count) => *count += 1,
+            Self::Sum(sum) => *sum += value.number().unwrap_or_default(),
+            Self::Average { sum, numbers } => {
+                if let Some(number) = value.number() {
+                    *numbers += 1;
+                    *sum += number;
+                }
+            }
+            Self::Minimum(least) => least.add(value, Ordering::Less),
+            Self::Maximum(most) => most.add(value, Ordering::Greater),
+        }
+    }
+
+    /// Of the string that is kept.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Minimum(Extreme::Text(text)) | Self::Maximum(Extreme::Text(text)) => text.len(),
+            _ => 0,
+        }
+    }
+
+    fn result(self) -> Option<Json> {
+        match self {
+            Self::Common => None,
+            Self::Count(count) => Some(count.into()),
+            Self::Sum(sum) => Value::from_number(sum).into_json(),
+            Self::Average { sum, numbers } => {
+                #[expect(clippy::cast_precision_loss, reason = "rows of a hub stay below 2^53")]
+                let numbers = numbers as f64;
+                Value::from_number(sum / numbers).into_json()
+            }
+            Self::Minimum(extreme) | Self::Maximum(extreme) => match extreme {
+                Extreme::None => None,
+                Extreme::Number(number) => Value::from_number(number).into_json(),
+                Extreme::Text(text) => Some(String::from(text).into()),
+            },
         }
     }
 }
 
 impl Extreme {
-    fn result(&self) -> Option<Json> {
-        match (self.number, &self.text) {
-            (Some(number), _) => Value::from_number(number).into_json(),
-            (None, text) => text.clone().map(Json::String),
+    /// Keeps a value that is on the wanted side of what is kept.
+    fn add(&mut self, value: &Value<'_>, wanted: Ordering) {
+        if let Some(number) = value.number() {
+            match self {
+                Self::Number(kept) if number.partial_cmp(kept) != Some(wanted) => {}
+                _ => *self = Self::Number(number),
+            }
+        } else if let Some(text) = value.text() {
+            match self {
+                Self::Number(_) => {}
+                Self::Text(kept) if text.cmp(kept) != wanted => {}
+                _ => *self = Self::Text(text.into()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::{Query, Selection};
+
+    struct Document(Json);
+
+    impl Scope for Document {
+        fn resolve<'a>(&'a self, path: &Path) -> Value<'a> {
+            Path::find(&path.segments, &self.0).into()
+        }
+    }
+
+    fn groups(query: &str) -> Groups {
+        let query = Query::parse(query).unwrap();
+        let Selection::Items(items) = &query.selection else {
+            panic!("members");
+        };
+        Groups::new(items, &query.group_by)
+    }
+
+    /// A device of each group, with a string of 4 KiB.
+    fn fill(groups: &mut Groups, count: usize) -> Result<(), TooManyGroups> {
+        let text = "x".repeat(4096);
+        let document = |group: usize| Document(serde_json::json!({"g": group, "s": text}));
+        (0..count).try_for_each(|group| groups.add(&document(group)))
+    }
+
+    #[test]
+    fn strings_of_totals_have_a_limit_together() {
+        let mut many = groups("SELECT g, MIN(s) AS a, MAX(s) AS b FROM devices GROUP BY g");
+        assert_eq!(fill(&mut many, 1000), Ok(()));
+        assert_eq!(fill(&mut many, 1000), Ok(()), "the same strings");
+        assert_eq!(fill(&mut many, 1100), Err(TooManyGroups));
+        let mut counted = groups("SELECT g, COUNT(), SUM(s), AVG(s) FROM devices GROUP BY g");
+        assert_eq!(fill(&mut counted, 5000), Ok(()));
+        assert_eq!(counted.into_rows().len(), 5000);
+    }
+
+    #[test]
+    fn numbers_come_before_strings_in_an_extreme() {
+        for order in [["a", "b"], ["b", "a"]] {
+            let mut all =
+                groups("SELECT MIN(s) AS least, MAX(s) AS most, SUM(s) AS sum FROM devices");
+            for text in order {
+                all.add(&Document(serde_json::json!({"s": text}))).unwrap();
+            }
+            let strings = serde_json::json!({"least": "a", "most": "b", "sum": 0});
+            assert_eq!(all.into_rows(), [strings]);
+
+            let mut all =
+                groups("SELECT MIN(s) AS least, MAX(s) AS most, AVG(s) AS mean FROM devices");
+            for value in [
+                1.into(),
+                order[0].into(),
+                3.into(),
+                order[1].into(),
+                Json::Null,
+            ] {
+                all.add(&Document(serde_json::json!({"s": value}))).unwrap();
+            }
+            let numbers = serde_json::json!({"least": 1, "most": 3, "mean": 2});
+            assert_eq!(all.into_rows(), [numbers]);
         }
     }
 }

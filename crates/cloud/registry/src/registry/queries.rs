@@ -42,7 +42,10 @@ pub enum QueryError {
     Continuation(#[from] BadContinuation),
     #[error("the continuation belongs to another query")]
     OtherQuery,
-    #[error("the query has more than {MAX_GROUPS} groups; narrow it with WHERE")]
+    #[error(
+        "the query has more than {MAX_GROUPS} groups, or more than 8 MiB of what they are grouped by \
+         and of the strings of MIN and MAX; narrow it with WHERE"
+    )]
     TooManyGroups,
     #[error(transparent)]
     Storage(#[from] StorageError),
