@@ -37,10 +37,12 @@ impl std::fmt::Display for Plan {
             Source::Devices(ranges) if *ranges == [DeviceRange::all()] => write!(f, "scan")?,
             Source::Devices(ranges) => write!(f, "index(deviceId), {} range(s)", ranges.len())?,
             Source::Tags(ranges) => {
-                let path = ranges.first().map_or("", |range| &range.path);
+                let path = printed(ranges.first().map_or("", |range| &range.path));
                 write!(f, "index(tags.{path}), {} range(s)", ranges.len())?;
             }
-            Source::Configuration { id, .. } => write!(f, "index(configurations.[[{id}]])")?,
+            Source::Configuration { id, .. } => {
+                write!(f, "index(configurations.[[{}]])", printed(id))?;
+            }
             Source::Jobs => write!(f, "scan of jobs")?,
         }
         match self.exact {
@@ -48,6 +50,15 @@ impl std::fmt::Display for Plan {
             false => write!(f, ", filter"),
         }
     }
+}
+
+/// Most characters of a name in a plan's text.
+const MAX_PRINTED: usize = 128;
+
+/// A name in ASCII, not too long: the text of a plan is a header.
+fn printed(name: &str) -> String {
+    let name = name.chars().take(MAX_PRINTED);
+    name.flat_map(char::escape_default).collect()
 }
 
 /// The plans of a query; the last one needs no index. Their order depends on the query alone.
@@ -211,15 +222,18 @@ fn tags(path: &Path, wanted: &Wanted<'_>) -> Option<(Source, bool)> {
         }
         Wanted::Compared(comparison, value) => {
             let wanted = TagValue::new(value)?;
+            let (least, greatest) = TagValue::bounds(value)?;
             let ends = TagValue::ends_of_type(value);
             match comparison {
                 Comparison::Equal => {
                     let exact = !wanted.is_cut();
                     (vec![range(wanted.clone(), wanted)], exact)
                 }
-                Comparison::Less | Comparison::LessOrEqual => (vec![range(ends?.0, wanted)], false),
+                Comparison::Less | Comparison::LessOrEqual => {
+                    (vec![range(ends?.0, greatest)], false)
+                }
                 Comparison::Greater | Comparison::GreaterOrEqual => {
-                    (vec![range(wanted, ends?.1)], false)
+                    (vec![range(least, ends?.1)], false)
                 }
                 Comparison::NotEqual => return None,
             }
@@ -308,6 +322,23 @@ mod tests {
             ("properties.reported.a = 1", &["scan, filter"]),
         ] {
             assert_eq!(names(condition), expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_plan_is_printed_in_ascii() {
+        let long = "x".repeat(200);
+        let configuration = format!("configurations.[[{long}]].status = 'Applied'");
+        let printed = format!("index(configurations.[[{}]]), filter", "x".repeat(128));
+        for (condition, expected) in [
+            (
+                "tags.지역 = 'a'",
+                r"index(tags.\u{c9c0}\u{c5ed}), 1 range(s)",
+            ),
+            ("tags.[[a\r\n]] = 1", r"index(tags.a\r\n), 1 range(s)"),
+            (&configuration, &printed),
+        ] {
+            assert_eq!(names(condition)[0], expected, "{condition}");
         }
     }
 

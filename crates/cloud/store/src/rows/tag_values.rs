@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 pub const MAX_TAG_PATH: usize = 512;
 /// How much of a string is in the index, in bytes.
 const MAX_TEXT: usize = 256;
+/// What of every string is in the index, in bytes: a character that would exceed [`MAX_TEXT`] is
+/// left out whole.
+const MAX_UNCUT: usize = MAX_TEXT - 3;
 
 /// Whether rows are of devices or of modules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,11 +65,24 @@ impl TagValue {
         (Self(format!("4{prefix}")), Self(last))
     }
 
+    /// The least text of what is not less than a value, and the greatest of what is not greater. A
+    /// string that is cut may have the text of one that is less.
+    #[must_use]
+    pub fn bounds(value: &Value) -> Option<(Self, Self)> {
+        let own = Self::new(value)?;
+        match value {
+            Value::String(text) if own.is_cut() => {
+                let uncut = text.floor_char_boundary(MAX_UNCUT);
+                Some(Self::with_prefix(&text[..uncut]))
+            }
+            _ => Some((own.clone(), own)),
+        }
+    }
+
     /// Whether two different values of documents may have the same text.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        // A character that would exceed the limit is left out whole.
-        self.0.len() > MAX_TEXT - 3
+        self.0.len() > MAX_UNCUT
     }
 
     #[must_use]
@@ -93,11 +109,7 @@ fn number_text(number: f64) -> String {
 }
 
 fn cut(text: &str) -> &str {
-    let mut end = text.len().min(MAX_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    &text[..text.floor_char_boundary(MAX_TEXT)]
 }
 
 /// The entries of a document of tags, in order.
@@ -192,6 +204,21 @@ mod tests {
             prop_assert_eq!(text(json!(s)).cmp(&text(json!(t))), s.cmp(&t));
             let (first, last) = TagValue::with_prefix(&s);
             let longer = text(json!(format!("{s}{t}")));
+            prop_assert!(first <= longer && longer <= last);
+        }
+
+        #[test]
+        fn bounds_hold_whatever_is_cut(
+            (a, s) in (244..262_usize, "[ab\u{e9}한\u{1f600}]{0,6}"),
+            (b, t) in (244..262_usize, "[ab\u{e9}한\u{1f600}]{0,6}"),
+        ) {
+            let (s, t) = ("a".repeat(a) + &s, "a".repeat(b) + &t);
+            let (least, greatest) = TagValue::bounds(&json!(s)).unwrap();
+            let other = TagValue::new(&json!(t)).unwrap();
+            prop_assert!(t < s || least <= other, "{t} is not less");
+            prop_assert!(t > s || other <= greatest, "{t} is not greater");
+            let (first, last) = TagValue::with_prefix(&s);
+            let longer = TagValue::new(&json!(format!("{s}{t}"))).unwrap();
             prop_assert!(first <= longer && longer <= last);
         }
     }
