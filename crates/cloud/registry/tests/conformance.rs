@@ -261,6 +261,7 @@ promises!(
     jobs::{
         a_job_updates_each_twin_once,
         a_device_is_called_once_also_after_a_crash,
+        a_page_of_outcomes_is_not_longer_than_it_may_be,
         jobs_have_ids_of_their_own_and_are_forgotten,
         open_jobs_are_limited,
     },
@@ -271,6 +272,8 @@ promises!(
         a_twin_that_is_too_large_is_not_read_until_a_put_empties_it,
         one_device_that_cannot_be_read_does_not_stop_the_others,
         one_damaged_row_does_not_hide_the_others,
+        a_damaged_presence_hides_its_device_alone,
+        long_modules_of_a_configuration_are_all_found,
         layers_that_are_too_much_together_are_given_to_nobody,
     },
     targeting::{

@@ -3,12 +3,12 @@
 use ids::{Identity, JobId};
 use registry::{
     DeviceOutcome, IfMatch, JobDeviceState, JobDraft, JobError, JobKind, JobRecord, JobState,
-    JobStep, JobTwinUpdate, MAX_OPEN_JOBS, PageRequest, TwinPatch, next_step,
+    JobStep, JobTwinUpdate, MAX_OPEN_JOBS, PageRequest, QueryRows, TwinPatch, next_step,
 };
 use serde_json::json;
 use wire::service_api::identity::DeviceRequest;
 
-use crate::{Bench, device, hub, map};
+use crate::{Bench, device, hub, map, query};
 
 pub(crate) fn draft(id: &str) -> JobDraft {
     JobDraft {
@@ -152,6 +152,39 @@ pub(crate) async fn a_device_is_called_once_also_after_a_crash(bench: Bench) {
         .registry
         .claim_job_devices(&job, vec![(device("d3"), None)], bench.now());
     assert!(claim.await.unwrap().is_empty());
+}
+
+/// Answers of devices may be long: a page of them ends by their bytes.
+pub(crate) async fn a_page_of_outcomes_is_not_longer_than_it_may_be(bench: Bench) {
+    let names: Vec<_> = (0..40).map(|number| format!("d{number:02}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let job = bench.job_with_devices("j1", &names).await;
+    let all: Vec<_> = names.iter().map(|name| (device(name), None)).collect();
+    let claim = bench.registry.claim_job_devices(&job, all, bench.now());
+    assert_eq!(claim.await.unwrap().len(), 40);
+    let response = json!({"status": 200, "payload": "x".repeat(250 << 10)}).to_string();
+    for name in &names {
+        let (device, outcome) = (device(name), DeviceOutcome::Done(Some(response.clone())));
+        let end = bench
+            .registry
+            .end_job_device(&job, (device, None), outcome, bench.now());
+        end.await.unwrap();
+    }
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let page = PageRequest { after, limit: 1000 };
+        let answer = query(&bench.registry, "SELECT * FROM devices.jobs", &page).await;
+        let QueryRows::Jobs(rows) = answer.rows else {
+            panic!("rows of jobs");
+        };
+        pages.push(rows.len());
+        after = answer.continuation;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages.iter().sum::<usize>(), 40);
+    assert!(pages[0] < 40, "{pages:?}");
 }
 
 pub(crate) async fn jobs_have_ids_of_their_own_and_are_forgotten(bench: Bench) {

@@ -1,16 +1,19 @@
 //! What is stored and cannot be used: others go on, and it can be mended.
 
-use ids::Identity;
-use registry::{IdentityRecord, IfMatch, PageRequest, TwinError, TwinPatch, TwinReplacement};
+use ids::{Identity, ModuleId};
+use registry::{
+    IdentityRecord, IfMatch, LastSeen, PageRequest, QueryRows, TwinError, TwinPatch,
+    TwinReplacement,
+};
 use serde_json::json;
 use store::{
     DataDirectory, IdentityKey, IdentityRow, Lock, SectionWrite, Store, StoreError, StoreOptions,
-    TwinRow, TwinWrite, Tx, unit,
+    TargetRow, TwinRow, TwinWrite, Tx, unit,
 };
 use wire::service_api::identity::{AuthenticationRequest, DeviceRequest};
 
 use crate::deployments::{create, draft, evaluate_all, put, running};
-use crate::{Bench, device, hub, map, open, twins};
+use crate::{Bench, device, hub, map, open, query, twins};
 
 /// Writes behind the registry's back.
 async fn behind<F>(bench: Bench, name: &str, write: F) -> Bench
@@ -48,7 +51,7 @@ where
 }
 
 /// Damages a text of the database on the disk.
-async fn corrupt(bench: Bench, text: &str, damaged: &str) -> Bench {
+async fn corrupt(bench: Bench, text: &str, damaged: impl AsRef<[u8]>) -> Bench {
     let Bench {
         registry,
         changes,
@@ -65,7 +68,7 @@ async fn corrupt(bench: Bench, text: &str, damaged: &str) -> Bench {
         .windows(text.len())
         .position(|at| at == text.as_bytes());
     let at = found.unwrap();
-    bytes[at..at + text.len()].copy_from_slice(damaged.as_bytes());
+    bytes[at..at + text.len()].copy_from_slice(damaged.as_ref());
     std::fs::write(&file, bytes).unwrap();
     let registry = open(directory.path(), "localhost").await;
     registry.watch(changes.clone());
@@ -97,7 +100,7 @@ async fn outgrow(bench: Bench, name: &str) -> Bench {
 // D3: the kind of it.
 pub(crate) async fn one_damaged_row_does_not_hide_the_others(bench: Bench) {
     for name in ["a", "b", "c"] {
-        create(&bench, name, json!({})).await;
+        create(&bench, name, json!({"t": 1})).await;
     }
     let by_ca = DeviceRequest {
         authentication: Some(AuthenticationRequest::CertificateAuthority),
@@ -115,6 +118,13 @@ pub(crate) async fn one_damaged_row_does_not_hide_the_others(bench: Bench) {
     assert_eq!(names, ["a", "c"]);
     let found = twins(registry, "SELECT * FROM devices", &all).await;
     assert_eq!(found.items.len(), 2);
+    for text in [
+        "SELECT * FROM devices WHERE tags.t = 1",
+        "SELECT * FROM devices WHERE tags.t = 1 AND status = 'enabled'",
+    ] {
+        let found = twins(registry, text, &all).await;
+        assert_eq!(found.items.len(), 2, "{text}");
+    }
     let error = registry.device(&hub, &b).await.unwrap_err();
     let cause = ids::error_chain(&error).to_string();
     assert!(
@@ -128,6 +138,77 @@ pub(crate) async fn one_damaged_row_does_not_hide_the_others(bench: Bench) {
     create(&bench, "b", json!({})).await;
     let devices = registry.list_devices(&hub, &all).await.unwrap();
     assert_eq!(devices.items.len(), 3);
+}
+
+pub(crate) async fn a_damaged_presence_hides_its_device_alone(bench: Bench) {
+    for name in ["a", "b", "c"] {
+        create(&bench, name, json!({"t": 1})).await;
+    }
+    let seen = LastSeen {
+        model_id: Some("dtmi:damaged:model;1".to_owned()),
+        ..LastSeen::NEVER
+    };
+    let b = Identity::device(hub(), device("b"));
+    bench.registry.note_seen(vec![(b, seen)]).await.unwrap();
+    let bench = corrupt(bench, "dtmi:damaged:model;1", [0xff; 20]).await;
+    let (registry, all) = (&bench.registry, PageRequest::first(10));
+    for text in [
+        "SELECT deviceId FROM devices WHERE modelId != 'x'",
+        "SELECT deviceId FROM devices WHERE tags.t = 1 AND modelId != 'x'",
+    ] {
+        let found = query(registry, text, &all).await.rows;
+        let expected = vec![json!({"deviceId": "a"}), json!({"deviceId": "c"})];
+        assert_eq!(found, QueryRows::Raw(expected), "{text}");
+    }
+    let found = twins(registry, "SELECT * FROM devices WHERE tags.t = 1", &all).await;
+    assert_eq!(found.items.len(), 3);
+}
+
+/// A device whose modules are longer than what is read at once: none of them is left out.
+pub(crate) async fn long_modules_of_a_configuration_are_all_found(bench: Bench) {
+    create(&bench, "a", json!({})).await;
+    let modules: Vec<_> = (10..60).map(|number| format!("m{number}")).collect();
+    let names = modules.clone();
+    let bench = behind(bench, "a", move |tx, row, twin| {
+        let modules = names.iter().map(|name| ModuleId::parse(name).unwrap());
+        let modules: Vec<_> = modules.collect();
+        for module in &modules {
+            let row = IdentityRow {
+                module_id: Some(module.clone()),
+                ..row.clone()
+            };
+            let twin = TwinRow {
+                desired: Some(json!({"text": "x".repeat(250_000)}).to_string()),
+                ..twin.clone()
+            };
+            tx.insert_identity(&row, &twin)?;
+            let write = TwinWrite {
+                version: twin.version + 1,
+                configurations: Some(json!({"c": "Applied"}).to_string()),
+                ..TwinWrite::default()
+            };
+            let inserted = tx.identity(row.key())?.unwrap();
+            tx.update_twin(&inserted, twin.version, &write)?;
+        }
+        let target = |module| TargetRow {
+            module_id: Some(module),
+            configuration_id: "c".parse().unwrap(),
+            applied: true,
+        };
+        let targets: Vec<_> = modules.into_iter().map(target).collect();
+        tx.replace_configuration_targets(&row.hub, &row.device_id, &targets)
+    })
+    .await;
+    let text = "SELECT moduleId FROM devices.modules
+                WHERE configurations.c.status = 'Applied' AND properties.desired.text != ''";
+    let answer = query(&bench.registry, text, &PageRequest::first(100)).await;
+    assert!(
+        answer.plan.starts_with("index(configurations"),
+        "{}",
+        answer.plan
+    );
+    let expected = modules.iter().map(|module| json!({"moduleId": module}));
+    assert_eq!(answer.rows, QueryRows::Raw(expected.collect()));
 }
 
 // C1

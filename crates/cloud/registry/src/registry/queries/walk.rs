@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ids::{HubName, ModuleId, Timestamp};
 use serde_json::Value as Json;
-use store::{IdentityKind, IdentityRow, TagRange, TwinParts, TwinRow, View};
+use store::{IdentityKind, IdentityRow, StoreError, TagRange, TwinParts, TwinRow, View};
 
 use super::jobs::job_rows;
 use super::{Connections, QueryError};
@@ -174,16 +174,11 @@ impl Walk {
     ) -> Result<(), QueryError> {
         self.examined += 1;
         if self.plan.exact && matches!(self.collected, Collected::Twins(_)) {
-            return self.take_twin(view, row, twin);
+            self.take_twin(view, row, twin);
+            return Ok(());
         }
-        let connection = match self.needs.connection {
-            true => Some(self.connection(view, &row)?),
-            false => None,
-        };
-        let enabled = !self.needs.device || self.enabled(view, &row)?;
-        let document = TwinDocument::read(view, (&row, &twin), self.needs, enabled, connection);
-        let whose = self.whose(&row);
-        let Some(document) = self.unreadable.kept(whose, document) else {
+        let document = self.document(view, (&row, &twin));
+        let Some(document) = self.unreadable.kept(self.whose(&row), document) else {
             return Ok(());
         };
         let condition = self.query.condition.as_ref().filter(|_| !self.plan.exact);
@@ -205,18 +200,33 @@ impl Walk {
             }
             Collected::Twins(_) | Collected::Jobs(_) => {
                 drop(document);
-                return match view.twin_in_row(row.id, TwinParts::ALL)? {
-                    Some((row, twin)) => self.take_twin(view, row, twin),
-                    None => Ok(()),
-                };
+                let whole = view.twin_in_row(row.id, TwinParts::ALL)?;
+                if let Some((row, twin)) = whole.and_then(|whole| self.readable(whole)) {
+                    self.take_twin(view, row, twin);
+                }
+                return Ok(());
             }
         }
         self.found += 1;
         Ok(())
     }
 
+    /// A candidate with what the query needs of it.
+    fn document<'a>(
+        &self,
+        view: &View<'_>,
+        (row, twin): (&'a IdentityRow, &'a TwinRow),
+    ) -> Result<TwinDocument<'a>, StoreError> {
+        let connection = match self.needs.connection {
+            true => Some(self.connection(view, row)?),
+            false => None,
+        };
+        let enabled = !self.needs.device || self.enabled(view, row)?;
+        TwinDocument::read(view, (row, twin), self.needs, enabled, connection)
+    }
+
     /// Whether the device may connect: the module's device, of modules.
-    fn enabled(&self, view: &View<'_>, row: &IdentityRow) -> Result<bool, QueryError> {
+    fn enabled(&self, view: &View<'_>, row: &IdentityRow) -> Result<bool, StoreError> {
         if row.module_id.is_none() {
             return Ok(row.enabled);
         }
@@ -230,17 +240,12 @@ impl Walk {
     }
 
     /// Takes a whole twin into the answer.
-    fn take_twin(
-        &mut self,
-        view: &View<'_>,
-        row: IdentityRow,
-        twin: TwinRow,
-    ) -> Result<(), QueryError> {
+    fn take_twin(&mut self, view: &View<'_>, row: IdentityRow, twin: TwinRow) {
         let whose = self.whose(&row);
         let documents = [&twin.tags, &twin.desired, &twin.reported];
         let bytes: usize = documents.into_iter().flatten().map(String::len).sum();
-        let enabled = self.enabled(view, &row)?;
-        let record = rows::twin_record(view, (row, twin), enabled);
+        let enabled = self.enabled(view, &row);
+        let record = enabled.and_then(|enabled| rows::twin_record(view, (row, twin), enabled));
         if let (Some(record), Collected::Twins(records)) =
             (self.unreadable.kept(whose, record), &mut self.collected)
         {
@@ -248,10 +253,9 @@ impl Walk {
             self.bytes += bytes;
             self.found += 1;
         }
-        Ok(())
     }
 
-    fn connection(&self, view: &View<'_>, row: &IdentityRow) -> Result<Connection, QueryError> {
+    fn connection(&self, view: &View<'_>, row: &IdentityRow) -> Result<Connection, StoreError> {
         let identity = row.identity();
         let stored = view.presence(row.key())?;
         let stored = stored.map_or(LastSeen::NEVER, |stored| LastSeen {
@@ -270,7 +274,7 @@ impl Walk {
             Some(Position::Job(key)) => key.clone(),
             _ => String::new(),
         };
-        let page = job_rows(view, &self.hub, &after, STEP)?;
+        let page = job_rows(view, &self.hub, &after, (STEP, MAX_BYTES))?;
         let rest = !page.is_empty();
         for (key, job) in page {
             self.examined += 1;
@@ -280,7 +284,10 @@ impl Walk {
                 self.found += 1;
                 match &mut self.collected {
                     Collected::Count(count) => *count += 1,
-                    Collected::Jobs(rows) => rows.push(job),
+                    Collected::Jobs(rows) => {
+                        self.bytes += job.to_string().len();
+                        rows.push(job);
+                    }
                     _ => {}
                 }
             }

@@ -30,12 +30,12 @@ macro_rules! select {
 }
 
 impl View<'_> {
-    /// The device or module of a row.
+    /// The device or module of a row, when there is one.
     pub fn twin_in_row(
         &self,
         identity: i64,
         parts: TwinParts,
-    ) -> Result<Option<(IdentityRow, TwinRow)>, StoreError> {
+    ) -> Result<Option<Listed<(IdentityRow, TwinRow)>>, StoreError> {
         let sql = select!("WHERE id = ?6");
         let TwinParts {
             tags,
@@ -45,7 +45,7 @@ impl View<'_> {
             metadata,
         } = parts;
         let values = params![tags, desired, reported, configurations, metadata, identity];
-        self.one(sql, values, read)
+        self.one(sql, values, |row| read_listed(self.file, row, read))
     }
 
     /// Devices of a range of ids, or their modules, after one, in order.

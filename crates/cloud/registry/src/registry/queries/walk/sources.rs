@@ -1,6 +1,6 @@
 //! Candidates of a step, from each source.
 
-use store::{DeviceRange, View};
+use store::{DeviceRange, IdentityRow, Listed, TwinRow, View};
 
 use super::{Position, QueryError, Rest, TagRange, Walk, Whose};
 
@@ -28,11 +28,11 @@ impl Walk {
             for listed in page.rows {
                 page_left -= 1;
                 left = left.saturating_sub(1);
-                let whose = Whose::module(&self.hub, &listed.device_id, &listed.module_id);
-                if let Some((row, twin)) = self.unreadable.kept(whose, listed.row) {
+                let at = (listed.device_id.clone(), listed.module_id.clone());
+                if let Some((row, twin)) = self.readable(listed) {
                     self.offer(view, row, twin)?;
                 }
-                self.at = Some(Position::Identity(listed.device_id, listed.module_id));
+                self.at = Some(Position::Identity(at.0, at.1));
                 if self.is_full() {
                     let last = page_left == 0 && !page.more && place == ranges.len();
                     return Ok(if last { Rest::None } else { Rest::NotWanted });
@@ -43,6 +43,22 @@ impl Walk {
             }
         }
         Ok(Rest::None)
+    }
+
+    /// What was read of a candidate; one that is damaged is skipped.
+    pub(super) fn readable(
+        &self,
+        listed: Listed<(IdentityRow, TwinRow)>,
+    ) -> Option<(IdentityRow, TwinRow)> {
+        match listed.row {
+            // Noted as well only when its documents have been read, too.
+            Ok(read) => Some(read),
+            Err(error) => {
+                let whose = Whose::module(&self.hub, &listed.device_id, &listed.module_id);
+                self.unreadable.failed(whose, &error);
+                None
+            }
+        }
     }
 
     /// The device and module looked at last.
@@ -76,7 +92,8 @@ impl Walk {
             for entry in entries {
                 page_left -= 1;
                 left = left.saturating_sub(1);
-                if let Some((row, twin)) = view.twin_in_row(entry.identity, self.parts())? {
+                let listed = view.twin_in_row(entry.identity, self.parts())?;
+                if let Some((row, twin)) = listed.and_then(|listed| self.readable(listed)) {
                     self.offer(view, row, twin)?;
                 }
                 self.at = Some(Position::Tag(entry));
@@ -108,9 +125,12 @@ impl Walk {
                 from: device.clone(),
                 to: device.clone(),
             };
-            self.devices(view, &[range])?;
+            let rest = self.devices(view, &[range])?;
             if self.is_full() {
                 return Ok(Rest::NotWanted);
+            }
+            if rest == Rest::Some {
+                return Ok(rest);
             }
             // All modules of the device have been looked at.
             self.at = Some(Position::Identity(device, "\u{7f}".to_owned()));
