@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use ids::{ConfigurationId, IdError};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -80,18 +81,22 @@ pub enum Kind {
     Settings,
 }
 
+/// The id of a configuration, for clap: capital letters become small ones.
+pub fn configuration_id(text: &str) -> Result<String, IdError> {
+    ConfigurationId::parse(&text.to_ascii_lowercase()).map(|id| id.to_string())
+}
+
 pub async fn create(client: &ServiceClient, id: &str, flags: Creation) -> anyhow::Result<Value> {
     let content = read_json("--content", &flags.content)?;
-    let id = id.to_ascii_lowercase();
     let body = request_bodies::configuration(NewConfiguration {
-        id: &id,
+        id,
         content: &content,
         target_condition: &flags.target_condition,
         priority: flags.priority,
         labels: object("--labels", flags.labels)?,
         metrics: metrics(flags.metrics)?,
     });
-    let path = ["configurations", &id];
+    let path = ["configurations", id];
     let put = Call::new(Method::PUT, &path).body(&body);
     Ok(client.call(put).await?)
 }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use crate::cli::Invocation;
-use crate::cli::configurations::{self, Change, Creation, Kind, Metric};
+use crate::cli::configurations::{self, Change, Creation, Kind, Metric, configuration_id};
 use crate::service_client::Service;
 
 /// Verbs of `muster edge deployment`.
@@ -14,7 +14,7 @@ pub enum DeploymentCommand {
             muster edge deployment create --deployment-id base --content deployment.json \\\n    \
             --target-condition \"tags.environment='test'\" --priority 10 --data-dir ./data")]
     Create {
-        #[arg(long, short = 'd', visible_alias = "did")]
+        #[arg(long, short = 'd', visible_alias = "did", value_parser = configuration_id)]
         deployment_id: String,
         #[command(flatten)]
         creation: Creation,
@@ -23,7 +23,7 @@ pub enum DeploymentCommand {
     #[command(after_help = "Example:\n  \
             muster edge deployment show --deployment-id base --data-dir ./data")]
     Show {
-        #[arg(long, short = 'd', visible_alias = "did")]
+        #[arg(long, short = 'd', visible_alias = "did", value_parser = configuration_id)]
         deployment_id: String,
     },
     /// List deployments.
@@ -39,7 +39,7 @@ pub enum DeploymentCommand {
     #[command(after_help = "Example:\n  \
             muster edge deployment update --deployment-id base --priority 20 --data-dir ./data")]
     Update {
-        #[arg(long, short = 'd', visible_alias = "did")]
+        #[arg(long, short = 'd', visible_alias = "did", value_parser = configuration_id)]
         deployment_id: String,
         #[command(flatten)]
         change: Change,
@@ -48,7 +48,7 @@ pub enum DeploymentCommand {
     #[command(after_help = "Example:\n  \
             muster edge deployment delete --deployment-id base --data-dir ./data")]
     Delete {
-        #[arg(long, short = 'd', visible_alias = "did")]
+        #[arg(long, short = 'd', visible_alias = "did", value_parser = configuration_id)]
         deployment_id: String,
         /// Only when it still has this etag.
         #[arg(long, short = 'e')]
@@ -59,7 +59,7 @@ pub enum DeploymentCommand {
             muster edge deployment show-metric -d base --metric-id appliedCount \
             --metric-type system --data-dir ./data")]
     ShowMetric {
-        #[arg(long, short = 'd', visible_alias = "did")]
+        #[arg(long, short = 'd', visible_alias = "did", value_parser = configuration_id)]
         deployment_id: String,
         #[command(flatten)]
         metric: Metric,

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::cli::configurations::configuration_id;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, Service, ServiceClient};
 
@@ -36,7 +37,7 @@ pub enum RolloutCommand {
     )]
     History {
         /// Of this deployment only.
-        #[arg(long, short = 'd')]
+        #[arg(long, short = 'd', value_parser = configuration_id)]
         deployment_id: Option<String>,
     },
 }
@@ -44,7 +45,7 @@ pub enum RolloutCommand {
 /// The deployment of a rollout.
 #[derive(Debug, clap::Args)]
 pub struct Name {
-    #[arg(long, short = 'd')]
+    #[arg(long, short = 'd', value_parser = configuration_id)]
     deployment_id: String,
 }
 
@@ -57,8 +58,8 @@ pub struct Start {
     #[arg(long, short = 't', visible_alias = "tc")]
     target_condition: Option<String>,
     /// A stage, in order: a share of all devices (10%) or a target condition. The last is 100%.
-    #[arg(long = "ring", required = true)]
-    rings: Vec<String>,
+    #[arg(long = "ring", required = true, value_parser = ring)]
+    rings: Vec<Value>,
     /// Seconds that all devices of a ring stay good before the next ring opens.
     #[arg(long)]
     soak: Option<u32>,
@@ -136,7 +137,6 @@ async fn change(client: &ServiceClient, name: &Name, verb: &str) -> anyhow::Resu
 
 /// The body that starts a rollout; what is not given is left to the hub.
 fn request(flags: &Start) -> Value {
-    let rings: Vec<_> = flags.rings.iter().map(|text| ring(text)).collect();
     let mut gate = json!({});
     for (name, given) in [
         ("soakSeconds", flags.soak),
@@ -150,8 +150,8 @@ fn request(flags: &Start) -> Value {
         }
     }
     let mut body = json!({
-        "configurationId": flags.name.deployment_id.to_ascii_lowercase(),
-        "rings": rings,
+        "configurationId": flags.name.deployment_id,
+        "rings": flags.rings,
         "gate": gate,
     });
     if let Some(condition) = &flags.target_condition {
@@ -164,11 +164,14 @@ fn request(flags: &Start) -> Value {
 }
 
 /// `10%` is a share; all else is a condition.
-fn ring(text: &str) -> Value {
-    let share = text.strip_suffix('%').map(|number| number.trim().parse());
-    match share {
-        Some(Ok::<u8, _>(percent)) => json!({"percent": percent}),
-        _ => json!({"targetCondition": text}),
+fn ring(text: &str) -> Result<Value, String> {
+    let share = text.strip_suffix('%').map(str::trim);
+    let Some(share) = share.filter(|share| share.parse::<f64>().is_ok()) else {
+        return Ok(json!({"targetCondition": text}));
+    };
+    match share.parse::<u32>() {
+        Ok(percent @ 1..=100) => Ok(json!({"percent": percent})),
+        _ => Err("a share is a whole number from 1% to 100%".to_owned()),
     }
 }
 
@@ -194,8 +197,14 @@ mod tests {
 
     #[test]
     fn rings_are_shares_or_conditions() {
-        assert_eq!(ring("10%"), json!({"percent": 10}));
+        assert_eq!(ring("10%").unwrap(), json!({"percent": 10}));
+        for refused in ["0%", "101%", "300%", "-5%", "2.5%", "99999999999%"] {
+            assert!(ring(refused).is_err(), "{refused}");
+        }
         let condition = "tags.share = '10%'";
-        assert_eq!(ring(condition), json!({"targetCondition": condition}));
+        assert_eq!(
+            ring(condition).unwrap(),
+            json!({"targetCondition": condition})
+        );
     }
 }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use crate::cli::Invocation;
-use crate::cli::configurations::{self, Change, Creation, Kind, Metric};
+use crate::cli::configurations::{self, Change, Creation, Kind, Metric, configuration_id};
 use crate::service_client::Service;
 
 /// Verbs of `muster hub configuration`.
@@ -14,7 +14,7 @@ pub enum ConfigurationCommand {
             muster hub configuration create --config-id rates --content rates.json \\\n    \
             --target-condition \"tags.environment='test'\" --priority 10 --data-dir ./data")]
     Create {
-        #[arg(long, short = 'c')]
+        #[arg(long, short = 'c', value_parser = configuration_id)]
         config_id: String,
         #[command(flatten)]
         creation: Creation,
@@ -23,7 +23,7 @@ pub enum ConfigurationCommand {
     #[command(after_help = "Example:\n  \
             muster hub configuration show --config-id rates --data-dir ./data")]
     Show {
-        #[arg(long, short = 'c')]
+        #[arg(long, short = 'c', value_parser = configuration_id)]
         config_id: String,
     },
     /// List configurations; deployments are in muster edge deployment list.
@@ -39,7 +39,7 @@ pub enum ConfigurationCommand {
     #[command(after_help = "Example:\n  \
             muster hub configuration update --config-id rates --priority 20 --data-dir ./data")]
     Update {
-        #[arg(long, short = 'c')]
+        #[arg(long, short = 'c', value_parser = configuration_id)]
         config_id: String,
         #[command(flatten)]
         change: Change,
@@ -48,7 +48,7 @@ pub enum ConfigurationCommand {
     #[command(after_help = "Example:\n  \
             muster hub configuration delete --config-id rates --data-dir ./data")]
     Delete {
-        #[arg(long, short = 'c')]
+        #[arg(long, short = 'c', value_parser = configuration_id)]
         config_id: String,
         /// Only when it still has this etag.
         #[arg(long, short = 'e')]
@@ -59,7 +59,7 @@ pub enum ConfigurationCommand {
             muster hub configuration show-metric -c rates --metric-id appliedCount \
             --metric-type system --data-dir ./data")]
     ShowMetric {
-        #[arg(long, short = 'c')]
+        #[arg(long, short = 'c', value_parser = configuration_id)]
         config_id: String,
         #[command(flatten)]
         metric: Metric,
