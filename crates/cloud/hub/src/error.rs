@@ -229,7 +229,6 @@ fn job(error: &JobError) -> Code {
 fn rollout(error: &RolloutError) -> Code {
     match error {
         RolloutError::NoConfiguration(_) | RolloutError::NotFound(_) => Code::ConfigurationNotFound,
-        RolloutError::Configuration(error) => configuration(error),
         RolloutError::Storage(_) => Code::ServerError,
         RolloutError::Invalid { .. }
         | RolloutError::Condition { .. }

@@ -21,7 +21,6 @@ pub(crate) use health::{AgentReport, Health, health, restarts};
 pub(crate) use plan::{Rings, RolloutPlan};
 
 use crate::StorageError;
-use crate::deployment::ConfigurationError;
 use crate::query::ParseError;
 
 /// Most events that a rollout remembers.
@@ -90,8 +89,6 @@ pub enum RolloutError {
     /// The deployment, or another rollout, is not in the state for it.
     #[error("{0}")]
     Conflict(String),
-    #[error(transparent)]
-    Configuration(#[from] ConfigurationError),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

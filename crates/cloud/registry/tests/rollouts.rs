@@ -5,6 +5,11 @@
     reason = "a failed expectation is how a test fails"
 )]
 
+#[path = "rollouts/changes.rs"]
+mod changes;
+#[path = "rollouts/damage.rs"]
+mod damage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -135,7 +140,16 @@ impl Fleet {
         rings: Value,
         max_in_change: u32,
     ) -> Result<RolloutDocument, RolloutError> {
-        let request = json!({"configurationId": "new", "targetCondition": "*", "rings": rings,
+        self.start_of("new", rings, max_in_change).await
+    }
+
+    async fn start_of(
+        &self,
+        name: &str,
+        rings: Value,
+        max_in_change: u32,
+    ) -> Result<RolloutDocument, RolloutError> {
+        let request = json!({"configurationId": name, "targetCondition": "*", "rings": rings,
             "gate": {"soakSeconds": 60, "graceSeconds": 20, "deviceTimeoutSeconds": 600},
             "maxInChange": max_in_change});
         let request: RolloutRequest = serde_json::from_value(request).unwrap();
@@ -159,14 +173,8 @@ impl Fleet {
     /// How many devices got other modules.
     async fn pass(&mut self, image_works: bool) -> usize {
         self.clock.fetch_add(10, Ordering::Relaxed);
+        self.evaluate().await;
         let (hub, now) = (hub(), self.now());
-        while self
-            .registry
-            .evaluate_configurations(&hub, now)
-            .await
-            .unwrap()
-            .more
-        {}
         let changed = std::mem::take(&mut *self.changed.0.lock().unwrap());
         for device in &changed {
             if self.answer(device, image_works).await {
@@ -175,6 +183,17 @@ impl Fleet {
         }
         self.registry.step_rollouts(&hub, now).await.unwrap();
         changed.len()
+    }
+
+    async fn evaluate(&self) {
+        let (hub, now) = (hub(), self.now());
+        while self
+            .registry
+            .evaluate_configurations(&hub, now)
+            .await
+            .unwrap()
+            .more
+        {}
     }
 
     /// An agent tries what it is to run; whether that is the new image.

@@ -24,14 +24,15 @@ pub use rows::{
     DeviceLocation, DeviceOwner, DeviceRange, EndpointCursorRow, EnrollmentChange, EnrollmentKey,
     EnrollmentKind, EnrollmentRow, EnrollmentVersion, FormerHostRow, FullPassRow, HubRow,
     IdentityKey, IdentityKind, IdentityRow, IdentityVersion, IssuerRow, JobCounts, JobDeviceError,
-    JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, LinkRow, Listed, ListedRow,
-    LockHolder, MAX_TAG_PATH, MessageContentRow, MessageLockRow, MetricCounts, NewMessageRow,
-    NotificationKind, NotificationRow, OpenJobRow, Oversized, PassScope, PendingDue, PendingRow,
-    PolicyOwner, PolicyRow, PresenceRow, QueueOwnerRow, QueuedMessageRow, ReferredCaCertificate,
-    RefusalFilter, RefusalRow, RegistrationRow, RegistrationStatus, RemoteAccessRow,
-    RemoteTaskKind, RemoteTaskRow, Right, RolloutDeviceRow, RolloutHold, RolloutRow, RoutingRow,
-    SectionWrite, ServiceRow, SettingsRow, Substatus, TagEntry, TagRange, TagValue, TargetRow,
-    TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode,
+    JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, LinkRow, Listed, ListedAdmitted,
+    ListedRow, LockHolder, MAX_TAG_PATH, MessageContentRow, MessageLockRow, MetricCounts,
+    NewMessageRow, NotificationKind, NotificationRow, OpenJobRow, Oversized, PassScope, PendingDue,
+    PendingRow, PolicyOwner, PolicyRow, PresenceRow, QueueOwnerRow, QueuedMessageRow,
+    ReferredCaCertificate, RefusalFilter, RefusalRow, RegistrationRow, RegistrationStatus,
+    RemoteAccessRow, RemoteTaskKind, RemoteTaskRow, Right, RolloutDeviceRow, RolloutHold,
+    RolloutRow, RoutingRow, SectionWrite, ServiceRow, SettingsRow, Substatus, TagEntry, TagRange,
+    TagValue, TargetRow, TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite,
+    VerificationCode,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

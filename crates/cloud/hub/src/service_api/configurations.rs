@@ -3,7 +3,7 @@
 use ids::{ConfigurationId, DeviceId};
 use registry::condition::Condition;
 use registry::query::Query;
-use registry::{ConfigurationDraft, ConfigurationRecord, Right};
+use registry::{ConfigurationDraft, ConfigurationError, ConfigurationRecord, Right};
 use rest::{Reply, delete, get, post, put};
 use serde_json::Value;
 use wire::http::WARNING;
@@ -43,7 +43,12 @@ async fn list(call: Call) -> Result<Reply, HubError> {
         .await?;
     let mut rows = Vec::with_capacity(records.len());
     for record in records.iter().take(top(&call).limit) {
-        rows.push(document(&call, record).await?);
+        match document(&call, record).await {
+            Ok(row) => rows.push(row),
+            // It was deleted meanwhile.
+            Err(HubError::Configuration(ConfigurationError::NotFound(_))) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(Reply::json(&rows))
 }

@@ -1,12 +1,15 @@
 //! Configurations as they are stored, and read once for many devices.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ids::{HubName, Timestamp};
+use ids::{ConfigurationId, DeviceId, HubName, Timestamp, error_chain};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{ConfigurationRow, ConfigurationVersion, ContentKind, RolloutHold, StoreError, View};
+use store::{
+    ConfigurationRow, ConfigurationVersion, ContentKind, ListedRow, RolloutHold, RolloutRow,
+    StoreError, View,
+};
 
 use super::rollouts;
 use crate::condition::Condition;
@@ -18,7 +21,7 @@ use crate::settings::SettingsContent;
 
 /// A configuration with what was read out of it once.
 pub(crate) struct Compiled {
-    pub(crate) record: Arc<ConfigurationRecord>,
+    pub(crate) record: ConfigurationRecord,
     pub(crate) condition: Condition,
     pub(crate) effect: Effect,
     /// What holds it back.
@@ -28,7 +31,8 @@ pub(crate) struct Compiled {
 /// A rollout that holds a deployment back.
 pub(crate) struct CompiledRollout {
     pub(crate) id: i64,
-    /// Who belongs to which ring; `None` when the rollout went back and nobody is admitted.
+    /// Who belongs to which ring; `None` when the rollout went back or cannot be read: nobody is
+    /// admitted.
     pub(crate) rings: Option<Rings>,
 }
 
@@ -42,14 +46,47 @@ pub(crate) enum Effect {
     Nothing,
 }
 
+/// The configurations of a hub.
+#[derive(Default)]
+pub(crate) struct Configurations {
+    pub(crate) readable: Vec<Compiled>,
+    /// What these give is not known: devices that have one of them keep what they have.
+    unreadable: BTreeSet<String>,
+}
+
+impl Configurations {
+    pub(crate) fn is_unreadable(&self, id: &ConfigurationId) -> bool {
+        self.unreadable.contains(id.as_str())
+    }
+
+    /// Whether a device or one of its modules has a configuration that cannot be read.
+    pub(crate) fn is_fixed(
+        &self,
+        view: &View<'_>,
+        hub: &HubName,
+        device: &DeviceId,
+    ) -> Result<bool, StoreError> {
+        if self.unreadable.is_empty() {
+            return Ok(false);
+        }
+        let targets = view.configuration_targets(hub, device)?;
+        let mut targets = targets.iter();
+        Ok(targets.any(|target| self.is_unreadable(&target.configuration_id)))
+    }
+}
+
 /// The configurations of each hub as last read. Each use asks the database whether their versions
 /// are still the same.
 #[derive(Clone, Default)]
-pub(crate) struct ConfigurationCache(Arc<Mutex<HashMap<HubName, Remembered>>>);
+pub(crate) struct ConfigurationCache {
+    remembered: Arc<Mutex<HashMap<HubName, Remembered>>>,
+    /// Row ids of configurations, and negative ones of rollouts, whose damage was logged.
+    damaged: Arc<Mutex<HashSet<(HubName, i64)>>>,
+}
 
 struct Remembered {
     versions: Vec<ConfigurationVersion>,
-    configurations: Arc<Vec<Compiled>>,
+    configurations: Arc<Configurations>,
 }
 
 impl ConfigurationCache {
@@ -58,17 +95,17 @@ impl ConfigurationCache {
         &self,
         view: &View<'_>,
         hub: &HubName,
-    ) -> Result<Arc<Vec<Compiled>>, StoreError> {
+    ) -> Result<Arc<Configurations>, StoreError> {
         let versions = view.configuration_versions(hub)?;
         if let Some(known) = self.known(hub, &versions) {
             return Ok(known);
         }
-        let configurations = read_all(view, hub)?;
+        let configurations = self.read_all(view, hub)?;
         let remembered = Remembered {
             versions,
             configurations: configurations.clone(),
         };
-        self.0
+        self.remembered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(hub.clone(), remembered);
@@ -81,56 +118,116 @@ impl ConfigurationCache {
         &self,
         view: &View<'_>,
         hub: &HubName,
-    ) -> Result<Arc<Vec<Compiled>>, StoreError> {
+    ) -> Result<Arc<Configurations>, StoreError> {
         let versions = view.configuration_versions(hub)?;
         self.known(hub, &versions)
-            .map_or_else(|| read_all(view, hub), Ok)
+            .map_or_else(|| self.read_all(view, hub), Ok)
     }
 
     fn known(
         &self,
         hub: &HubName,
         versions: &[ConfigurationVersion],
-    ) -> Option<Arc<Vec<Compiled>>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    ) -> Option<Arc<Configurations>> {
+        let all = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         all.get(hub)
             .filter(|known| known.versions == versions)
             .map(|known| known.configurations.clone())
     }
-}
 
-fn read_all(view: &View<'_>, hub: &HubName) -> Result<Arc<Vec<Compiled>>, StoreError> {
-    let mut rollouts = holding_rollouts(view, hub)?;
-    let whole = |row: ConfigurationRow| {
-        let rollout = rollouts.remove(&row.id);
-        compile(view, record(view, row)?, rollout)
-    };
-    let all = view
-        .configurations(hub)?
-        .into_iter()
-        .map(whole)
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Arc::new(all))
-}
-
-/// The rollouts that hold deployments back, by the row of the deployment.
-fn holding_rollouts(
-    view: &View<'_>,
-    hub: &HubName,
-) -> Result<HashMap<i64, CompiledRollout>, StoreError> {
-    let mut found = HashMap::new();
-    for row in view.holding_rollouts(hub)? {
-        let rings = match row.hold {
-            RolloutHold::NotAdmitted => {
-                let documents = rollouts::stored(view, &row)?.rings;
-                Some(view.decoded("rings", Rings::new(&documents))?)
-            }
-            RolloutHold::Nothing | RolloutHold::All => None,
-        };
-        let id = row.id;
-        found.insert(row.configuration, CompiledRollout { id, rings });
+    /// Logs, once, that a configuration cannot be read.
+    pub(crate) fn log_damaged(&self, hub: &HubName, (row, id): (i64, &str), error: &StoreError) {
+        if self.is_new_damage(hub, row) {
+            tracing::error!(
+                hub.name = %hub,
+                configuration.id = %id,
+                error = error as &dyn std::error::Error,
+                "a configuration cannot be read: devices that have it keep what they have"
+            );
+        }
     }
-    Ok(found)
+
+    /// Logs, once, that a rollout cannot be read.
+    pub(crate) fn log_damaged_rollout(
+        &self,
+        hub: &HubName,
+        (row, id): (i64, &ConfigurationId),
+        error: &(dyn std::error::Error + 'static),
+    ) {
+        if self.is_new_damage(hub, -row) {
+            tracing::error!(
+                hub.name = %hub,
+                configuration.id = %id,
+                rollout.id = row,
+                error,
+                "a rollout cannot be read: abort it"
+            );
+        }
+    }
+
+    fn is_new_damage(&self, hub: &HubName, row: i64) -> bool {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        damaged.insert((hub.clone(), row))
+    }
+
+    fn read_all(&self, view: &View<'_>, hub: &HubName) -> Result<Arc<Configurations>, StoreError> {
+        let listed = view.configurations(hub)?;
+        let mut rollouts = self.holding_rollouts(view, hub, &listed)?;
+        let mut all = Configurations::default();
+        for ListedRow { id, key, row } in listed {
+            let rollout = rollouts.remove(&id);
+            let compiled = row
+                .and_then(|row| record(view, row))
+                .and_then(|record| compile(view, record, rollout));
+            match compiled {
+                Ok(compiled) => all.readable.push(compiled),
+                Err(error) if error.is_damaged() => {
+                    self.log_damaged(hub, (id, &key), &error);
+                    all.unreadable.insert(key);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Arc::new(all))
+    }
+
+    /// The rollouts that hold deployments back, by the row of the deployment. One that cannot be
+    /// read holds its deployment back everywhere.
+    fn holding_rollouts(
+        &self,
+        view: &View<'_>,
+        hub: &HubName,
+        listed: &[ListedRow<ConfigurationRow>],
+    ) -> Result<HashMap<i64, CompiledRollout>, StoreError> {
+        let mut found = HashMap::new();
+        for row in view.holding_rollouts(hub)? {
+            if listed.iter().all(|listed| listed.id != row.configuration) {
+                continue;
+            }
+            let rings = match row.hold {
+                RolloutHold::NotAdmitted => rings(view, &row)
+                    .inspect_err(|error| {
+                        self.log_damaged_rollout(hub, (row.id, &row.configuration_id), error);
+                    })
+                    .ok(),
+                RolloutHold::Nothing | RolloutHold::All => None,
+            };
+            let id = row.id;
+            found.insert(row.configuration, CompiledRollout { id, rings });
+        }
+        Ok(found)
+    }
+}
+
+fn rings(view: &View<'_>, row: &RolloutRow) -> Result<Rings, StoreError> {
+    let documents = rollouts::stored(view, row)?.rings;
+    view.decoded(
+        "rings",
+        Rings::new(&documents).map_err(|error| error_chain(&error)),
+    )
 }
 
 fn compile(
@@ -141,7 +238,8 @@ fn compile(
     let read = read_effect(&record);
     let (condition, effect) = match record.kind {
         ContentKind::Deployment | ContentKind::LayeredDeployment => {
-            view.decoded("configuration", read)?
+            let read = read.map_err(|error| error_chain(&error));
+            view.decoded(&format!("configuration {}", record.id), read)?
         }
         ContentKind::Device | ContentKind::Module => read.unwrap_or_else(|error| {
             tracing::warn!(
@@ -152,7 +250,7 @@ fn compile(
         }),
     };
     Ok(Compiled {
-        record: Arc::new(record),
+        record,
         condition,
         effect,
         rollout,
@@ -192,7 +290,7 @@ pub(crate) fn record(
     row: ConfigurationRow,
 ) -> Result<ConfigurationRecord, StoreError> {
     let document: Document = serde_json::from_str(&row.document)
-        .map_err(|error| view.damaged("configuration", error))?;
+        .map_err(|error| view.damaged(&format!("configuration {}", row.configuration_id), error))?;
     Ok(ConfigurationRecord {
         id: row.configuration_id,
         schema_version: document.schema_version,

@@ -95,11 +95,12 @@ impl Registry {
         &self,
         hub: &HubName,
         id: &ConfigurationId,
-    ) -> Result<Arc<ConfigurationRecord>, ConfigurationError> {
-        let all = self.list_configurations(hub).await?;
-        all.into_iter()
-            .find(|record| record.id == *id)
-            .ok_or_else(|| ConfigurationError::NotFound(id.clone()))
+    ) -> Result<ConfigurationRecord, ConfigurationError> {
+        self.inner.store.read(|view| {
+            let row = view.configuration(hub, id)?;
+            let row = row.ok_or_else(|| ConfigurationError::NotFound(id.clone()))?;
+            Ok(record(view, row)?)
+        })
     }
 
     /// Deletes a configuration. Devices get the next one that matches, or keep what they have.
@@ -134,14 +135,25 @@ impl Registry {
         self.act(Act::DeleteConfiguration, target, delete).await
     }
 
-    /// All configurations of a hub (at most [`MAX_CONFIGURATIONS`]), by id.
+    /// All configurations of a hub (at most [`MAX_CONFIGURATIONS`]), by id. One that is damaged is
+    /// logged and left out.
     pub async fn list_configurations(
         &self,
         hub: &HubName,
-    ) -> Result<Vec<Arc<ConfigurationRecord>>, StorageError> {
+    ) -> Result<Vec<ConfigurationRecord>, StorageError> {
         self.inner.store.read(|view| {
-            let all = self.inner.configurations.current(view, hub)?;
-            Ok(all.iter().map(|compiled| compiled.record.clone()).collect())
+            let mut records = Vec::new();
+            for listed in view.configurations(hub)? {
+                match listed.row.and_then(|row| record(view, row)) {
+                    Ok(record) => records.push(record),
+                    Err(error) if error.is_damaged() => {
+                        let whose = (listed.id, listed.key.as_str());
+                        self.inner.configurations.log_damaged(hub, whose, &error);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(records)
         })
     }
 
@@ -263,8 +275,8 @@ impl PutConfiguration {
         view: &View<'_>,
         mut row: ConfigurationRow,
     ) -> Result<ConfigurationRow, ConfigurationError> {
-        let stored: Document =
-            view.decoded("configuration", serde_json::from_str(&row.document))?;
+        let whose = format!("configuration {}", row.configuration_id);
+        let stored: Document = view.decoded(&whose, serde_json::from_str(&row.document))?;
         let content = self.draft.content.as_ref();
         if content.is_some_and(|content| *content != stored.content) {
             return Err(ConfigurationError::ContentChanged(self.draft.id.clone()));

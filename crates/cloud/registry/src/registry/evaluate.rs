@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::Registry;
 use super::apply::{ApplyError, Plan, Stored, Target, Versions, plan, resolve};
-use super::compiled::{Compiled, ConfigurationCache};
+use super::compiled::{ConfigurationCache, Configurations};
 use super::new_identity::Seeds;
 use super::unreadable::Whose;
 use super::watchers::Watchers;
@@ -314,19 +314,25 @@ fn look_at(
     view: &View<'_>,
     hub: &HubName,
     device: &str,
-    configurations: &[Compiled],
+    configurations: &Configurations,
     now: Timestamp,
 ) -> Result<Found, ApplyError> {
     let id: DeviceId = view.decoded("device id", device.parse())?;
     let versions = Versions::read(view, hub, device)?;
-    let Some(stored) = Stored::read(view, hub, &id)? else {
-        return Ok(Found {
-            versions,
-            may_make_modules: false,
-            work: None,
-        });
+    let nothing = |versions| Found {
+        versions,
+        may_make_modules: false,
+        work: None,
     };
-    let given = resolve(view, &stored, configurations)?;
+    // Without a configuration that it has and that cannot be read, it would lose modules. Another
+    // full pass begins when the configuration is written or deleted.
+    if configurations.is_fixed(view, hub, &id)? {
+        return Ok(nothing(versions));
+    }
+    let Some(stored) = Stored::read(view, hub, &id)? else {
+        return Ok(nothing(versions));
+    };
+    let given = resolve(view, &stored, &configurations.readable)?;
     let plan = plan(view, &stored, given.modules, Some(&given.automatic), now)?;
     Ok(Found {
         versions,

@@ -14,7 +14,7 @@ use crate::query::Query;
 
 impl Registry {
     /// What the custom metrics of a configuration counted last; `None` when they were not evaluated
-    /// since it was written.
+    /// since it was written, or the counts are damaged: they are counted again.
     pub fn metric_results(
         &self,
         hub: &HubName,
@@ -22,8 +22,19 @@ impl Registry {
     ) -> Result<Option<BTreeMap<String, u64>>, StorageError> {
         self.inner.store.read(|view| {
             let text = view.metric_results(hub, id)?;
-            let read = |text: String| view.decoded("metric results", serde_json::from_str(&text));
-            Ok(text.map(read).transpose()?)
+            let read = |text: String| {
+                serde_json::from_str(&text)
+                    .inspect_err(|error| {
+                        tracing::warn!(
+                            hub.name = %hub,
+                            configuration.id = %id,
+                            error = error as &dyn std::error::Error,
+                            "the counts of metrics cannot be read: they are counted again"
+                        );
+                    })
+                    .ok()
+            };
+            Ok(text.and_then(read))
         })
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use ids::{ConfigurationId, HubName, Timestamp};
 use store::{Lock, PassScope, RolloutHold, RolloutRow, StoreError, Tx, View, unit};
-use wire::muster_api::rollout::{RolloutDocument, RolloutState};
+use wire::muster_api::rollout::{
+    GateDocument, OpenRing, RolloutCounts, RolloutDocument, RolloutState,
+};
 
 use super::Registry;
 use super::act::Act;
@@ -19,13 +21,23 @@ use crate::rollout::{RolloutCommand, RolloutError, StoredRollout};
 const REMEMBERED: usize = 100;
 
 impl Registry {
-    /// The rollouts of a hub, the latest first, with their history.
+    /// The rollouts of a hub, the latest first, with their history. One that is damaged is logged
+    /// and left out.
     pub async fn list_rollouts(&self, hub: &HubName) -> Result<Vec<RolloutDocument>, RolloutError> {
-        let hub = hub.clone();
+        let (hub, configurations) = (hub.clone(), self.inner.configurations.clone());
         let list = move |view: &View<'_>| {
             let rows = view.rollouts(&hub, REMEMBERED)?;
-            let documents = rows.into_iter().map(|row| document(view, row));
-            Ok(documents.collect::<Result<_, StoreError>>()?)
+            let mut documents = Vec::with_capacity(rows.len());
+            for row in rows {
+                let (id, configuration_id) = (row.id, row.configuration_id.clone());
+                match document(view, row) {
+                    Ok(document) => documents.push(document),
+                    Err(error) => {
+                        configurations.log_damaged_rollout(&hub, (id, &configuration_id), &error);
+                    }
+                }
+            }
+            Ok(documents)
         };
         self.inner.store.scan(list).await
     }
@@ -64,8 +76,11 @@ impl Registry {
             move |hub, view| {
                 let row = view.latest_rollout(hub, &id)?;
                 let row = row.ok_or_else(|| RolloutError::NotFound(id.clone()))?;
-                let stored = stored(view, &row)?;
-                let next = commanded(stored, command, now)?;
+                let next = match stored(view, &row) {
+                    // What is damaged can be ended.
+                    Err(_) if command == RolloutCommand::Abort => unread(&row, now)?,
+                    stored => commanded(stored?, command, now)?,
+                };
                 Ok(Next::new(row, next, now)?)
             },
             move |hub, tx, next: Next| {
@@ -77,6 +92,25 @@ impl Registry {
     }
 }
 
+/// An aborted rollout in place of one that cannot be read.
+fn unread(row: &RolloutRow, now: Timestamp) -> Result<StoredRollout, RolloutError> {
+    if row.hold != RolloutHold::NotAdmitted {
+        return Err(RolloutError::Conflict("the rollout has ended".to_owned()));
+    }
+    let mut rollout = StoredRollout {
+        rings: Vec::new(),
+        gate: GateDocument::default(),
+        max_in_change: 0,
+        state: RolloutState::Aborted,
+        counts: RolloutCounts::default(),
+        history: Vec::new(),
+    };
+    let event =
+        "aborted, and what was stored of it is lost: devices go back to the deployment before";
+    rollout.note(now, event);
+    Ok(rollout)
+}
+
 /// What a rollout is after a command.
 fn commanded(
     mut rollout: StoredRollout,
@@ -86,7 +120,15 @@ fn commanded(
     use RolloutCommand::{Abort, Pause, Resume};
     let (state, event) = match (&rollout.state, command) {
         (RolloutState::Running(open), Pause) => (RolloutState::Paused(*open), "paused"),
-        (RolloutState::Paused(open), Resume) => (RolloutState::Running(*open), "resumed"),
+        (RolloutState::Paused(open), Resume) => {
+            // The time of the pause is no soak.
+            let soaking_since = None;
+            let open = OpenRing {
+                soaking_since,
+                ..*open
+            };
+            (RolloutState::Running(open), "resumed")
+        }
         (RolloutState::Running(_) | RolloutState::Paused(_), Abort) => {
             let event = "aborted: devices go back to the deployment before";
             (RolloutState::Aborted, event)

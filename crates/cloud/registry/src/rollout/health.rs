@@ -8,9 +8,12 @@ use wire::muster_api::rollout::GateDocument;
 /// What is known of the agent of an admitted device.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AgentReport {
-    pub(crate) admitted: Timestamp,
+    /// When it last got something to do: it was admitted, or the agent's desired properties changed.
+    pub(crate) since: Timestamp,
     /// Whether the deployment has been written to the device's twins.
     pub(crate) applied: bool,
+    /// Whether another base with a higher priority has the device.
+    pub(crate) superseded: bool,
     pub(crate) desired_version: u64,
     pub(crate) desired: Map<String, Value>,
     pub(crate) reported: Map<String, Value>,
@@ -24,13 +27,15 @@ pub(crate) enum Health {
     Changing,
     Healthy,
     Failed(String),
+    /// It runs another deployment with a higher priority, and says nothing of this one.
+    Superseded,
 }
 
 /// How a device is, by what its agent reported.
 pub(crate) fn health(report: &AgentReport, gate: GateDocument, now: Timestamp) -> Health {
     let after = |seconds: u32| {
         let period = Duration::from_secs(seconds.into());
-        now >= report.admitted.plus(period)
+        now >= report.since.plus(period)
     };
     let late = || match after(gate.device_timeout_seconds) {
         true => Health::Failed(format!(
@@ -39,6 +44,9 @@ pub(crate) fn health(report: &AgentReport, gate: GateDocument, now: Timestamp) -
         )),
         false => Health::Changing,
     };
+    if report.superseded && !report.applied {
+        return Health::Superseded;
+    }
     let version = report.reported.get("lastDesiredVersion");
     if !report.applied || version.and_then(Value::as_u64) != Some(report.desired_version) {
         return late();
@@ -83,7 +91,7 @@ fn problem(report: &AgentReport, gate: GateDocument) -> Option<String> {
     None
 }
 
-/// Whether each module that is to run does.
+/// Whether each module that is to run does, or has done what it is for.
 fn all_run(report: &AgentReport) -> bool {
     let wanted = report.desired.get("modules").and_then(Value::as_object);
     let mut wanted = wanted.into_iter().flatten();
@@ -91,8 +99,16 @@ fn all_run(report: &AgentReport) -> bool {
         let stopped = module["status"].as_str() == Some("stopped");
         let reported = report.reported.get("modules").map(|all| &all[name]);
         let state = reported.and_then(|module| module["runtimeStatus"].as_str());
-        stopped || state == Some("running")
+        stopped || state == Some("running") || reported.is_some_and(|found| ended(module, found))
     })
+}
+
+/// Whether a module ended well and is not to be started again.
+fn ended(wanted: &Value, reported: &Value) -> bool {
+    let policy = wanted["restartPolicy"].as_str();
+    matches!(policy, Some("never" | "on-failure" | "on-unhealthy"))
+        && reported["runtimeStatus"].as_str() == Some("stopped")
+        && reported["exitCode"].as_i64() == Some(0)
 }
 
 fn modules(reported: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {

@@ -11,7 +11,6 @@ const MAX_SECONDS: u32 = 30 * 24 * 3600;
 /// A rollout that has been checked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RolloutPlan {
-    pub(crate) rings: Rings,
     pub(crate) documents: Vec<RingDocument>,
     pub(crate) gate: GateDocument,
     pub(crate) max_in_change: u32,
@@ -33,7 +32,7 @@ impl RolloutPlan {
         gate: GateDocument,
         max_in_change: u32,
     ) -> Result<Self, RolloutError> {
-        let rings = Rings::new(&documents)?;
+        Rings::new(&documents)?;
         let seconds = [
             ("gate.soakSeconds", gate.soak_seconds),
             ("gate.deviceTimeoutSeconds", gate.device_timeout_seconds),
@@ -51,7 +50,6 @@ impl RolloutPlan {
             return Err(invalid("maxInChange", "1 at least was expected"));
         }
         Ok(Self {
-            rings,
             documents,
             gate,
             max_in_change,
@@ -77,8 +75,15 @@ impl Rings {
             rings.push(match (&document.target_condition, document.percent) {
                 (Some(text), None) => {
                     let path = format!("{path}.targetCondition");
-                    let condition = Condition::parse(text)
-                        .map_err(|cause| RolloutError::Condition { path, cause })?;
+                    let condition =
+                        Condition::parse(text).map_err(|cause| RolloutError::Condition {
+                            path: path.clone(),
+                            cause,
+                        })?;
+                    if condition.reads_reported() {
+                        let problem = "a device would change its ring by what it reports; use tags";
+                        return Err(invalid(&path, problem));
+                    }
                     Members::Matching(condition)
                 }
                 (None, Some(percent)) if percent > share && percent <= 100 => {

@@ -78,6 +78,13 @@ fn faults_of_plans_name_their_path() {
             vec![ring(None, Some("tags.a =")), ring(Some(100), None)],
             "rings[0].targetCondition",
         ),
+        (
+            vec![
+                ring(None, Some("properties.reported.a = 1")),
+                ring(Some(100), None),
+            ],
+            "'rings[0].targetCondition': a device would change its ring by what it reports; use tags",
+        ),
     ] {
         let refused = RolloutPlan::new(rings, GATE, 1).unwrap_err().to_string();
         assert!(refused.contains(wanted), "{refused}");
@@ -87,8 +94,9 @@ fn faults_of_plans_name_their_path() {
 
 fn report(applied: bool, reported: Value) -> AgentReport {
     AgentReport {
-        admitted: at(0),
+        since: at(0),
         applied,
+        superseded: false,
         desired_version: 7,
         desired: map(
             json!({"modules": {"m": {"status": "running"}, "off": {"status": "stopped"}}}),
@@ -165,6 +173,38 @@ fn health_is_what_the_agent_reports() {
     let done = reports().swap_remove(0).0;
     let unwritten = report(false, done);
     assert_eq!(health(&unwritten, GATE, at(1)), Health::Changing);
+}
+
+#[test]
+fn a_module_that_ended_well_and_is_not_started_again_is_good() {
+    for (policy, code, wanted) in [
+        ("never", 0, Health::Healthy),
+        ("on-failure", 0, Health::Healthy),
+        ("on-unhealthy", 0, Health::Healthy),
+        ("always", 0, Health::Changing),
+        ("never", 1, Health::Changing),
+    ] {
+        let mut report = report(
+            true,
+            json!({"lastDesiredVersion": 7, "lastDesiredStatus": {"code": 200},
+                "modules": {"m": {"runtimeStatus": "stopped", "exitCode": code}}}),
+        );
+        report.desired =
+            map(json!({"modules": {"m": {"status": "running", "restartPolicy": policy}}}));
+        assert_eq!(health(&report, GATE, at(1)), wanted, "{policy} {code}");
+    }
+}
+
+#[test]
+fn the_clock_of_a_device_starts_again_with_what_it_is_to_do() {
+    let behind = json!({"lastDesiredVersion": 6, "lastDesiredStatus": {"code": 200}});
+    let mut late = report(true, behind);
+    late.since = at(1000);
+    assert_eq!(health(&late, GATE, at(1299)), Health::Changing);
+    assert!(matches!(health(&late, GATE, at(1300)), Health::Failed(_)));
+    let mut superseded = report(false, json!({}));
+    superseded.superseded = true;
+    assert_eq!(health(&superseded, GATE, at(9999)), Health::Superseded);
 }
 
 fn counts() -> impl Strategy<Value = RolloutCounts> {

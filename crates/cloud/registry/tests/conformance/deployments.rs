@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use ids::{ConfigurationId, Identity, ModuleId};
 use registry::{
@@ -53,7 +52,7 @@ pub(crate) async fn deploy(bench: &Bench, draft: ConfigurationDraft) {
     assert!(put(bench, draft, IfMatch::Absent).await.unwrap());
 }
 
-async fn read(bench: &Bench, name: &str) -> Arc<ConfigurationRecord> {
+async fn read(bench: &Bench, name: &str) -> ConfigurationRecord {
     let read = bench.registry.configuration(&hub(), &id(name)).await;
     read.unwrap()
 }

@@ -1,4 +1,6 @@
-use ids::{ConfigurationId, DeviceId};
+use ids::ConfigurationId;
+
+use crate::StoreError;
 
 /// A staged rollout of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,20 +40,35 @@ pub struct RolloutDeviceRow {
     pub admitted: Option<i64>,
 }
 
+/// A row of a list. One that cannot be read keeps its place, so that the others are seen.
+#[derive(Debug)]
+pub struct ListedAdmitted {
+    /// As it is stored, also when it is not a device id.
+    pub device_id: String,
+    pub ring: u32,
+    pub row: Result<AdmittedRow, StoreError>,
+}
+
 /// An admitted device, with what its agent said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdmittedRow {
-    pub device_id: DeviceId,
     /// When it got the deployment, 100 ns since 1970.
     pub admitted: i64,
     /// JSON: how often its modules had been restarted then.
     pub restarts: Option<String>,
     /// Whether the deployment has been written to its twins.
     pub applied: bool,
+    /// Whether a base that comes before the deployment is applied to the device.
+    pub superseded: bool,
     /// Version of the agent's desired properties.
     pub desired_version: u64,
     /// JSON: the agent's desired properties.
     pub desired: Option<String>,
     /// JSON: what the agent reported; `None` also when it is too large.
     pub reported: Option<String>,
+    /// When the agent's desired properties last changed, as their metadata say it; `None` when that
+    /// is `written`.
+    pub desired_changed: Option<String>,
+    /// When the agent's twin was made or emptied, 100 ns since 1970.
+    pub written: i64,
 }

@@ -3,8 +3,8 @@ use rusqlite::{Row, params};
 
 use crate::sqlite::decode;
 use crate::{
-    ConfigurationHead, ConfigurationRow, ConfigurationVersion, ContentKind, Lock, StoreError, Tx,
-    View,
+    ConfigurationHead, ConfigurationRow, ConfigurationVersion, ContentKind, ListedRow, Lock,
+    StoreError, Tx, View,
 };
 
 macro_rules! select {
@@ -63,12 +63,18 @@ impl View<'_> {
     }
 
     /// All configurations of a hub, by id.
-    pub fn configurations(&self, hub: &HubName) -> Result<Vec<ConfigurationRow>, StoreError> {
-        self.all(
-            select!("WHERE hub = ?1 ORDER BY configuration_id"),
-            [hub.as_str()],
-            read,
-        )
+    pub fn configurations(
+        &self,
+        hub: &HubName,
+    ) -> Result<Vec<ListedRow<ConfigurationRow>>, StoreError> {
+        let sql = select!("WHERE hub = ?1 ORDER BY configuration_id");
+        self.all(sql, [hub.as_str()], |row| {
+            Ok(ListedRow {
+                id: row.get(0)?,
+                key: row.get(1)?,
+                row: read(row).map_err(|error| StoreError::sql("reading", self.file, error)),
+            })
+        })
     }
 
     /// The versions of all configurations of a hub, and of the rollouts that hold one back, which

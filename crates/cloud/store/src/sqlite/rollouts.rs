@@ -2,7 +2,10 @@ use ids::{ConfigurationId, DeviceId, HubName};
 use rusqlite::{Error, Row, params};
 
 use crate::sqlite::decode;
-use crate::{AdmittedRow, Lock, RolloutDeviceRow, RolloutHold, RolloutRow, StoreError, Tx, View};
+use crate::{
+    AdmittedRow, ListedAdmitted, Lock, RolloutDeviceRow, RolloutHold, RolloutRow, StoreError, Tx,
+    View,
+};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -65,10 +68,15 @@ impl View<'_> {
         self.one(sql, [hub.as_str(), configuration_id.as_str()], read)
     }
 
-    /// The rollouts of a hub that hold a deployment back.
+    /// The rollouts of a hub that hold a deployment back. One that went back holds nothing any more
+    /// when its deployment is gone.
     pub fn holding_rollouts(&self, hub: &HubName) -> Result<Vec<RolloutRow>, StoreError> {
         self.all(
-            select!("WHERE hub = ?1 AND hold > 0 ORDER BY id"),
+            select!(
+                "WHERE hub = ?1 AND (hold = 1 OR (hold > 1 AND EXISTS (
+                     SELECT 1 FROM configurations AS c WHERE c.id = rollouts.configuration)))
+                 ORDER BY id"
+            ),
             [hub.as_str()],
             read,
         )
@@ -133,20 +141,7 @@ impl View<'_> {
         rollout: &RolloutRow,
         after: &str,
         limit: usize,
-    ) -> Result<Vec<AdmittedRow>, StoreError> {
-        let sql = "SELECT d.device_id, d.admitted, d.restarts, coalesce(t.applied, 0),
-                       a.desired_version,
-                       CASE WHEN length(a.desired) > 262144 THEN NULL ELSE json(a.desired) END,
-                       CASE WHEN length(a.reported) > 262144 THEN NULL ELSE json(a.reported) END
-                   FROM rollout_devices AS d
-                   JOIN identities AS a ON a.hub = d.hub AND a.device_id = d.device_id
-                       AND a.module_id = '$edgeAgent'
-                   LEFT JOIN configuration_targets AS t ON t.hub = d.hub
-                       AND t.device_id = d.device_id AND t.module_id = ''
-                       AND t.configuration_id = ?2
-                   WHERE d.hub = ?1 AND d.rollout = ?3 AND d.admitted IS NOT NULL
-                       AND d.device_id > ?4
-                   ORDER BY d.device_id LIMIT ?5";
+    ) -> Result<Vec<ListedAdmitted>, StoreError> {
         let values = params![
             hub.as_str(),
             rollout.configuration_id.as_str(),
@@ -154,18 +149,58 @@ impl View<'_> {
             after,
             limit
         ];
-        self.all(sql, values, |row| {
-            Ok(AdmittedRow {
-                device_id: decode::id(row, 0, "device id")?,
-                admitted: row.get(1)?,
-                restarts: row.get(2)?,
-                applied: row.get(3)?,
-                desired_version: row.get(4)?,
-                desired: row.get(5)?,
-                reported: row.get(6)?,
+        self.all(ADMITTED_AFTER, values, |row| {
+            Ok(ListedAdmitted {
+                device_id: row.get(0)?,
+                ring: row.get(1)?,
+                row: read_admitted(row)
+                    .map_err(|error| StoreError::sql("reading", self.file, error)),
             })
         })
     }
+}
+
+/// JSON that is damaged is read as an empty text, which is no JSON. A base comes before a layer of
+/// the same priority.
+const ADMITTED_AFTER: &str = "
+    SELECT d.device_id, d.ring, d.admitted, d.restarts, coalesce(t.applied, 0),
+        CASE WHEN t.applied = 1 THEN 0 ELSE EXISTS (
+            SELECT 1 FROM configuration_targets AS o
+            JOIN configurations AS b ON b.hub = o.hub AND b.configuration_id = o.configuration_id
+            JOIN configurations AS c ON c.hub = o.hub AND c.configuration_id = ?2
+            WHERE o.hub = d.hub AND o.device_id = d.device_id AND o.module_id = ''
+                AND o.applied = 1 AND b.kind = 'deployment' AND (b.priority > c.priority
+                    OR (b.priority = c.priority AND (c.kind <> 'deployment'
+                        OR (b.created, b.configuration_id) > (c.created, c.configuration_id)))))
+        END,
+        a.desired_version,
+        CASE WHEN length(a.desired) > 262144 THEN NULL WHEN json_valid(a.desired, 8) = 0 THEN ''
+            ELSE json(a.desired) END,
+        CASE WHEN length(a.reported) > 262144 THEN NULL WHEN json_valid(a.reported, 8) = 0 THEN ''
+            ELSE json(a.reported) END,
+        CASE WHEN json_valid(a.desired_metadata)
+            THEN json_extract(a.desired_metadata, '$.\"$lastUpdated\"') END,
+        a.twin_written
+    FROM rollout_devices AS d
+    JOIN identities AS a ON a.hub = d.hub AND a.device_id = d.device_id
+        AND a.module_id = '$edgeAgent'
+    LEFT JOIN configuration_targets AS t ON t.hub = d.hub
+        AND t.device_id = d.device_id AND t.module_id = '' AND t.configuration_id = ?2
+    WHERE d.hub = ?1 AND d.rollout = ?3 AND d.admitted IS NOT NULL AND d.device_id > ?4
+    ORDER BY d.device_id LIMIT ?5";
+
+fn read_admitted(row: &Row<'_>) -> rusqlite::Result<AdmittedRow> {
+    Ok(AdmittedRow {
+        admitted: row.get(2)?,
+        restarts: row.get(3)?,
+        applied: row.get(4)?,
+        superseded: row.get(5)?,
+        desired_version: row.get(6)?,
+        desired: row.get(7)?,
+        reported: row.get(8)?,
+        desired_changed: row.get(9)?,
+        written: row.get(10)?,
+    })
 }
 
 impl Tx<'_> {
@@ -199,7 +234,9 @@ impl Tx<'_> {
 
     /// Deletes the rollouts of a hub but the latest ones and those that hold something back.
     pub fn trim_rollouts(&self, hub: &HubName, keep: usize) -> Result<(), StoreError> {
-        let sql = "DELETE FROM rollouts WHERE hub = ?1 AND hold = 0 AND id NOT IN
+        let sql = "DELETE FROM rollouts WHERE hub = ?1 AND (hold = 0 OR (hold > 1 AND NOT EXISTS (
+                       SELECT 1 FROM configurations AS c WHERE c.id = rollouts.configuration)))
+                   AND id NOT IN
                        (SELECT id FROM rollouts WHERE hub = ?1 ORDER BY id DESC LIMIT ?2)";
         self.write(Lock::hub(hub), sql, params![hub.as_str(), keep])
             .map(drop)

@@ -90,7 +90,8 @@ fn require_fresh(
             && other.kind == ContentKind::Deployment
             && (other.priority, other.created) < (configuration.priority, configuration.created)
     };
-    match all.iter().find(before) {
+    let mut readable = all.iter().filter_map(|listed| listed.row.as_ref().ok());
+    match readable.find(before) {
         Some(_) => Ok(()),
         None => Err(RolloutError::Conflict(format!(
             "no deployment has a lower priority than {id}: devices could not go back"

@@ -1,14 +1,14 @@
 //! Brings the active rollouts of a hub one step further: observe, decide, act.
 
 use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
-use serde_json::{Map, Value};
-use store::{AdmittedRow, RolloutHold, RolloutRow, StoreError, View, unit};
+use store::{AdmittedRow, ListedAdmitted, RolloutHold, RolloutRow, View, unit};
 use wire::muster_api::rollout::{OpenRing, RolloutState};
 
 use super::{Next, lock, stored};
 use crate::change::Change;
 use crate::error::StorageError;
 use crate::registry::Registry;
+use crate::registry::unreadable::Whose;
 use crate::rollout::{
     AgentReport, Health, Observation, Pace, Step, StoredRollout, decide, health, restarts,
 };
@@ -22,7 +22,8 @@ const MAX_ADMITTED: usize = 500;
 const FORGET: (usize, usize) = (20, 1000);
 
 impl Registry {
-    /// Brings each active rollout of a hub one step further; whether one of them went further.
+    /// Brings each active rollout of a hub one step further; whether one of them went further. One
+    /// that cannot be brought further is logged, and the others go on.
     /// Level-triggered: it starts from what is stored.
     pub async fn step_rollouts(&self, hub: &HubName, now: Timestamp) -> Result<bool, StorageError> {
         let active = self.inner.store.read(|view| {
@@ -32,7 +33,21 @@ impl Registry {
         let mut moved = false;
         for row in active {
             if row.hold == RolloutHold::NotAdmitted {
-                moved |= self.step_rollout(hub, row, now).await?;
+                let (rollout, id) = (row.id, row.configuration_id.clone());
+                match self.step_rollout(hub, row, now).await {
+                    Ok(further) => moved |= further,
+                    Err(error) if error.is_damaged() => self
+                        .inner
+                        .configurations
+                        .log_damaged_rollout(hub, (rollout, &id), &error),
+                    Err(error) => tracing::error!(
+                        hub.name = %hub,
+                        configuration.id = %id,
+                        rollout.id = rollout,
+                        error = &error as &dyn std::error::Error,
+                        "a rollout was not brought further"
+                    ),
+                }
             }
         }
         self.forget_ended_rollouts(hub).await?;
@@ -66,12 +81,12 @@ impl Registry {
             },
         };
         let counts = seen.map(|seen| seen.counts).unwrap_or_default();
-        if step == Step::Wait && counts == rollout.counts {
-            return Ok(false);
-        }
-        let mut next = rollout;
+        let mut next = rollout.clone();
         next.counts = counts;
         let admits = enact(&mut next, open, &step, now);
+        if step == Step::Wait && next == rollout {
+            return Ok(false);
+        }
         self.write_step(hub, row, next, admits, now).await?;
         Ok(step != Step::Wait)
     }
@@ -100,11 +115,10 @@ impl Registry {
                     None => Vec::new(),
                 };
                 let baseline = |device: DeviceId| {
-                    let restarts = restarts_of(view, hub, &device)?;
-                    Ok::<_, StoreError>((device, restarts))
+                    let restarts = restarts_of(view, hub, &device);
+                    (device, restarts)
                 };
-                let admitted = waiting.into_iter().map(baseline);
-                let admitted = admitted.collect::<Result<Vec<_>, _>>()?;
+                let admitted = waiting.into_iter().map(baseline).collect();
                 Ok(Some((Next::new(current, next.clone(), now)?, admitted)))
             },
             move |hub, tx, plan: Option<(Next, Vec<(DeviceId, String)>)>| {
@@ -135,10 +149,56 @@ impl Registry {
         open: OpenRing,
         now: Timestamp,
     ) -> Result<Option<Observation>, StorageError> {
-        let first = self.inner.store.read(|view| {
+        let Some(mut seen) = self.observe_queues(hub, row, open)? else {
+            return Ok(None);
+        };
+        let mut after = String::new();
+        loop {
+            let (hub, row, from, gate) = (hub.clone(), row.clone(), after, rollout.gate);
+            let unreadable = self.inner.undeployed.clone();
+            let look = move |view: &View<'_>| {
+                let page = view.admitted_devices_after(&hub, &row, &from, PAGE)?;
+                let look = |device: ListedAdmitted| {
+                    let report = device.row.map_err(StorageError::from);
+                    let report = report.and_then(|row| report_of(view, row));
+                    let whose = Whose::module(&hub, &device.device_id, "$edgeAgent");
+                    let health = match unreadable.kept(whose, report) {
+                        Some(report) => health(&report, gate, now),
+                        None => Health::Failed("cannot be read".to_owned()),
+                    };
+                    (device.device_id, device.ring, health)
+                };
+                Ok::<_, StorageError>(page.into_iter().map(look).collect::<Vec<_>>())
+            };
+            let page = self.inner.store.scan_shortly(look).await?;
+            let full = page.len() == PAGE;
+            after = page.last().map(|(id, ..)| id.clone()).unwrap_or_default();
+            for (device, ring, health) in page {
+                count(&mut seen, &device, health, ring == open.ring);
+            }
+            if !full {
+                return Ok(Some(seen));
+            }
+        }
+    }
+
+    /// What is seen of a rollout before its devices are looked at; `None` when its deployment is
+    /// gone.
+    fn observe_queues(
+        &self,
+        hub: &HubName,
+        row: &RolloutRow,
+        open: OpenRing,
+    ) -> Result<Option<Observation>, StorageError> {
+        self.inner.store.read(|view| {
             let found = view.configuration(hub, &row.configuration_id)?;
             if found.is_none_or(|found| found.id != row.configuration) {
-                return Ok::<_, StorageError>(None);
+                return Ok(None);
+            }
+            let all = self.inner.configurations.current(view, hub)?;
+            if all.is_unreadable(&row.configuration_id) {
+                let column = format!("configuration {}", row.configuration_id);
+                return Err(view.damaged(&column, "its rollout waits").into());
             }
             let (waiting, admitted) = view.count_rollout_devices(row.id, open.ring)?;
             let mut seen = Observation {
@@ -148,42 +208,7 @@ impl Registry {
             };
             seen.counts.waiting = waiting;
             Ok(Some(seen))
-        })?;
-        let Some(mut seen) = first else {
-            return Ok(None);
-        };
-        let mut after = String::new();
-        loop {
-            let (hub, row, from, gate) = (hub.clone(), row.clone(), after, rollout.gate);
-            let look = move |view: &View<'_>| {
-                let page = view.admitted_devices_after(&hub, &row, &from, PAGE)?;
-                let read = |device: AdmittedRow| {
-                    let id = device.device_id.clone();
-                    Ok::<_, StorageError>((id, health(&report(view, device)?, gate, now)))
-                };
-                page.into_iter().map(read).collect::<Result<Vec<_>, _>>()
-            };
-            let page = self.inner.store.scan_shortly(look).await?;
-            let full = page.len() == PAGE;
-            after = page
-                .last()
-                .map(|(id, _)| id.to_string())
-                .unwrap_or_default();
-            for (device, health) in page {
-                match health {
-                    Health::Changing => seen.counts.changing += 1,
-                    Health::Healthy => seen.counts.healthy += 1,
-                    Health::Failed(problem) => {
-                        seen.counts.failed += 1;
-                        seen.failure
-                            .get_or_insert_with(|| format!("{device}: {problem}"));
-                    }
-                }
-            }
-            if !full {
-                return Ok(Some(seen));
-            }
-        }
+        })
     }
 
     async fn forget_ended_rollouts(&self, hub: &HubName) -> Result<(), StorageError> {
@@ -218,6 +243,15 @@ fn enact(
     now: Timestamp,
 ) -> Option<(u32, usize)> {
     let ring = rollout.ring_name(open.ring);
+    let soak_ends = match step {
+        Step::Admit { .. } => true,
+        _ => rollout.counts.changing > 0,
+    };
+    if let RolloutState::Running(open) = &mut rollout.state
+        && soak_ends
+    {
+        open.soaking_since = None;
+    }
     match step {
         Step::Wait => {}
         Step::Admit { at_most } => {
@@ -259,11 +293,32 @@ fn enact(
     None
 }
 
-fn report(view: &View<'_>, row: AdmittedRow) -> Result<AgentReport, StorageError> {
+/// Counts a device that was looked at.
+fn count(seen: &mut Observation, device: &str, health: Health, is_in_open_ring: bool) {
+    match health {
+        Health::Changing => seen.counts.changing += 1,
+        Health::Healthy => seen.counts.healthy += 1,
+        Health::Failed(problem) => {
+            seen.counts.failed += 1;
+            seen.failure
+                .get_or_insert_with(|| format!("{device}: {problem}"));
+        }
+        Health::Superseded => {
+            let left = u64::from(is_in_open_ring);
+            seen.admitted_in_ring = seen.admitted_in_ring.saturating_sub(left);
+        }
+    }
+}
+
+fn report_of(view: &View<'_>, row: AdmittedRow) -> Result<AgentReport, StorageError> {
     let restarts = row.restarts.as_deref().unwrap_or("{}");
+    let changed = row.desired_changed.as_deref();
+    let changed = changed.and_then(|text| Timestamp::parse(text).ok());
+    let changed = changed.unwrap_or_else(|| Timestamp::from_ticks(row.written));
     Ok(AgentReport {
-        admitted: Timestamp::from_ticks(row.admitted),
+        since: changed.max(Timestamp::from_ticks(row.admitted)),
         applied: row.applied,
+        superseded: row.superseded,
         desired_version: row.desired_version,
         desired: rows::document(view, "desired", row.desired.as_deref())?,
         reported: rows::document(view, "reported", row.reported.as_deref())?,
@@ -271,12 +326,12 @@ fn report(view: &View<'_>, row: AdmittedRow) -> Result<AgentReport, StorageError
     })
 }
 
-/// How often the modules of a device have been restarted, as JSON.
-fn restarts_of(view: &View<'_>, hub: &HubName, device: &DeviceId) -> Result<String, StoreError> {
+/// How often the modules of a device have been restarted, as JSON. Of a device that cannot be read
+/// nothing is known.
+fn restarts_of(view: &View<'_>, hub: &HubName, device: &DeviceId) -> String {
     let agent = Identity::module(hub.clone(), device.clone(), ModuleId::edge_agent());
-    let reported: Map<String, Value> = match view.twin((&agent).into())? {
-        Some((_, twin)) => rows::document(view, "reported", twin.reported.as_deref())?,
-        None => Map::new(),
-    };
-    Ok(serde_json::to_string(&restarts(&reported)).unwrap_or_default())
+    let twin = view.twin((&agent).into()).ok().flatten();
+    let reported =
+        twin.and_then(|(_, twin)| rows::document(view, "reported", twin.reported.as_deref()).ok());
+    serde_json::to_string(&restarts(&reported.unwrap_or_default())).unwrap_or_default()
 }
