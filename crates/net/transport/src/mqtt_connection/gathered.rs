@@ -31,6 +31,11 @@ impl Gathered {
         id.is_some() && self.messages.iter().any(|other| packet_id(other) == id)
     }
 
+    /// Whether there are messages, and room for more: full ones are kept at once.
+    pub fn is_begun(&self) -> bool {
+        !self.messages.is_empty() && !self.is_full()
+    }
+
     pub fn is_full(&self) -> bool {
         self.messages.len() >= MAX_MESSAGES || self.bytes >= MAX_BYTES
     }

@@ -158,7 +158,15 @@ where
 {
     let mut gathered = Gathered::default();
     loop {
-        let packet = packets.buffered();
+        let mut packet = packets.buffered();
+        // A read brings 8 KiB, less than what the client may have sent already.
+        if matches!(packet, Ok(None)) && gathered.is_begun() {
+            match unconstrained(packets.fill()).now_or_never() {
+                Some(Ok(())) => continue,
+                Some(Err(close)) => packet = Err(close.into()),
+                None => {}
+            }
+        }
         // The id of a message is free again after its acknowledgement, and not before.
         if let Ok(Some(Packet::Publish(next))) = &packet
             && gathered.has_id_of(next)

@@ -175,6 +175,43 @@ async fn messages_that_arrive_together_are_kept_together_and_acknowledged_in_ord
 }
 
 #[tokio::test(start_paused = true)]
+async fn messages_that_take_several_reads_are_kept_together() {
+    let payload = "x".repeat(4096);
+    let large = |id: u8| {
+        let small = publish(id, "kept", "");
+        let length = small.len() - 2 + payload.len();
+        let length = [(length % 128) as u8 | 0x80, (length / 128) as u8];
+        [&small[..1], &length, &small[2..], payload.as_bytes()].concat()
+    };
+    let sent = [
+        connect(),
+        (1..=64).flat_map(large).collect(),
+        publish(65, "other", ""),
+        b"\xe0\x00".to_vec(),
+    ]
+    .concat();
+    let (_, read) = talk(&sent, b"").await;
+    let acknowledged: Vec<u8> = (1..=65).flat_map(|id| [0x40, 2, 0, id]).collect();
+    let reply = b"\x30\x0e\x00\x08together[64]".to_vec();
+    assert_eq!(read, [CONNACK.to_vec(), acknowledged, reply].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_sent_before_it_went_away_is_kept_and_acknowledged() {
+    let (_stop, stopping) = watch::channel(false);
+    let (server, client) = tokio::io::duplex(1024 * 1024);
+    let (mut reading, mut writing) = tokio::io::split(client);
+    let sent = [connect(), publish(1, "kept", "a"), publish(2, "kept", "b")];
+    writing.write_all(&sent.concat()).await.unwrap();
+    writing.shutdown().await.unwrap();
+    mqtts::serve(server, peer(), Fake, stopping).await;
+    let mut read = Vec::new();
+    reading.read_to_end(&mut read).await.unwrap();
+    let acknowledged = [0x40, 2, 0, 1, 0x40, 2, 0, 2];
+    assert_eq!(read, [CONNACK, &acknowledged].concat());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_of_messages_has_a_limit() {
     let many: Vec<u8> = (1..=70).flat_map(|id| publish(id, "kept", "a")).collect();
     let sent = [
