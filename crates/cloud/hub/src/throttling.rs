@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ids::{HubName, Identity};
+use tokio::time::sleep;
 
 use crate::quantities::{Quantity, Throttled};
 use crate::service::Hub;
@@ -22,8 +23,13 @@ impl Hub {
         (hub, device): (&HubName, Option<&Identity>),
         (quantity, count): (Quantity, u32),
     ) -> Result<(), Throttled> {
-        self.take((hub, device), (quantity, count), Duration::ZERO)
+        let counted = (quantity, count);
+        let taken = self
+            .hub_buckets()
+            .take((hub, device), counted, Duration::ZERO, self.now());
+        taken
             .map(|_none| ())
+            .inspect_err(|_| note(quantity, "refused"))
     }
 
     /// Counts a direct method by the size of its request.
@@ -36,37 +42,44 @@ impl Hub {
         self.count((hub, None), (Quantity::Methods, pieces))
     }
 
-    /// Counts messages of a device, and says how long they have to wait.
+    /// Counts messages of a device, and waits until all of them may be sent. Each is counted by
+    /// itself: a bucket counts no more at once than it holds, and refuses at once what has to wait
+    /// for longer than [`MAX_DELAY`]. Without a limit a count is two comparisons.
     ///
     /// # Errors
-    /// When they would have to wait for longer than [`MAX_DELAY`]. Nothing is counted then.
-    pub(crate) fn count_sends(
+    /// When the next message would have to wait for longer than [`MAX_DELAY`] although those before
+    /// it have had their turn: others use up what the hub may have. Over MQTT the connection ends
+    /// then, because a PUBLISH has no other refusal.
+    pub(crate) async fn wait_for_sends(
         &self,
         sender: &Identity,
         messages: usize,
-    ) -> Result<Duration, Throttled> {
-        let count = u32::try_from(messages).unwrap_or(u32::MAX);
-        let wait = self.take(
-            (&sender.hub, Some(sender)),
-            (Quantity::Sends, count),
-            MAX_DELAY,
-        )?;
-        if !wait.is_zero() {
-            note(Quantity::Sends, "delayed");
+    ) -> Result<(), Throttled> {
+        let caller = (&sender.hub, Some(sender));
+        let counted = (Quantity::Sends, 1);
+        let mut wait = Duration::ZERO;
+        let mut left = messages;
+        while left > 0 {
+            let buckets = self.hub_buckets();
+            match buckets.take(caller, counted, MAX_DELAY, self.now()) {
+                Ok(turn) => {
+                    if !turn.is_zero() {
+                        note(Quantity::Sends, "delayed");
+                    }
+                    wait = wait.max(turn);
+                    left -= 1;
+                }
+                Err(throttled) if wait.is_zero() => {
+                    note(Quantity::Sends, "refused");
+                    return Err(throttled);
+                }
+                Err(_the_others_have_a_turn) => sleep(std::mem::take(&mut wait)).await,
+            }
         }
-        Ok(wait)
-    }
-
-    fn take(
-        &self,
-        caller: (&HubName, Option<&Identity>),
-        counted: (Quantity, u32),
-        patience: Duration,
-    ) -> Result<Duration, Throttled> {
-        let taken = self
-            .hub_buckets()
-            .take(caller, counted, patience, self.now());
-        taken.inspect_err(|_| note(counted.0, "refused"))
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        Ok(())
     }
 }
 

@@ -117,21 +117,21 @@ pub(crate) async fn append_all(
 ) -> Result<(), TelemetryError> {
     let check = |message| check(hub, sender, message);
     let events: Vec<Event> = messages.into_iter().map(check).collect::<Result<_, _>>()?;
-    wait_for_turn(hub, sender, events.len()).await?;
+    hub.wait_for_sends(sender.identity, events.len()).await?;
     wait_for_pace(hub, sender, &events).await?;
     hub.registry().append_all_telemetry(&events).await?;
     Ok(())
 }
 
 /// Appends messages however long that takes. While the storage fails or the sender is too fast,
-/// they are not acknowledged, and the connection stays open. Cancel-safe, except that a cancelled
-/// append may have kept them.
+/// they are not acknowledged, and the connection stays open; [`TelemetryError::Throttled`] ends it.
+/// Cancel-safe, except that a cancelled append may have kept them.
 pub(crate) async fn append_with_retries(
     hub: &Hub,
     sender: Sender<'_>,
     events: &[Event],
 ) -> Result<(), TelemetryError> {
-    wait_for_turn(hub, sender, events.len()).await?;
+    hub.wait_for_sends(sender.identity, events.len()).await?;
     while let Err(TelemetryError::TooFast { wait }) = wait_for_pace(hub, sender, events).await {
         tokio::time::sleep(wait).await;
     }
@@ -142,19 +142,6 @@ pub(crate) async fn append_with_retries(
             Ok(_) => return Ok(()),
         }
     }
-}
-
-/// Counts messages against what the sender and its hub may send, and waits until they may.
-async fn wait_for_turn(
-    hub: &Hub,
-    sender: Sender<'_>,
-    messages: usize,
-) -> Result<(), TelemetryError> {
-    let wait = hub.count_sends(sender.identity, messages)?;
-    if !wait.is_zero() {
-        tokio::time::sleep(wait).await;
-    }
-    Ok(())
 }
 
 /// Counts messages against the sender's rate, and waits until it allows them.

@@ -1,11 +1,29 @@
 //! Limits of a hub and of its devices: who is refused, how, and who is not.
 
 use hub::{DeviceLimits, HubLimits};
-use mqtt::ConnectReturnCode;
+use mqtt::{ConnectReturnCode, Delivery, Publish};
 use serde_json::json;
 use std::time::{Duration, Instant};
+use transport::{Close, DeviceSession};
 
-use crate::world::{World, connect};
+use crate::world::{Device, World, connect};
+
+impl Device {
+    /// Sends messages at once, to these bags of properties. When they are not kept, none is.
+    async fn send_together(&mut self, bags: &[&str]) -> Result<(), Close> {
+        let message = |bag: &&str| Publish {
+            topic: format!("devices/d1/messages/events/{bag}"),
+            payload: b"x".to_vec().into(),
+            retain: false,
+            delivery: Delivery::AtMostOnce,
+        };
+        let kept = self.session.keep(bags.iter().map(message).collect()).await;
+        kept.map_err(|not_kept| {
+            assert_eq!(not_kept.before, 0);
+            not_kept.close
+        })
+    }
+}
 
 const TWIN_GET: &str = "$iothub/twin/GET/?$rid=1";
 const REPORT: &str = "$iothub/twin/PATCH/properties/reported/?$rid=2";
@@ -124,11 +142,64 @@ async fn messages_wait_for_their_turn_until_that_is_too_far_away() {
     assert!(delayed.is_err(), "nine more wait for 10 s");
     let close = device.send("", b"x").await.unwrap_err();
     assert_eq!(close.code, "throttled", "{close}");
+    // A message before one that cannot be read is not acknowledged either.
+    let close = device.send_together(&["", "%ff"]).await.unwrap_err();
+    assert_eq!(close.code, "throttled", "{close}");
     let refused = post(1).await;
     assert_eq!(refused.header("retry-after"), "11");
     refused.refused(429, "ThrottlingException");
     world.advance(Duration::from_secs(11));
     assert_eq!(post(1).await.status, 204);
+}
+
+#[tokio::test]
+async fn each_message_of_a_batch_counts() {
+    let (mut hub, device) = unlimited();
+    hub.sends_per_second = 6;
+    let world = World::with_limits(hub, device).await;
+    let key = world.sas_device("d1").await;
+    let mut device = world.device("d1", &key).await;
+    let token = world.token("devices/d1", &key);
+    // 96 may come at once; the hub's clock stands still.
+    let begun = Instant::now();
+    device.send_together(&[""; 102]).await.unwrap();
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_secs(1), "{waited:?}");
+    world.advance(Duration::from_secs(60));
+    let begun = Instant::now();
+    let batch = vec![json!({"body": "eA=="}); 102];
+    let ask = world
+        .ask("POST", "/devices/d1/messages/events")
+        .token(&token);
+    let posted = ask
+        .header("content-type", "application/vnd.microsoft.iothub.json")
+        .json(&json!(batch))
+        .send()
+        .await;
+    assert_eq!(posted.status, 204, "{}", posted.body);
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_secs(1), "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_batch_waits_where_its_messages_one_by_one_would() {
+    let (mut hub, device) = unlimited();
+    hub.sends_per_second = 1;
+    let world = World::with_limits(hub, device).await;
+    let key = world.sas_device("d1").await;
+    let mut device = world.device("d1", &key).await;
+    device.send_together(&[""; 16]).await.unwrap();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    // Ten of twelve have their turn within 10 s; then two more do.
+    let time_passes = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        world.advance(Duration::from_secs(10));
+    };
+    let (sent, ()) = tokio::join!(device.send_together(&[""; 12]), time_passes);
+    sent.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(12));
+    tokio::time::resume();
 }
 
 #[tokio::test]

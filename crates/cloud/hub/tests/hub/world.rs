@@ -240,7 +240,7 @@ pub fn connect(id: &str, password: Option<&str>) -> Connect {
 
 /// A connected device or module.
 pub struct Device {
-    session: HubSession,
+    pub session: HubSession,
     id: String,
 }
 
