@@ -287,10 +287,10 @@ impl ServiceClient {
     }
 }
 
-/// A header of a response.
+/// A header of a response, read as UTF-8.
 pub fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let value = headers.get(name)?.to_str().ok()?;
-    Some(value.to_owned())
+    let value = headers.get(name)?.as_bytes();
+    Some(String::from_utf8_lossy(value).into_owned())
 }
 
 /// The last cause, which an operator can act on ("connection refused",

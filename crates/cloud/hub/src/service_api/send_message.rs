@@ -61,7 +61,7 @@ async fn send(call: Call, path: Option<(DeviceId, Option<ModuleId>)>) -> Result<
     let to = identity(&call, to.device, to.module);
     let now = call.service.now();
     let id = acting(&call).send_message(&to, draft, now).await?;
-    Ok(Reply::no_content().with("iothub-messageid", &id))
+    Ok(Reply::no_content().with_text("iothub-messageid", &id))
 }
 
 /// One message: its headers and body, or a batch of one, whose property names keep their case.

@@ -79,7 +79,8 @@ pub async fn run(flags: SendFlags, invocation: &Invocation) -> anyhow::Result<()
     let headers = [("content-type", BATCH.to_owned())];
     let call = Call::new(Method::POST, &path).headers(&headers).body(&body);
     let (_, headers) = client.call_for_headers(call).await?;
-    let id = service_client::header_text(&headers, "iothub-messageid").unwrap_or_default();
+    let id = service_client::header_text(&headers, "iothub-messageid").or(flags.message_id);
+    let id = id.context("the message was sent; the hub did not say by which id")?;
     if flags.wait {
         let device = flags.owner.device_id.as_str();
         return monitor_feedback::wait_for(&client, (device, &id), invocation.output).await;
