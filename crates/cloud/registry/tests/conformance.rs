@@ -10,6 +10,8 @@
 mod acts;
 #[path = "conformance/cloud_messages.rs"]
 mod cloud_messages;
+#[path = "conformance/damaged_messages.rs"]
+mod damaged_messages;
 #[path = "conformance/deployments.rs"]
 mod deployments;
 #[path = "conformance/events.rs"]
@@ -237,6 +239,11 @@ promises!(
         messages_expire_and_so_does_feedback_that_nobody_reads,
         a_device_that_is_created_again_has_an_empty_queue,
         messages_and_subscriptions_outlive_the_process,
+    },
+    damaged_messages::{
+        a_damaged_message_does_not_stop_its_queue,
+        a_damaged_message_does_not_stop_the_expiry_of_others,
+        a_damaged_device_does_not_stop_the_expiry_of_other_queues,
     },
     identities::{
         a_device_gets_keys_and_versions,

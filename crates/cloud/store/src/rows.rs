@@ -78,7 +78,8 @@ pub use pending_registrations::{PendingDue, PendingRow};
 pub use policies::{PolicyOwner, PolicyRow, Right};
 pub use presences::PresenceRow;
 pub use queued_messages::{
-    LockHolder, MessageContentRow, MessageLockRow, NewMessageRow, QueueOwnerRow, QueuedMessageRow,
+    ExpiredMessage, ListedMessage, LockHolder, MessageContentRow, MessageLockRow, NewMessageRow,
+    QueueOwnerRow, QueuedMessageRow,
 };
 pub use refusals::{RefusalFilter, RefusalRow};
 pub use registrations::{DeviceOwner, RegistrationRow, RegistrationStatus, Substatus};

@@ -33,6 +33,8 @@ pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
 /// One bounded step; whether there is more to do.
 async fn pass(hub: &Hub) -> Result<bool, registry::StorageError> {
     let now = hub.now();
-    hub.registry().expire_notifications(now).await?;
-    hub.registry().expire_messages(now).await
+    let notifications = hub.registry().expire_notifications(now).await;
+    // The one does not wait for the other to succeed.
+    let messages = hub.registry().expire_messages(now).await;
+    notifications.and(messages)
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use ids::{Etag, Identity, Timestamp};
 use serde_json::json;
-use store::{LockHolder, MessageLockRow, View, unit};
+use store::{
+    ListedMessage, LockHolder, MessageLockRow, QueueOwnerRow, QueuedMessageRow, StoreError, View,
+    unit,
+};
 use wire::cloud_message::FeedbackStatus;
 
 use self::advance::{Advance, Step};
@@ -130,11 +133,11 @@ impl Registry {
         let (owner, session) = (of.clone(), session.to_string());
         let decide = move |view: &View<'_>| {
             let holder = Holder::Session(&session);
-            let mut rows = view.queued_messages((&owner).into())?.into_iter();
+            let mut rows = readable(view.queued_messages((&owner).into())?);
             let held =
                 rows.find(|row| row.id == sequence_number && is_held(row, holder, now.ticks()));
             let next = Next::Ended(FeedbackStatus::Success);
-            advance::steps::<StorageError>(view, &owner, held.map(|row| (row, next)))
+            advance::step::<StorageError>(view, &owner, held.map(|row| (row, next)))
         };
         let complete = self.advance(Some(of), decide, now);
         self.inner.store.write_without_act(complete).await.map(drop)
@@ -151,11 +154,11 @@ impl Registry {
         let (owner, token) = (of.clone(), lock_token.to_string());
         let decide = move |view: &View<'_>| {
             let holder = Holder::Receiver(&token);
-            let mut rows = view.queued_messages((&owner).into())?.into_iter();
+            let mut rows = readable(view.queued_messages((&owner).into())?);
             let held = rows.find(|row| is_held(row, holder, now.ticks()));
             let held = held.ok_or(MessageError::LockLost)?;
             let next = after_settlement(&held, settlement);
-            advance::steps::<MessageError>(view, &owner, [(held, next)])
+            advance::step::<MessageError>(view, &owner, Some((held, next)))
         };
         let change = self.advance(Some(of), decide, now);
         self.inner.store.write_without_act(change).await.map(drop)
@@ -166,12 +169,11 @@ impl Registry {
         let target = format!("{}/{of}", of.hub);
         let owner = of.clone();
         let decide = move |view: &View<'_>| {
-            if view.queue_owner((&owner).into())?.is_none() {
-                return Err(MessageError::NotFound(owner.clone()));
-            }
-            let next = Next::Ended(FeedbackStatus::Purged);
-            let rows = view.queued_messages((&owner).into())?.into_iter();
-            advance::steps::<MessageError>(view, &owner, rows.map(|row| (row, next)))
+            let queue = view.queue_owner((&owner).into())?;
+            let queue = queue.ok_or_else(|| MessageError::NotFound(owner.clone()))?;
+            let messages = view.queued_messages((&owner).into())?.into_iter();
+            let end = |message| Step::ending(queue.clone(), message, FeedbackStatus::Purged);
+            Ok(messages.map(end).collect())
         };
         let purge = self.advance(Some(of), decide, now);
         self.act(Act::PurgeMessages, target, purge).await
@@ -180,15 +182,14 @@ impl Registry {
     /// Ends messages whose time has run out, behind everything that somebody waits for. Whether
     /// there may be more of them.
     pub async fn expire_messages(&self, now: Timestamp) -> Result<bool, StorageError> {
-        let none = |view: &View<'_>| view.expired_messages(now.ticks(), 1);
-        if self.inner.store.read(none)?.is_empty() {
+        let first = |view: &View<'_>| expired(view, now, 1);
+        if self.inner.store.read(first)?.is_empty() {
             return Ok(false);
         }
         let decide = move |view: &View<'_>| {
-            let expired = view.expired_messages(now.ticks(), EXPIRED)?.into_iter();
-            let next = Next::Ended(FeedbackStatus::Expired);
-            let steps = expired.map(|(owner, row)| Step { owner, row, next });
-            Ok::<_, StorageError>(steps.collect())
+            let expired = expired(view, now, EXPIRED)?.into_iter();
+            let end = |(owner, message)| Step::ending(owner, message, FeedbackStatus::Expired);
+            Ok::<_, StorageError>(expired.map(end).collect())
         };
         let expire = self.advance(None, decide, now);
         let ended = self.inner.store.write_in_background(expire).await?;
@@ -236,6 +237,34 @@ impl Registry {
             move |of, tx, ()| tx.put_queue_subscription(of.into(), qos),
         );
         self.inner.store.write_without_act(put).await
+    }
+}
+
+/// The messages of a queue, without those that are damaged.
+fn readable(messages: Vec<ListedMessage>) -> impl Iterator<Item = QueuedMessageRow> {
+    messages.into_iter().filter_map(|message| message.row.ok())
+}
+
+/// Messages whose time has run out, up to `limit`. Those of a device or module that cannot be read
+/// are left out; they go with it.
+fn expired(
+    view: &View<'_>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<(QueueOwnerRow, ListedMessage)>, StoreError> {
+    let mut expired = Vec::new();
+    let mut seen = 0;
+    loop {
+        let found = view.expired_messages(now.ticks(), (seen, limit))?;
+        let is_last = found.len() < limit;
+        seen += found.len();
+        let of_known = found
+            .into_iter()
+            .filter_map(|found| Some((found.owner.ok()?, found.message)));
+        expired.extend(of_known.take(limit - expired.len()));
+        if is_last || expired.len() >= limit {
+            return Ok(expired);
+        }
     }
 }
 

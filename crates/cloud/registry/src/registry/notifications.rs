@@ -103,6 +103,16 @@ impl Registry {
         let since = now.minus(TTL).ticks();
         let old = |view: &View<'_>| view.hubs_of_old_notifications(since);
         for hub in self.inner.store.read(old)? {
+            let hub = match hub {
+                Ok(hub) => hub,
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "unread notifications of a hub are not deleted: its name is damaged"
+                    );
+                    continue;
+                }
+            };
             let delete = unit(
                 hub,
                 |hub| vec![lock(hub)],

@@ -51,7 +51,7 @@ where
 }
 
 /// Damages a text of the database on the disk.
-async fn corrupt(bench: Bench, text: &str, damaged: impl AsRef<[u8]>) -> Bench {
+pub(crate) async fn corrupt(bench: Bench, text: &str, damaged: impl AsRef<[u8]>) -> Bench {
     let Bench {
         registry,
         changes,

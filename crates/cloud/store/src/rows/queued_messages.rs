@@ -1,5 +1,7 @@
 use ids::{Ack, DeviceId, GenerationId, HubName, ModuleId};
 
+use crate::StoreError;
+
 /// A cloud-to-device message to be queued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessageRow {
@@ -30,6 +32,22 @@ pub struct QueuedMessageRow {
     /// How often a receiver abandoned it.
     pub deliveries: u32,
     pub lock: Option<MessageLockRow>,
+}
+
+/// A row of a queue. One that cannot be read keeps its place, so that the others go on and it can
+/// be deleted.
+#[derive(Debug)]
+pub struct ListedMessage {
+    pub id: i64,
+    pub revision: i64,
+    pub row: Result<QueuedMessageRow, StoreError>,
+}
+
+/// A message whose time has run out.
+#[derive(Debug)]
+pub struct ExpiredMessage {
+    pub owner: Result<QueueOwnerRow, StoreError>,
+    pub message: ListedMessage,
 }
 
 /// Who has a message, and until when.

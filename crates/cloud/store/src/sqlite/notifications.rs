@@ -43,10 +43,17 @@ impl View<'_> {
         self.all(sql, params![hub, kind.name(), token, now], read)
     }
 
-    /// Hubs with notifications that were created at `since` or before.
-    pub fn hubs_of_old_notifications(&self, since: i64) -> Result<Vec<HubName>, StoreError> {
+    /// Hubs with notifications that were created at `since` or before. A name that cannot be read
+    /// keeps its place.
+    pub fn hubs_of_old_notifications(
+        &self,
+        since: i64,
+    ) -> Result<Vec<Result<HubName, StoreError>>, StoreError> {
         let sql = "SELECT DISTINCT hub FROM notifications WHERE created <= ?1";
-        self.all(sql, [since], |row| decode::id(row, 0, "hub"))
+        self.all(sql, [since], |row| {
+            let hub = decode::id(row, 0, "hub");
+            Ok(hub.map_err(|error| StoreError::sql("reading", self.file, error)))
+        })
     }
 }
 

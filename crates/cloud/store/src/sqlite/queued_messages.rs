@@ -1,7 +1,8 @@
 use rusqlite::{Row, params};
 
 use crate::rows::{
-    LockHolder, MessageContentRow, MessageLockRow, NewMessageRow, QueueOwnerRow, QueuedMessageRow,
+    ExpiredMessage, ListedMessage, LockHolder, MessageContentRow, MessageLockRow, NewMessageRow,
+    QueueOwnerRow, QueuedMessageRow,
 };
 use crate::sqlite::decode;
 use crate::sqlite::identities::key_texts;
@@ -43,16 +44,21 @@ fn read(row: &Row<'_>) -> rusqlite::Result<QueuedMessageRow> {
 
 impl View<'_> {
     /// The queue of a device or module, in its order, without the contents.
-    pub fn queued_messages(
-        &self,
-        key: IdentityKey<'_>,
-    ) -> Result<Vec<QueuedMessageRow>, StoreError> {
+    pub fn queued_messages(&self, key: IdentityKey<'_>) -> Result<Vec<ListedMessage>, StoreError> {
         let sql = select!(
             "",
             "JOIN identities AS i ON i.id = m.identity
              WHERE i.hub = ?1 AND i.device_id = ?2 AND i.module_id = ?3 ORDER BY m.id"
         );
-        self.all(sql, key_texts(&key), read)
+        self.all(sql, key_texts(&key), |row| self.listed(row))
+    }
+
+    fn listed(&self, row: &Row<'_>) -> rusqlite::Result<ListedMessage> {
+        Ok(ListedMessage {
+            id: row.get(0)?,
+            revision: row.get(1)?,
+            row: read(row).map_err(|error| StoreError::sql("reading", self.file, error)),
+        })
     }
 
     /// Whose queue a device's or module's is; `None` when it does not exist.
@@ -62,13 +68,21 @@ impl View<'_> {
         self.one(sql, key_texts(&key), |row| read_owner(row, 0))
     }
 
-    pub fn message_content(&self, id: i64) -> Result<Option<MessageContentRow>, StoreError> {
+    /// What a message brings; the inner error when its row cannot be read.
+    pub fn message_content(
+        &self,
+        id: i64,
+    ) -> Result<Option<Result<MessageContentRow, StoreError>>, StoreError> {
         let sql = "SELECT properties, body FROM queued_messages WHERE id = ?1";
-        self.one(sql, [id], |row| {
+        let content = |row: &Row<'_>| {
             Ok(MessageContentRow {
                 properties: row.get(0)?,
                 body: row.get(1)?,
             })
+        };
+        self.one(sql, [id], |row| {
+            let content = content(row);
+            Ok(content.map_err(|error| StoreError::sql("reading", self.file, error)))
         })
     }
 
@@ -81,20 +95,25 @@ impl View<'_> {
         Ok(count.and_then(|count| count.try_into().ok()).unwrap_or(0))
     }
 
-    /// Messages of all queues that have expired and that nobody has, the longest expired first.
+    /// Messages of all queues that have expired and that nobody has, the longest expired first,
+    /// without the first `skip`.
     pub fn expired_messages(
         &self,
         now: i64,
-        limit: usize,
-    ) -> Result<Vec<(QueueOwnerRow, QueuedMessageRow)>, StoreError> {
+        (skip, limit): (usize, usize),
+    ) -> Result<Vec<ExpiredMessage>, StoreError> {
         let sql = select!(
             ", i.hub, i.device_id, i.module_id, i.generation_id",
             "JOIN identities AS i ON i.id = m.identity
              WHERE m.expires <= ?1 AND (m.locked_until IS NULL OR m.locked_until <= ?1)
-             ORDER BY m.expires LIMIT ?2"
+             ORDER BY m.expires, m.id LIMIT ?2 OFFSET ?3"
         );
-        self.all(sql, params![now, limit], |row| {
-            Ok((read_owner(row, 10)?, read(row)?))
+        self.all(sql, params![now, limit, skip], |row| {
+            let owner = read_owner(row, 10);
+            Ok(ExpiredMessage {
+                owner: owner.map_err(|error| StoreError::sql("reading", self.file, error)),
+                message: self.listed(row)?,
+            })
         })
     }
 }
@@ -158,23 +177,23 @@ impl Tx<'_> {
     pub fn requeue_message(
         &self,
         key: IdentityKey<'_>,
-        row: &QueuedMessageRow,
+        (id, revision): (i64, i64),
         deliveries: u32,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE queued_messages SET lock_holder = NULL, lock_token = NULL,
                        locked_until = NULL, deliveries = ?3, revision = revision + 1
                    WHERE id = ?1 AND revision = ?2";
-        let values = params![row.id, row.revision, deliveries];
+        let values = params![id, revision, deliveries];
         self.write_version(device_lock(key), sql, values)
     }
 
     pub fn delete_message(
         &self,
         key: IdentityKey<'_>,
-        row: &QueuedMessageRow,
+        (id, revision): (i64, i64),
     ) -> Result<(), StoreError> {
         let sql = "DELETE FROM queued_messages WHERE id = ?1 AND revision = ?2";
-        self.write_version(device_lock(key), sql, [row.id, row.revision])
+        self.write_version(device_lock(key), sql, [id, revision])
     }
 }
 

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use ids::{Identity, Timestamp};
 use store::{
-    IdentityKey, Lock, NotificationKind, QueueOwnerRow, QueuedMessageRow, StoreError, Tx, Unit,
-    View,
+    IdentityKey, ListedMessage, Lock, NotificationKind, QueueOwnerRow, QueuedMessageRow,
+    StoreError, Tx, Unit, View,
 };
 use wire::cloud_message::{FeedbackRecord, FeedbackStatus};
 
@@ -14,12 +14,57 @@ use crate::rows::lock;
 
 /// What becomes of one message.
 pub(super) struct Step {
-    pub(super) owner: QueueOwnerRow,
-    pub(super) row: QueuedMessageRow,
-    pub(super) next: Next,
+    owner: QueueOwnerRow,
+    /// Row id and revision.
+    version: (i64, i64),
+    next: Next,
+    /// The id of the message and the outcome that its sender gets feedback about.
+    feedback: Option<(String, FeedbackStatus)>,
 }
 
 impl Step {
+    pub(super) fn new(owner: QueueOwnerRow, row: QueuedMessageRow, next: Next) -> Self {
+        let feedback = match next {
+            Next::Ended(status) => {
+                let completed = status == FeedbackStatus::Success;
+                row.ack.wants(completed).then_some((row.message_id, status))
+            }
+            Next::Requeued { .. } => None,
+        };
+        Self {
+            owner,
+            version: (row.id, row.revision),
+            next,
+            feedback,
+        }
+    }
+
+    /// The end of a message, also of one that cannot be read: nobody gets feedback about that one.
+    pub(super) fn ending(
+        owner: QueueOwnerRow,
+        message: ListedMessage,
+        status: FeedbackStatus,
+    ) -> Self {
+        match message.row {
+            Ok(row) => Self::new(owner, row, Next::Ended(status)),
+            Err(error) => {
+                tracing::error!(
+                    hub.name = %owner.hub,
+                    device.id = %owner.device_id,
+                    sequence_number = message.id,
+                    error = &error as &dyn std::error::Error,
+                    "a damaged cloud-to-device message is deleted without feedback"
+                );
+                Self {
+                    owner,
+                    version: (message.id, message.revision),
+                    next: Next::Ended(status),
+                    feedback: None,
+                }
+            }
+        }
+    }
+
     fn key(&self) -> IdentityKey<'_> {
         IdentityKey {
             hub: &self.owner.hub,
@@ -27,32 +72,18 @@ impl Step {
             module_id: self.owner.module_id.as_ref(),
         }
     }
-
-    /// The outcome that the sender gets feedback about.
-    fn feedback(&self) -> Option<FeedbackStatus> {
-        let Next::Ended(status) = self.next else {
-            return None;
-        };
-        let completed = status == FeedbackStatus::Success;
-        Some(status).filter(|_| self.row.ack.wants(completed))
-    }
 }
 
-/// The steps of messages of one queue; none when its device or module is gone.
-pub(super) fn steps<E: From<StoreError>>(
+/// What becomes of the message that somebody has; nothing when its device or module is gone.
+pub(super) fn step<E: From<StoreError>>(
     view: &View<'_>,
     of: &Identity,
-    messages: impl IntoIterator<Item = (QueuedMessageRow, Next)>,
+    message: Option<(QueuedMessageRow, Next)>,
 ) -> Result<Vec<Step>, E> {
-    let Some(owner) = view.queue_owner(of.into())? else {
-        return Ok(Vec::new());
-    };
-    let step = |(row, next)| Step {
-        owner: owner.clone(),
-        row,
-        next,
-    };
-    Ok(messages.into_iter().map(step).collect())
+    let owner = view.queue_owner(of.into())?;
+    let step = owner.zip(message);
+    let step = step.map(|(owner, (row, next))| Step::new(owner, row, next));
+    Ok(step.into_iter().collect())
 }
 
 /// Takes messages out of their queues, with feedback where the sender wants it, or puts them back.
@@ -82,7 +113,7 @@ where
         let mut locks = Vec::new();
         for step in plan {
             locks.push(Lock::device(&step.owner.hub, &step.owner.device_id));
-            if step.feedback().is_some() {
+            if step.feedback.is_some() {
                 let hub = step.owner.hub.as_str();
                 locks.push(Lock::Notifications { hub });
             }
@@ -99,9 +130,9 @@ where
     fn apply(&self, tx: &Tx<'_>, steps: Vec<Step>) -> Result<u64, StoreError> {
         for step in &steps {
             match step.next {
-                Next::Ended(_) => tx.delete_message(step.key(), &step.row)?,
+                Next::Ended(_) => tx.delete_message(step.key(), step.version)?,
                 Next::Requeued { deliveries } => {
-                    tx.requeue_message(step.key(), &step.row, deliveries)?;
+                    tx.requeue_message(step.key(), step.version, deliveries)?;
                     let identity = Identity {
                         hub: step.owner.hub.clone(),
                         device: step.owner.device_id.clone(),
@@ -110,8 +141,8 @@ where
                     self.watchers.tell(tx, Change::MessageQueued { identity });
                 }
             }
-            if let Some(status) = step.feedback() {
-                self.write_feedback(tx, step, status)?;
+            if let Some((message_id, status)) = &step.feedback {
+                self.write_feedback(tx, &step.owner, (message_id, *status))?;
             }
         }
         Ok(steps.len() as u64)
@@ -122,19 +153,20 @@ impl<D> Advance<D> {
     fn write_feedback(
         &self,
         tx: &Tx<'_>,
-        step: &Step,
-        status: FeedbackStatus,
+        owner: &QueueOwnerRow,
+        (message_id, status): (&str, FeedbackStatus),
     ) -> Result<(), StoreError> {
-        let owner = step.owner.clone();
+        let hub = owner.hub.as_str();
+        let owner = owner.clone();
         let record = FeedbackRecord::new(
             (owner.device_id, owner.module_id),
             owner.generation_id,
-            step.row.message_id.clone(),
+            message_id.to_owned(),
             (status, self.now),
         );
         // A record of texts has nothing that cannot be written.
         let record = serde_json::to_string(&record).unwrap_or_default();
-        let kind = (step.owner.hub.as_str(), NotificationKind::Feedback);
+        let kind = (hub, NotificationKind::Feedback);
         tx.insert_notification(kind, &record, self.now.ticks())
     }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use ids::Identity;
 use store::{Lock, StoreError, Tx, Unit, View};
 
+use super::readable;
 use crate::change::Change;
 use crate::cloud_message::{CheckedDraft, MAX_QUEUED, MessageError};
 use crate::registry::audited::Particulars;
@@ -32,9 +33,10 @@ impl Unit for QueueMessage {
         if view.queue_owner((&self.to).into())?.is_none() {
             return Err(MessageError::NotFound(self.to.clone()));
         }
-        let queued = view.queued_messages((&self.to).into())?;
-        // One that has expired makes room before it is swept away.
-        let waiting = queued.iter().filter(|row| row.expires > self.now).count();
+        let queued = readable(view.queued_messages((&self.to).into())?);
+        // One that has expired makes room before it is swept away, and one that is damaged does not
+        // stop the queue.
+        let waiting = queued.filter(|row| row.expires > self.now).count();
         match waiting < MAX_QUEUED {
             true => Ok(()),
             false => Err(MessageError::QueueFull(self.to.clone())),
