@@ -72,6 +72,15 @@ async fn operators_and_devices_exchange_messages() -> Result<()> {
     let watch = "hub monitor-feedback -d dev-1 --wait-on-msg m1 --timeout 60";
     let feedback = server.muster(watch).await?;
     assert_eq!(feedback["statusCode"], "Success");
+
+    let wait = format!("{SEND} --data hello --message-id größe --ack full --wait");
+    let acknowledge = async {
+        let message = session.message().await?;
+        session.acknowledge(&message).await
+    };
+    let (feedback, acknowledged) = tokio::join!(server.muster(&wait), acknowledge);
+    acknowledged?;
+    assert_eq!(feedback?["originalMessageId"], "größe");
     Ok(())
 }
 

@@ -12,7 +12,7 @@ const BOUND: &str = "/devices/d1/messages/deviceBound";
 const FEEDBACK: &str = "/messages/serviceBound/feedback";
 
 impl World {
-    async fn send_message(&self, id: &str, ack: &str, body: &str) -> Reply {
+    pub async fn send_message(&self, id: &str, ack: &str, body: &str) -> Reply {
         self.ask("POST", "/messages/devicebound")
             .header("iothub-to", "/devices/d1/messages/devicebound")
             .header("iothub-messageid", id)
@@ -30,7 +30,7 @@ impl World {
         count.as_u64().unwrap()
     }
 
-    async fn until_queued(&self, count: u64) {
+    pub async fn until_queued(&self, count: u64) {
         eventually(async || (self.queued().await == count).then_some(())).await;
     }
 

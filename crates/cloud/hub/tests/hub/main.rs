@@ -17,6 +17,7 @@ mod events;
 mod hub_events;
 mod identities;
 mod jobs;
+mod message_claims;
 mod methods;
 mod mqtt_rules;
 mod queries;

@@ -1,13 +1,13 @@
 //! The cloud-to-device messages of one session: claimed from the queue, sent, and completed when
 //! the client has them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::time::Duration;
 
 use ids::{Etag, Identity, Timestamp, error_chain};
 use mqtt::QoS;
-use registry::{ClaimedMessages, CloudMessage, MessageError};
+use registry::{ClaimedMessages, CloudMessage, MESSAGE_LOCK, MessageError};
 use tokio::task::{JoinHandle, JoinSet};
 use transport::{Outgoing, Receipt};
 use wire::cloud_message::Delivery;
@@ -22,20 +22,35 @@ const CLAIM: usize = 4;
 /// Time from a claim that failed to the next one.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A claim that is on its way; it goes on when nobody waits for it.
+struct Claim {
+    task: JoinHandle<Result<ClaimedMessages, MessageError>>,
+    /// The token of its locks.
+    token: Etag,
+    /// When its locks expire.
+    until: Timestamp,
+}
+
+/// A message that is claimed and not yet sent.
+struct Ready {
+    message: CloudMessage,
+    /// When its lock expires.
+    until: Timestamp,
+}
+
 pub(super) struct Downlink {
     hub: Hub,
     /// The device or module that is connected.
     of: Identity,
-    /// What the locks of this session's messages carry.
-    session: Etag,
+    /// What the locks of the next claim carry: one token for all messages of a session, until it
+    /// has to claim again what it did not send.
+    token: Etag,
     /// `None` after UNSUBSCRIBE.
     qos: Option<QoS>,
-    /// Claimed and not yet sent.
-    ready: VecDeque<CloudMessage>,
-    /// Sent and not yet acknowledged.
-    unacknowledged: usize,
-    /// A claim that is on its way; it goes on when nobody waits for it.
-    claim: Option<JoinHandle<Result<ClaimedMessages, MessageError>>>,
+    ready: VecDeque<Ready>,
+    /// Sent and not yet acknowledged: the tokens of their locks, by sequence number.
+    unacknowledged: HashMap<i64, Etag>,
+    claim: Option<Claim>,
     /// Whether the queue may hold messages that were not claimed.
     unread: bool,
     /// When to look again without being woken.
@@ -47,12 +62,12 @@ pub(super) struct Downlink {
 impl Downlink {
     pub(super) fn new(hub: Hub, of: Identity) -> Self {
         Self {
-            session: hub.registry().fresh_etag(),
+            token: hub.registry().fresh_etag(),
             hub,
             of,
             qos: None,
             ready: VecDeque::new(),
-            unacknowledged: 0,
+            unacknowledged: HashMap::new(),
             claim: None,
             unread: false,
             look_at: None,
@@ -61,7 +76,17 @@ impl Downlink {
     }
 
     pub(super) fn subscribe(&mut self, qos: QoS) {
+        if self.qos.is_none() {
+            self.claim_again();
+        }
         self.qos = Some(qos);
+    }
+
+    /// Forgets what is claimed and not sent: others may have received or purged it since. What
+    /// still waits is claimed again, with another token than that of its lock.
+    fn claim_again(&mut self) {
+        self.ready.clear();
+        self.token = self.hub.registry().fresh_etag();
         self.unread = true;
     }
 
@@ -80,9 +105,13 @@ impl Downlink {
             let Some(qos) = self.qos else {
                 return pending().await;
             };
-            if let Some(message) = self.ready.pop_front() {
-                if message.expires > self.hub.now() {
-                    self.unacknowledged += 1;
+            if let Some(Ready { message, until }) = self.ready.pop_front() {
+                let now = self.hub.now();
+                if until <= now {
+                    self.claim_again();
+                } else if message.expires > now {
+                    let number = message.sequence_number;
+                    self.unacknowledged.insert(number, self.token.clone());
                     return outgoing(&self.of, message, qos);
                 }
                 continue;
@@ -94,29 +123,37 @@ impl Downlink {
 
     fn claim_if_possible(&mut self) {
         while self.completing.try_join_next().is_some() {}
-        let room = WINDOW.saturating_sub(self.unacknowledged + self.completing.len());
+        let room = WINDOW.saturating_sub(self.unacknowledged.len() + self.completing.len());
         if self.claim.is_some() || !self.unread || room == 0 {
             return;
         }
         self.unread = false;
         self.look_at = None;
-        let (hub, of, session) = self.names();
+        let (hub, of, token) = (self.hub.clone(), self.of.clone(), self.token.clone());
+        let now = hub.now();
         let claim = async move {
-            let now = hub.now();
-            let claim = hub
-                .registry()
-                .claim_messages(&of, &session, room.min(CLAIM), now);
-            claim.await
+            let (registry, most) = (hub.registry(), room.min(CLAIM));
+            registry.claim_messages(&of, &token, most, now).await
         };
-        self.claim = Some(tokio::spawn(claim));
+        self.claim = Some(Claim {
+            task: tokio::spawn(claim),
+            token: self.token.clone(),
+            until: now.plus(MESSAGE_LOCK),
+        });
     }
 
     /// Waits until there may be something to do.
     async fn wait(&mut self) {
         if let Some(claim) = &mut self.claim {
-            let claimed = claim.await;
+            let claimed = (&mut claim.task).await.ok();
+            let of_now = claim.token == self.token;
+            let until = claim.until;
             self.claim = None;
-            self.take_claimed(claimed.ok());
+            match of_now {
+                true => self.take_claimed(claimed, until),
+                // Its messages are claimed again.
+                false => self.unread = true,
+            }
             return;
         }
         let window_is_full = self.unread;
@@ -135,13 +172,23 @@ impl Downlink {
         }
     }
 
-    fn take_claimed(&mut self, claimed: Option<Result<ClaimedMessages, MessageError>>) {
+    fn take_claimed(
+        &mut self,
+        claimed: Option<Result<ClaimedMessages, MessageError>>,
+        until: Timestamp,
+    ) {
         match claimed {
             Some(Ok(claimed)) => {
                 // There may be more behind them.
                 self.unread |= !claimed.messages.is_empty();
                 self.look_at = claimed.next;
-                self.ready.extend(claimed.messages);
+                for message in claimed.messages {
+                    match self.unacknowledged.get_mut(&message.sequence_number) {
+                        // The client has it, and may still acknowledge it.
+                        Some(token) => token.clone_from(&self.token),
+                        None => self.ready.push_back(Ready { message, until }),
+                    }
+                }
             }
             Some(Err(error)) => {
                 tracing::error!(
@@ -157,11 +204,13 @@ impl Downlink {
 
     /// Completes a message that the client has.
     pub(super) fn delivered(&mut self, number: i64) {
-        self.unacknowledged = self.unacknowledged.saturating_sub(1);
-        let (hub, of, session) = self.names();
+        let Some(token) = self.unacknowledged.remove(&number) else {
+            return;
+        };
+        let (hub, of) = (self.hub.clone(), self.of.clone());
         self.completing.spawn(async move {
             let (registry, now) = (hub.registry(), hub.now());
-            let completed = registry.complete_message(&of, &session, number, now).await;
+            let completed = registry.complete_message(&of, &token, number, now).await;
             if let Err(error) = completed {
                 tracing::error!(
                     hub.name = %of.hub,
@@ -171,11 +220,6 @@ impl Downlink {
                 );
             }
         });
-    }
-
-    /// What a task that outlives a call needs.
-    fn names(&self) -> (Hub, Identity, Etag) {
-        (self.hub.clone(), self.of.clone(), self.session.clone())
     }
 
     /// Waits until what the client acknowledged is completed.
