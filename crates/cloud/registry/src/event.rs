@@ -35,14 +35,14 @@ impl Event {
     }
 
     /// With properties of the hub's, which replace those of the same name.
-    pub(crate) fn enriched(mut self, enrichments: &[(String, String)]) -> Self {
+    pub(crate) fn enriched(mut self, enrichments: Vec<(String, String)>) -> Self {
         if !enrichments.is_empty() {
             let is_replaced = |name: &str| {
                 let mut names = enrichments.iter().map(|(added, _)| added);
                 names.any(|added| added.eq_ignore_ascii_case(name))
             };
             self.properties.retain(|(name, _)| !is_replaced(name));
-            self.properties.extend_from_slice(enrichments);
+            self.properties.extend(enrichments);
         }
         self
     }

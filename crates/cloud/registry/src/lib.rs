@@ -65,12 +65,12 @@ pub use page::{BadContinuation, Continuation, Page, PageRequest};
 pub use policy::{SharedAccessPolicy, new_policies, read_key, read_policies, read_policy};
 pub use precondition::{IfMatch, PutDecision};
 pub use registry::{
-    Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, AuditedStore, Connections,
-    ConsumerGroupError, ConsumerGroupRecord, DeviceWriter, FirstHub, ImportError, Init,
-    JOB_HISTORY, JobTarget, JobTwinUpdate, LastSeen, ListError, NewDevice, NotificationBatch,
-    OperatorAct, Particulars, QueryError, QueryPage, QueryRows, Registry, RelayError, Renamed,
-    Retention, RoutingRecord, RoutingWriteError, TelemetryLimits, TelemetryRetention, UpdateFault,
-    Watchers, find_device, read_former_hosts, twin_etag,
+    Act, AppendedHubEvents, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError,
+    AuditedStore, Connections, ConsumerGroupError, ConsumerGroupRecord, DeviceWriter, FirstHub,
+    ImportError, Init, JOB_HISTORY, JobTarget, JobTwinUpdate, LastSeen, ListError, NewDevice,
+    NotificationBatch, OperatorAct, Particulars, QueryError, QueryPage, QueryRows, Registry,
+    RelayError, Renamed, Retention, RoutingRecord, RoutingWriteError, TelemetryLimits,
+    TelemetryRetention, UpdateFault, Watchers, find_device, read_former_hosts, twin_etag,
 };
 pub use rollout::{RolloutCommand, RolloutError};
 pub use store::EndpointCursorRow as EndpointCursor;

@@ -55,7 +55,7 @@ pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, ListE
 pub use audited::{AuditedStore, Particulars};
 pub use consumer_groups::{ConsumerGroupError, ConsumerGroupRecord};
 pub use device_writer::{DeviceWriter, NewDevice, find_device, twin_etag};
-pub use hub_events::RelayError;
+pub use hub_events::{AppendedHubEvents, RelayError};
 pub use import::ImportError;
 use init::Initialise;
 pub use init::{FirstHub, Renamed};

@@ -13,6 +13,7 @@ mod test;
 
 pub use check::RoutingError;
 pub use condition::{Facts, RouteCondition, TwinDocument};
-pub use destination::{Destination, Destinations};
+pub(crate) use destination::Destination;
+pub use destination::{Destinations, ListedDestinations};
 pub use table::RoutingTable;
 pub use test::{TestContext, test_route, test_routes};

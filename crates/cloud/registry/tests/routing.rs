@@ -78,8 +78,8 @@ fn sent(table: &RoutingTable, event: &Event) -> Vec<(String, Vec<(String, String
     match table.destinations(event, &|| Some(twin())) {
         Destinations::BuiltIn => vec![("events".to_owned(), Vec::new())],
         Destinations::Listed(listed) => listed
-            .into_iter()
-            .map(|to| (to.endpoint.to_string(), to.enrichments))
+            .iter()
+            .map(|(endpoint, enrichments)| (endpoint.to_string(), enrichments))
             .collect(),
     }
 }

@@ -169,3 +169,26 @@ async fn an_event_that_waits_survives_the_process() {
     let all = emitted(&world, 1).await;
     assert_eq!(all[0].1["deviceId"], "d1");
 }
+
+/// A twin with its metadata may be longer than an event of the log can be.
+#[tokio::test]
+async fn an_event_that_is_too_large_stops_none_behind_it() {
+    let world = World::start().await;
+    let key = world.sas_device("d1").await;
+    let many = (0..4096).map(|number| (format!("{number:04}"), true.into()));
+    let many: serde_json::Map<String, Value> = many.collect();
+    world
+        .patch_twin("d1", &json!({"properties": {"desired": many}}))
+        .await;
+    let mut device = world.device("d1", &key).await;
+    device.subscribe("$iothub/twin/res/#").await;
+    let topic = "$iothub/twin/PATCH/properties/reported/?$rid=1";
+    let body = serde_json::to_vec(&many).unwrap();
+    let (reply, _) = device.request(topic, &body).await;
+    assert!(reply.starts_with("$iothub/twin/res/204/"), "{reply}");
+    route(&world, &["DeviceLifecycleEvents"]).await;
+    assert_eq!(world.ask("DELETE", "/devices/d1").send().await.status, 204);
+    world.sas_device("d2").await;
+    let all = emitted(&world, 1).await;
+    assert_eq!(all[0].1["deviceId"], "d2");
+}

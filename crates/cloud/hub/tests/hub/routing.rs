@@ -146,6 +146,32 @@ async fn routes_are_tried_without_sending() {
     assert_eq!(names, [json!("a")]);
 }
 
+/// The longest message with the longest enrichments, for all endpoints that a hub may have.
+#[tokio::test]
+async fn enrichments_for_many_endpoints_stop_no_message() {
+    let world = World::start().await;
+    let key = world.sas_device("d1").await;
+    let names: Vec<String> = (0..10).map(|number| format!("hook{number}")).collect();
+    let webhook = |name: &String| json!({"name": name, "url": "https://hook.example/in"});
+    let mut all = names.clone();
+    all.push("events".to_owned());
+    let routes: Vec<Value> = all.iter().map(|name| route(name, "true", name)).collect();
+    let enrichment = |number: usize| json!({"key": format!("k{number}"), "value": "v".repeat(4096), "endpointNames": all});
+    let document = json!({
+        "endpoints": {"webhooks": names.iter().map(webhook).collect::<Vec<_>>()},
+        "routes": routes,
+        "enrichments": (0..10).map(enrichment).collect::<Vec<_>>(),
+    });
+    world.put(ROUTING, &document).await;
+    let mut device = world.device("d1", &key).await;
+    device.send("", &vec![0; 200 * 1024]).await.unwrap();
+    let kept = events(&world, "").await;
+    assert_eq!(kept.len(), 1);
+    let properties = kept[0]["properties"].as_object().unwrap();
+    assert_eq!(properties.len(), 10);
+    assert_eq!(properties["k9"], "v".repeat(4096));
+}
+
 #[tokio::test]
 async fn consumer_groups_keep_their_place() {
     let world = World::start().await;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use events::MAX_RECORD;
 use ids::{HubName, Identity, Timestamp};
 use serde_json::{Map, Value, json};
 use store::{IdentityKey, Lock, StoreError, Tx, View, unit};
@@ -29,6 +30,15 @@ pub enum RelayError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Log(#[from] EventError),
+}
+
+/// Events that are in the log of their hub, and still in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppendedHubEvents {
+    /// The row of the last one.
+    pub last: i64,
+    /// Whether more may wait behind it.
+    pub more: bool,
 }
 
 /// An event of a hub about a device or module. The time is written when it is appended.
@@ -74,6 +84,22 @@ impl Event {
     }
 }
 
+/// The record of an event, unless it is longer than the log takes: it would stop those behind it
+/// for ever.
+fn fitting(record: Vec<u8>, event: &Event) -> Option<Vec<u8>> {
+    if record.len() <= MAX_RECORD {
+        return Some(record);
+    }
+    tracing::error!(
+        hub.name = %event.hub,
+        device.id = %event.device,
+        source = event.source.name(),
+        bytes = record.len(),
+        "an event of a hub is too large for its log and is dropped"
+    );
+    None
+}
+
 fn enter(tx: &Tx<'_>, watchers: &Arc<Watchers>, event: &Event) -> Result<(), StoreError> {
     let record = encode(event, &Destinations::BuiltIn);
     tx.insert_hub_event(&event.sender_identity(), &record)?;
@@ -110,14 +136,22 @@ fn lifecycle(
     if !watchers.wants(key.hub, source) {
         return Ok(());
     }
-    let Some((row, twin)) = tx.twin(key)? else {
-        return Ok(());
+    let whole = match tx.twin(key) {
+        Ok(None) => return Ok(()),
+        Ok(Some((row, twin))) => {
+            let twin = rows::twin(tx, &twin).ok();
+            twin.map(|twin| twin_event::whole(&row, &twin))
+        }
+        Err(error) if error.is_damaged() => None,
+        Err(error) => return Err(error),
     };
-    let about = row.identity();
-    let body = match rows::twin(tx, &twin) {
-        Ok(twin) => twin_event::whole(&row, &twin),
-        // What is too large to be read stops no deletion.
-        Err(_) => json!({"deviceId": row.device_id, "moduleId": row.module_id}),
+    // What is damaged or too large to be read stops no deletion.
+    let ids_only = || json!({"deviceId": key.device_id, "moduleId": key.module_id});
+    let body = whole.unwrap_or_else(ids_only);
+    let about = Identity {
+        hub: key.hub.clone(),
+        device: key.device_id.clone(),
+        module: key.module_id.cloned(),
     };
     let schema = "deviceLifecycleNotification";
     enter(
@@ -179,33 +213,48 @@ pub(crate) fn twin_reset(
 }
 
 impl Registry {
-    /// Appends some events of a hub to its log, and takes them out of the database; whether there
-    /// are more. A crash in between appends them again.
-    pub async fn relay_hub_events(
+    /// Appends some events of a hub to its log; `None` when none wait. They stay in the database
+    /// until [`Self::delete_hub_events`]: a crash in between appends them again.
+    pub async fn append_hub_events(
         &self,
         hub: &HubName,
         now: Timestamp,
-    ) -> Result<bool, RelayError> {
+    ) -> Result<Option<AppendedHubEvents>, RelayError> {
         let read = |view: &View<'_>| {
             let rows = view.hub_events(hub.as_str(), BATCH)?;
             Ok::<_, StorageError>(rows)
         };
         let rows = self.inner.store.read(read)?;
         let Some((last, _)) = rows.last() else {
-            return Ok(false);
+            return Ok(None);
         };
-        let (last, more) = (*last, rows.len() == BATCH);
-        let events = rows.iter().filter_map(|(_, record)| decode(record));
+        let appended = AppendedHubEvents {
+            last: *last,
+            more: rows.len() == BATCH,
+        };
+        let events = rows.iter().filter_map(|(row, record)| {
+            let read = decode(record);
+            if read.is_none() {
+                tracing::error!(hub.name = %hub, row, "an event of a hub is damaged and is dropped");
+            }
+            read
+        });
         let events: Vec<Event> = events.map(|(event, _)| event.at(now)).collect();
-        self.append_all_telemetry(&events).await?;
+        let records = self.records(hub, &events).into_iter().zip(&events);
+        let records = records.filter_map(|(record, event)| fitting(record?, event));
+        self.append_records(hub, now, records.collect()).await?;
+        Ok(Some(appended))
+    }
+
+    /// Takes the events of a hub out of the database, up to the row of the last one appended.
+    pub async fn delete_hub_events(&self, hub: &HubName, last: i64) -> Result<(), StorageError> {
         let delete = unit(
             hub.clone(),
             |hub| vec![Lock::Hub { hub: hub.as_str() }],
             |_, _| Ok::<_, StorageError>(()),
             move |hub, tx, ()| tx.delete_hub_events(hub.as_str(), last),
         );
-        self.inner.store.write_in_background(delete).await?;
-        Ok(more)
+        self.inner.store.write_in_background(delete).await
     }
 
     /// Appends that a device or module connected or disconnected, when a route wants that.

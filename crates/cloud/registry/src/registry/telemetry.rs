@@ -7,6 +7,7 @@ use ids::{EndpointName, HubName, Timestamp};
 
 use super::Registry;
 use crate::event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
+use record::encode_routed;
 pub(super) use record::{decode, encode};
 
 impl Registry {
@@ -21,21 +22,37 @@ impl Registry {
         let Some(newest) = events.last() else {
             return Ok(0);
         };
-        let table = self.routing_table(&newest.hub);
-        let record = |event: &Event| {
-            let destinations = self.destinations(table.as_deref(), event);
-            (!destinations.is_nowhere()).then(|| encode(event, &destinations))
-        };
-        let records: Vec<_> = events.iter().filter_map(record).collect();
+        let records = self.records(&newest.hub, events);
+        let records: Vec<_> = records.into_iter().flatten().collect();
         if let Some(record) = records.iter().find(|record| record.len() > MAX_RECORD) {
             return Err(EventError::TooLarge {
                 size: record.len(),
                 max: MAX_RECORD,
             });
         }
-        let log = self.log_of(&newest.hub).await?;
-        let appended = log.append_all(newest.enqueued.ticks(), records).await;
-        Ok(appended?)
+        self.append_records(&newest.hub, newest.enqueued, records)
+            .await
+    }
+
+    /// The record of each event; `None` of one that goes nowhere.
+    pub(super) fn records(&self, hub: &HubName, events: &[Event]) -> Vec<Option<Vec<u8>>> {
+        let table = self.routing_table(hub);
+        let record = |event: &Event| {
+            let destinations = self.destinations(table.as_deref(), event);
+            encode_routed(event, &destinations)
+        };
+        events.iter().map(record).collect()
+    }
+
+    /// Appends records, none of which is longer than [`MAX_RECORD`].
+    pub(super) async fn append_records(
+        &self,
+        hub: &HubName,
+        at: Timestamp,
+        records: Vec<Vec<u8>>,
+    ) -> Result<u64, EventError> {
+        let log = self.log_of(hub).await?;
+        Ok(log.append_all(at.ticks(), records).await?)
     }
 
     async fn log_of(&self, hub: &HubName) -> Result<EventLog, EventLogError> {

@@ -5,7 +5,7 @@ use wire::muster_api::routing::Routing;
 use wire::telemetry::{EventSource, MAX_MESSAGE};
 
 use super::condition::{Facts, RouteCondition, TwinDocument};
-use super::destination::{Destination, Destinations};
+use super::destination::{Destination, Destinations, ListedDestinations};
 use super::enrichment::CompiledEnrichment;
 use crate::event::Event;
 
@@ -57,14 +57,13 @@ impl RoutingTable {
         if self.is_plain() {
             return match event.source {
                 EventSource::DeviceMessages => Destinations::BuiltIn,
-                _ => Destinations::Listed(Vec::new()),
+                _ => Destinations::Listed(ListedDestinations::default()),
             };
         }
         let facts = Facts::new(event, read_twin);
-        let listed = self.endpoints(&facts).into_iter();
-        let enriched = listed.map(|endpoint| self.enriched(endpoint.clone(), &facts));
-        let listed: Vec<_> = enriched.filter(|to| fits(event, to)).collect();
-        match listed.as_slice() {
+        let listed = self.enriched(self.endpoints(&facts), &facts);
+        let listed = listed.retain(|to, enrichments| fits(event, to, enrichments));
+        match listed.endpoints.as_slice() {
             [only] if only.endpoint.is_built_in() && only.enrichments.is_empty() => {
                 Destinations::BuiltIn
             }
@@ -88,29 +87,36 @@ impl RoutingTable {
         endpoints
     }
 
-    fn enriched(&self, endpoint: EndpointName, facts: &Facts<'_>) -> Destination {
-        let concerned = self
-            .enrichments
-            .iter()
-            .filter(|enrichment| enrichment.endpoints.contains(&endpoint));
-        let enrichments = concerned
-            .map(|enrichment| (enrichment.key.clone(), enrichment.value.of(facts)))
+    /// The values are made once, whatever the number of endpoints.
+    fn enriched(&self, endpoints: Vec<&EndpointName>, facts: &Facts<'_>) -> ListedDestinations {
+        let is_for = |to: &EndpointName| endpoints.contains(&to);
+        let concerned = self.enrichments.iter();
+        let concerned: Vec<_> = concerned
+            .filter(|enrichment| enrichment.endpoints.iter().any(is_for))
             .collect();
-        Destination {
-            endpoint,
-            enrichments,
+        let indices = |endpoint: &EndpointName| {
+            let places = concerned.iter().enumerate();
+            let places = places.filter(|(_, enrichment)| enrichment.endpoints.contains(endpoint));
+            places.map(|(index, _)| index).collect()
+        };
+        let destination = |endpoint: &&EndpointName| Destination {
+            endpoint: (*endpoint).clone(),
+            enrichments: indices(endpoint),
+        };
+        let values = concerned.iter();
+        let values = values.map(|enrichment| (enrichment.key.clone(), enrichment.value.of(facts)));
+        ListedDestinations {
+            endpoints: endpoints.iter().map(destination).collect(),
+            enrichments: values.collect(),
         }
     }
 }
 
 /// A message that grows beyond the limit on its way to an endpoint does not reach it, as documented.
-fn fits(event: &Event, to: &Destination) -> bool {
-    let size = |properties: &[(String, String)]| -> usize {
-        let sizes = properties
-            .iter()
-            .map(|(name, value)| name.len() + value.len());
-        sizes.sum()
-    };
-    let added = size(&to.enrichments);
-    added == 0 || event.body.len() + size(&event.properties) + added <= MAX_MESSAGE
+fn fits(event: &Event, to: &Destination, enrichments: &[(String, String)]) -> bool {
+    let length = |(name, value): &(String, String)| name.len() + value.len();
+    let added = to.enrichments.iter().filter_map(|at| enrichments.get(*at));
+    let added: usize = added.map(length).sum();
+    let sent: usize = event.properties.iter().map(length).sum();
+    added == 0 || event.body.len() + sent + added <= MAX_MESSAGE
 }

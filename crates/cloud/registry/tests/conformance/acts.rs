@@ -245,6 +245,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     // Loops that bring about what has been decided.
     "apply_all",
     "advance",
+    "delete_hub_events",
     "apply_one",
     "full_pass_step",
     "write_step",
@@ -258,7 +259,6 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "end_job_device",
     "update_job_twin",
     // Readers of events.
-    "relay_hub_events",
     "checkpoint",
     // Upkeep.
     "forget_jobs",

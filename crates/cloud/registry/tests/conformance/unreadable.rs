@@ -133,8 +133,21 @@ pub(crate) async fn one_damaged_row_does_not_hide_the_others(bench: Bench) {
     );
     assert!(!cause.contains("Nonsense"), "{cause}");
 
-    // It can be deleted, and created again.
+    // It can be deleted, also where its deletion is an event, and created again.
+    let routes = json!({"routes": [{"name": "r", "source": "DeviceLifecycleEvents",
+        "endpointNames": ["events"]}]});
+    let routes = serde_json::from_value(routes).unwrap();
+    let put = registry.put_routing(&hub, routes, &any, bench.now());
+    put.await.unwrap();
     registry.delete_device(&hub, &b, &any).await.unwrap();
+    let waiting = registry.append_hub_events(&hub, bench.now()).await.unwrap();
+    let last = waiting.unwrap().last;
+    registry.delete_hub_events(&hub, last).await.unwrap();
+    let left = registry.append_hub_events(&hub, bench.now()).await.unwrap();
+    assert_eq!(left, None);
+    let page = registry.read_events(&hub, 0, 10).await.unwrap();
+    let deleted = page.events.last().unwrap();
+    assert_eq!(deleted.event.body, br#"{"deviceId":"b","moduleId":null}"#);
     create(&bench, "b", json!({})).await;
     let devices = registry.list_devices(&hub, &all).await.unwrap();
     assert_eq!(devices.items.len(), 3);

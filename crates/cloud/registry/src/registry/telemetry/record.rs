@@ -2,6 +2,7 @@
 //!
 //! A record is the length of a header (4 bytes, little-endian), the header (JSON) and the message.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ids::{DeviceId, GenerationId, HubName, ModuleId, Timestamp};
@@ -9,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use wire::telemetry::{AuthMethod, EventSource, SenderStamp};
 
 use crate::event::Event;
-use crate::routing::{Destination, Destinations};
+use crate::routing::{Destination, Destinations, ListedDestinations};
+use events::MAX_RECORD;
 
 /// The header as it is written. What is usual is left out.
 #[derive(Serialize)]
@@ -29,6 +31,9 @@ struct Header<'a> {
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<&'a [Destination]>,
+    /// Of all destinations, which name theirs by index.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    enrichments: &'a [(String, String)],
 }
 
 /// The header as it is read. Older versions wrote the first five fields.
@@ -44,6 +49,8 @@ struct StoredHeader {
     auth: Option<String>,
     model: Option<String>,
     to: Option<Vec<Destination>>,
+    #[serde(default)]
+    enrichments: Vec<(String, String)>,
 }
 
 /// Bytes of a header with few properties.
@@ -51,6 +58,10 @@ const USUAL_HEADER: usize = 256;
 
 pub(in crate::registry) fn encode(event: &Event, destinations: &Destinations) -> Vec<u8> {
     let sender = event.sender.as_deref();
+    let listed = match destinations {
+        Destinations::BuiltIn => None,
+        Destinations::Listed(listed) => Some(listed),
+    };
     let header = Header {
         hub: &event.hub,
         device: &event.device,
@@ -64,10 +75,8 @@ pub(in crate::registry) fn encode(event: &Event, destinations: &Destinations) ->
         generation: sender.map(|sender| &sender.generation_id),
         auth: sender.map(|sender| sender.auth.name()),
         model: sender.and_then(|sender| sender.model_id.as_deref()),
-        to: match destinations {
-            Destinations::BuiltIn => None,
-            Destinations::Listed(listed) => Some(listed),
-        },
+        to: listed.map(|listed| listed.endpoints.as_slice()),
+        enrichments: listed.map_or(&[], |listed| &listed.enrichments),
     };
     let mut record = Vec::with_capacity(4 + USUAL_HEADER + event.body.len());
     record.extend_from_slice(&[0; 4]);
@@ -81,6 +90,60 @@ pub(in crate::registry) fn encode(event: &Event, destinations: &Destinations) ->
     record
 }
 
+/// The record of an event as it is routed; `None` when it goes nowhere. Where the enrichments do not
+/// all have room in a record, the endpoints that they are for do not get the event. So a record is
+/// longer than the log takes only when the event itself is.
+pub(in crate::registry) fn encode_routed(
+    event: &Event,
+    destinations: &Destinations,
+) -> Option<Vec<u8>> {
+    if destinations.is_nowhere() {
+        return None;
+    }
+    let record = encode(event, destinations);
+    let Destinations::Listed(listed) = destinations else {
+        return Some(record);
+    };
+    if record.len() <= MAX_RECORD || listed.enrichments.is_empty() {
+        return Some(record);
+    }
+    let added: usize = listed.enrichments.iter().map(written).sum();
+    let room = (MAX_RECORD + added).saturating_sub(record.len());
+    let fitting = within(listed.clone(), room);
+    tracing::warn!(
+        hub.name = %event.hub,
+        device.id = %event.device,
+        endpoints = listed.endpoints.len() - fitting.endpoints.len(),
+        "an event does not reach endpoints whose enrichments would make it too large"
+    );
+    let fitting = Destinations::Listed(fitting);
+    (!fitting.is_nowhere()).then(|| encode(event, &fitting))
+}
+
+/// Bytes of an enrichment in a header, with a comma behind it.
+fn written(pair: &(String, String)) -> usize {
+    serde_json::to_vec(pair).map_or(usize::MAX, |text| text.len() + 1)
+}
+
+/// The endpoints whose enrichments have room, the first ones first. One that shares them with an
+/// earlier endpoint needs no more.
+fn within(listed: ListedDestinations, mut room: usize) -> ListedDestinations {
+    let mut counted = HashSet::new();
+    listed.retain(|to, enrichments| {
+        let new = to.enrichments.iter().filter(|at| !counted.contains(*at));
+        let new: Vec<usize> = new.copied().collect();
+        let needed = new.iter().filter_map(|at| enrichments.get(*at));
+        match room.checked_sub(needed.map(written).sum()) {
+            None => false,
+            Some(left) => {
+                room = left;
+                counted.extend(new);
+                true
+            }
+        }
+    })
+}
+
 pub(in crate::registry) fn decode(record: &[u8]) -> Option<(Event, Destinations)> {
     let (length, rest) = record.split_first_chunk::<4>()?;
     let (header, body) =
@@ -88,9 +151,10 @@ pub(in crate::registry) fn decode(record: &[u8]) -> Option<(Event, Destinations)
     let header: StoredHeader = serde_json::from_slice(header).ok()?;
     let auth = header.auth.as_deref().and_then(AuthMethod::named);
     let sender = header.generation.zip(auth);
-    let destinations = header
-        .to
-        .map_or(Destinations::BuiltIn, Destinations::Listed);
+    let destinations = match header.to {
+        None => Destinations::BuiltIn,
+        Some(to) => Destinations::Listed(ListedDestinations::new(to, header.enrichments)?),
+    };
     let event = Event {
         hub: header.hub,
         device: header.device,
@@ -133,6 +197,61 @@ mod tests {
         }
     }
 
+    /// Endpoints with the numbers of their enrichments, which are 100 KiB long.
+    fn listed(endpoints: &[(&str, &[usize])], enrichments: usize) -> ListedDestinations {
+        let endpoint = |(name, enrichments): &(&str, &[usize])| Destination {
+            endpoint: name.parse().unwrap(),
+            enrichments: enrichments.to_vec(),
+        };
+        let pair = |index| (format!("k{index}"), "v".repeat(100 * 1024));
+        ListedDestinations::new(
+            endpoints.iter().map(endpoint).collect(),
+            (0..enrichments).map(pair).collect(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn endpoints_whose_enrichments_have_no_room_do_not_get_the_event() {
+        let event = Event {
+            body: vec![0; 256 * 1024],
+            ..event()
+        };
+        let to = listed(
+            &[
+                ("a", &[0, 1]),
+                ("b", &[2]),
+                ("c", &[1, 0]),
+                ("d", &[]),
+                ("e", &[1, 2]),
+            ],
+            3,
+        );
+        let record = encode_routed(&event, &Destinations::Listed(to)).unwrap();
+        assert!(record.len() <= MAX_RECORD, "{}", record.len());
+        let (read, destinations) = decode(&record).unwrap();
+        assert_eq!(read, event);
+        let keys = |endpoint: &str| {
+            let found = destinations.enrichments(&endpoint.parse().unwrap())?;
+            Some(found.into_iter().map(|(key, _)| key).collect::<Vec<_>>())
+        };
+        let owned = |keys: &[&str]| Some(keys.iter().map(|key| (*key).to_owned()).collect());
+        assert_eq!(keys("a"), owned(&["k0", "k1"]));
+        assert_eq!((keys("b"), keys("e")), (None, None));
+        assert_eq!(keys("c"), owned(&["k1", "k0"]));
+        assert_eq!(keys("d"), owned(&[]));
+        let nowhere = Destinations::Listed(listed(&[("a", &[0, 1, 2])], 3));
+        assert_eq!(encode_routed(&event, &nowhere), None);
+    }
+
+    #[test]
+    fn an_enrichment_that_is_not_there_is_damage() {
+        let header = br#"{"hub":"h","device":"d","module":null,"enqueued":5,"properties":[],
+            "to":[{"endpoint":"hook","enrichments":[1]}],"enrichments":[["k","v"]]}"#;
+        let length = u32::try_from(header.len()).unwrap().to_le_bytes();
+        assert_eq!(decode(&[&length, &header[..]].concat()), None);
+    }
+
     #[test]
     fn an_event_comes_back_as_it_was() {
         let plain = event();
@@ -147,11 +266,7 @@ mod tests {
             })),
             ..event()
         };
-        let enrichments = vec![("site".to_owned(), "Busan".to_owned())];
-        let listed = Destinations::Listed(vec![Destination {
-            endpoint: "hook".parse().unwrap(),
-            enrichments,
-        }]);
+        let listed = Destinations::Listed(listed(&[("hook", &[1]), ("events", &[])], 2));
         assert_eq!(decode(&encode(&routed, &listed)), Some((routed, listed)));
         assert_eq!(decode(b"\xff\xff\xff\xff"), None);
     }
