@@ -64,8 +64,13 @@ pub enum OutboundFault {
     #[error("it did not answer within {} s", .0.as_secs())]
     Silent(Duration),
     /// The answer has more bytes than the call reads.
-    #[error("its answer is longer than {0} bytes")]
-    TooLong(usize),
+    #[error("it answered {status} with more than {limit} bytes")]
+    TooLong {
+        /// The HTTP status of the answer.
+        status: u16,
+        /// What the call would have read.
+        limit: usize,
+    },
 }
 
 /// An answer that is awaited.

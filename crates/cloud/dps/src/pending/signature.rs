@@ -1,43 +1,43 @@
 //! Signs the requests to webhooks.
 
 use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use ids::Timestamp;
+use wire::sas::SharedAccessKey;
+use wire::service_api::allocation::signature;
 use zeroize::Zeroizing;
-
-use wire::service_api::allocation::to_sign;
 
 /// What the key is derived for, so that it is good for nothing else.
 const PURPOSE: &[u8] = b"muster: signs the requests of custom allocations, 1";
 
 /// The key that a webhook verifies the requests of this service with. Derived from the
 /// service's secret, and never changed.
-pub struct WebhookKey(Zeroizing<Vec<u8>>);
+pub struct WebhookKey(SharedAccessKey);
 
 impl WebhookKey {
     /// `secret` is the service's.
     pub fn derive(secret: &[u8]) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        Self(Zeroizing::new(hmac::sign(&key, PURPOSE).as_ref().to_vec()))
+        let mut derived = Zeroizing::new([0; 32]);
+        derived.copy_from_slice(hmac::sign(&key, PURPOSE).as_ref());
+        Self(SharedAccessKey::from(&*derived))
     }
 
     /// Base64, for the operator who configures the webhook.
     pub fn to_base64(&self) -> Zeroizing<String> {
-        Zeroizing::new(STANDARD.encode(&*self.0))
+        self.0.to_base64()
     }
 
     /// The value of the signature's header.
     pub fn sign(&self, now: Timestamp, body: &[u8]) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
-        let tag = hmac::sign(&key, &to_sign(now.unix_seconds(), body));
-        let digits: String = tag.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        format!("sha256={digits}")
+        signature(&self.0, now.unix_seconds(), body)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]

@@ -38,7 +38,7 @@ fn status_of(fault: &OutboundFault) -> u16 {
         OutboundFault::Unreachable(_) => 503,
         OutboundFault::NotAllowed => 403,
         OutboundFault::Silent(_) => 504,
-        OutboundFault::TooLong(_) => 413,
+        OutboundFault::TooLong { .. } => 413,
     }
 }
 
@@ -46,9 +46,10 @@ impl WebhookFault {
     /// Whether asking again may help.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::NoAnswer { fault } => {
-                !matches!(fault, OutboundFault::TooLong(_) | OutboundFault::NotAllowed)
-            }
+            Self::NoAnswer { fault } => !matches!(
+                fault,
+                OutboundFault::TooLong { .. } | OutboundFault::NotAllowed
+            ),
             Self::Status(status) => matches!(status, 408 | 429 | 500..=599),
             Self::Answer(_) => false,
         }

@@ -84,7 +84,7 @@ impl RemoteFault {
     /// Whether the same call may succeed later.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::NoAnswer { fault, .. } => !matches!(fault, OutboundFault::TooLong(_)),
+            Self::NoAnswer { fault, .. } => !matches!(fault, OutboundFault::TooLong { .. }),
             Self::Busy { .. } | Self::Changed { .. } => true,
             Self::KeyRefused { .. } | Self::Rejected { .. } | Self::Unreadable { .. } => false,
         }
@@ -184,6 +184,7 @@ mod tests {
         };
         let silent = fault(OutboundFault::Silent(std::time::Duration::from_secs(10)));
         assert!(silent.may_pass() && silent.is_hub_failure());
-        assert!(!fault(OutboundFault::TooLong(7)).may_pass());
+        let (status, limit) = (200, 7);
+        assert!(!fault(OutboundFault::TooLong { status, limit }).may_pass());
     }
 }

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use ids::{HubName, Timestamp};
-use outbound::{OnBehalf, OutboundCall};
+use ids::HubName;
+use outbound::{OnBehalf, OutboundAnswer, OutboundCall, OutboundFault};
 use registry::StoredEvent;
 use wire::muster_api::routing::WebhookEndpoint;
 use wire::sas::SharedAccessKey;
-use wire::service_api::allocation::{SIGNATURE, SIGNED_AT, to_sign};
+use wire::service_api::allocation::{SIGNATURE, SIGNED_AT, signature};
 use zeroize::Zeroizing;
 
 use super::backlog::Outcome;
@@ -33,17 +33,30 @@ pub(super) async fn post(
     let documents: Vec<_> = events.iter().map(document).collect();
     // Texts and numbers have nothing that cannot be written.
     let body = serde_json::to_vec(&documents).unwrap_or_default();
+    let key = endpoint.key.as_ref().map(SharedAccessKey::try_from);
+    // Stored endpoints have one.
+    let Some(Ok(key)) = key else {
+        return Outcome::Failed("the endpoint has no key to sign its requests with".to_owned());
+    };
+    let now = hub.now().unix_seconds();
     let call = OutboundCall {
         on_behalf: on_behalf(hub, at),
         method: Method::POST,
         url: Zeroizing::new(endpoint.url.reveal().to_owned()),
-        headers: headers(at, endpoint, hub.now(), &body),
+        headers: vec![
+            (HUB, at.to_string()),
+            (ENDPOINT, endpoint.name.to_string()),
+            (SIGNED_AT, now.to_string()),
+            (SIGNATURE, signature(&key, now, &body)),
+        ],
         body: Some(body),
         limit: MAX_ANSWER,
         timeout: TIMEOUT,
     };
     match hub.outbound().call(call).await {
-        Ok(answer) => Outcome::of_status(answer.status),
+        Ok(OutboundAnswer { status, .. }) | Err(OutboundFault::TooLong { status, .. }) => {
+            Outcome::of_status(status)
+        }
         Err(fault) => Outcome::Failed(fault.to_string()),
     }
 }
@@ -55,24 +68,4 @@ fn on_behalf(hub: &Hub, at: &HubName) -> OnBehalf {
         true => OnBehalf::Owner,
         false => OnBehalf::Tenant,
     }
-}
-
-fn headers(
-    at: &HubName,
-    endpoint: &WebhookEndpoint,
-    now: Timestamp,
-    body: &[u8],
-) -> Vec<(&'static str, String)> {
-    let mut headers = vec![
-        (HUB, at.to_string()),
-        (ENDPOINT, endpoint.name.to_string()),
-        (SIGNED_AT, now.unix_seconds().to_string()),
-    ];
-    let key = endpoint.key.as_ref().map(SharedAccessKey::try_from);
-    if let Some(Ok(key)) = key {
-        let tag = key.sign(&to_sign(now.unix_seconds(), body));
-        let digits: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
-        headers.push((SIGNATURE, format!("sha256={digits}")));
-    }
-    headers
 }

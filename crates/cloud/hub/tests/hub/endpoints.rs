@@ -97,6 +97,19 @@ async fn what_fails_is_sent_again_until_it_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_the_status_of_a_long_answer_counts() {
+    let world = World::start().await;
+    let device_key = world.sas_device("d1").await;
+    routed(&world).await;
+    world.webhook.answer_at_length();
+    world.webhook.answer(&[503]);
+    let mut device = world.device("d1", &device_key).await;
+    device.send("", b"one").await.unwrap();
+    delivered(&world, 1).await;
+    assert_eq!(world.webhook.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_event_that_is_refused_for_good_stops_nobody() {
     let world = World::start().await;
     let device_key = world.sas_device("d1").await;

@@ -78,7 +78,8 @@ impl OutboundClient {
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > call.limit {
-                return Err(OutboundFault::TooLong(call.limit));
+                let limit = call.limit;
+                return Err(OutboundFault::TooLong { status, limit });
             }
             body.extend_from_slice(&chunk);
         }
@@ -185,5 +186,22 @@ mod tests {
             let owner = strict.call(call(OnBehalf::Owner, &url)).await;
             assert_eq!(owner, Err(OutboundFault::NotAllowed), "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_long_still_has_a_status() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 2048]).await;
+            let head = b"HTTP/1.1 202 Accepted\r\ncontent-length: 1001\r\n\r\n";
+            let _ = stream.write_all(&[&head[..], &[b'x'; 1001]].concat()).await;
+        });
+        let client = OutboundClient::new(None, Guard::new(Vec::new()), false).unwrap();
+        let url = format!("http://127.0.0.1:{port}/");
+        let answer = client.call(call(OnBehalf::Owner, &url)).await;
+        let (status, limit) = (202, 1000);
+        assert_eq!(answer, Err(OutboundFault::TooLong { status, limit }));
     }
 }

@@ -65,6 +65,12 @@ impl SharedAccessKey {
     }
 }
 
+impl From<&[u8; 32]> for SharedAccessKey {
+    fn from(bytes: &[u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes.to_vec()))
+    }
+}
+
 impl TryFrom<&KeyText> for SharedAccessKey {
     type Error = KeyError;
 

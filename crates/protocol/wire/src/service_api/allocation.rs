@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::certificate_info::CertificateInfo;
 use crate::initial_twin::{InitialTwin, initial_twin};
 use crate::lenient::{self, BodyError, Fields};
+use crate::sas::SharedAccessKey;
 
 mod definition;
 
@@ -22,12 +23,14 @@ pub const SIGNATURE: &str = "x-muster-signature";
 /// Request header: when the request was signed, seconds since 1970.
 pub const SIGNED_AT: &str = "x-muster-timestamp";
 
-/// The bytes that the signature is made over.
+/// The value of [`SIGNATURE`]; `signed_at` is that of [`SIGNED_AT`].
 #[must_use]
-pub fn to_sign(unix_seconds: i64, body: &[u8]) -> Vec<u8> {
-    let mut text = format!("{unix_seconds}.").into_bytes();
+pub fn signature(key: &SharedAccessKey, signed_at: i64, body: &[u8]) -> String {
+    let mut text = format!("{signed_at}.").into_bytes();
     text.extend_from_slice(body);
-    text
+    let tag = key.sign(&text);
+    let digits: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={digits}")
 }
 
 /// The body of the request to a webhook.

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use outbound::{Answering, Outbound, OutboundAnswer, OutboundCall};
+use outbound::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 use serde_json::Value;
 
 /// A webhook that answers as it is told, 200 when it is not.
@@ -13,6 +13,8 @@ struct State {
     answers: VecDeque<u16>,
     /// Bodies of events that are refused.
     refused: Vec<&'static str>,
+    /// Whether its answers are longer than what is read of them.
+    talks: bool,
     calls: Vec<OutboundCall>,
 }
 
@@ -25,6 +27,11 @@ impl Webhook {
     /// Answers 400 whenever an event has this body (base64).
     pub fn refuse(&self, body: &'static str) {
         self.0.lock().unwrap().refused.push(body);
+    }
+
+    /// Answers with more than is read from now on.
+    pub fn answer_at_length(&self) {
+        self.0.lock().unwrap().talks = true;
     }
 
     pub fn calls(&self) -> Vec<OutboundCall> {
@@ -49,12 +56,15 @@ impl Outbound for Webhook {
         let refused = events(&call).iter().any(is_refused);
         let planned = state.answers.pop_front();
         let status = planned.unwrap_or(if refused { 400 } else { 200 });
+        let limit = call.limit;
         state.calls.push(call);
-        Box::pin(async move {
-            Ok(OutboundAnswer {
+        let answer = match state.talks {
+            true => Err(OutboundFault::TooLong { status, limit }),
+            false => Ok(OutboundAnswer {
                 status,
                 body: Vec::new(),
-            })
-        })
+            }),
+        };
+        Box::pin(async move { answer })
     }
 }
