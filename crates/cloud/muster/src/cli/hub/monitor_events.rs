@@ -1,17 +1,24 @@
 //! `muster hub monitor-events`: telemetry as it arrives.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use wire::telemetry::{EVENTS_MISSING, EVENTS_NEXT};
 
 use crate::cli::output::Format;
 use crate::cli::{Invocation, output};
 use crate::service_client::{self, Call, Service};
+
+/// Events of one request.
+const PAGE: usize = 100;
+/// Longest time that the server is asked to wait for an event, seconds.
+const LONGEST_WAIT: u64 = 30;
 
 /// `muster hub monitor-events`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +46,7 @@ pub struct MonitorEvents {
     /// Stop after this many events.
     #[arg(long)]
     count: Option<usize>,
-    /// Stop when no event has arrived for this many seconds; 0 waits for ever.
+    /// Stop when no event that is printed has arrived for this many seconds; 0 waits for ever.
     #[arg(long, short = 't')]
     timeout: Option<u64>,
 }
@@ -60,23 +67,19 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
     let client = invocation.target.connect(Service::Hub)?;
     let oldest = flags.consumer_group.is_none().then_some(0);
     let (mut after, mut printed) = (flags.after.or(oldest), 0);
-    let timeout = flags.timeout.filter(|seconds| *seconds > 0);
+    let mut quiet = Quiet::new(flags.timeout, Instant::now());
     if invocation.output == Format::Table {
         output::line(&row(&HEADINGS.map(str::to_owned)))?;
     }
     loop {
-        let query = query(&flags, after, timeout);
+        let query = query(&flags, after, quiet.wait(Instant::now()));
         let call = Call::new(Method::GET, &["muster", "v1", "events"]).query(&query);
         let (answer, headers) = client.call_for_headers(call).await?;
         warn_of_missing(&headers)?;
         let events = answer.as_array().map_or(&[][..], Vec::as_slice);
         for event in events {
             after = event.get("offset").and_then(Value::as_u64).or(after);
-            let is = |member: &str, wanted: &Option<String>| {
-                let found = event.get(member).and_then(Value::as_str);
-                wanted.is_none() || found == wanted.as_deref()
-            };
-            if !is("deviceId", &flags.device_id) || !is("moduleId", &flags.module_id) {
+            if !flags.wants(event) {
                 continue;
             }
             let event = readable(event.clone(), flags.content_type.as_deref());
@@ -86,25 +89,71 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
             if flags.count == Some(printed) {
                 return Ok(());
             }
+            quiet.note_event(Instant::now());
         }
         let next =
             service_client::header_text(&headers, EVENTS_NEXT).and_then(|next| next.parse().ok());
         let next = next.max(after);
         // A page without events may still advance, over events that are damaged or expired.
-        if events.is_empty() && next == after && timeout.is_some() {
+        let is_last = match events.len() {
+            0 => next == after,
+            events => events < PAGE,
+        };
+        if is_last && quiet.is_over(Instant::now()) {
             return Ok(());
         }
         after = next;
     }
 }
 
-fn query(
-    flags: &MonitorEvents,
-    after: Option<u64>,
-    timeout: Option<u64>,
-) -> Vec<(&'static str, String)> {
-    let wait = timeout.unwrap_or(30).min(30);
-    let mut query = vec![("max", "100".to_owned()), ("wait", wait.to_string())];
+impl MonitorEvents {
+    fn wants(&self, event: &Value) -> bool {
+        let is = |member: &str, wanted: &Option<String>| {
+            let found = event.get(member).and_then(Value::as_str);
+            wanted.is_none() || found == wanted.as_deref()
+        };
+        is("deviceId", &self.device_id) && is("moduleId", &self.module_id)
+    }
+}
+
+/// How long no wanted event has come.
+struct Quiet {
+    /// `None`: for ever.
+    allowed: Option<Duration>,
+    since: Instant,
+}
+
+impl Quiet {
+    fn new(seconds: Option<u64>, now: Instant) -> Self {
+        let seconds = seconds.filter(|seconds| *seconds > 0);
+        Self {
+            allowed: seconds.map(Duration::from_secs),
+            since: now,
+        }
+    }
+
+    fn note_event(&mut self, now: Instant) {
+        self.since = now;
+    }
+
+    /// Seconds that the server is asked to wait for an event.
+    fn wait(&self, now: Instant) -> u64 {
+        let Some(allowed) = self.allowed else {
+            return LONGEST_WAIT;
+        };
+        let left = allowed.saturating_sub(now.duration_since(self.since));
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        seconds.min(LONGEST_WAIT)
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        let quiet = now.duration_since(self.since);
+        self.allowed.is_some_and(|allowed| quiet >= allowed)
+    }
+}
+
+fn query(flags: &MonitorEvents, after: Option<u64>, wait: u64) -> Vec<(&'static str, String)> {
+    let mut query = vec![("max", PAGE.to_string()), ("wait", wait.to_string())];
     query.extend(after.map(|after| ("after", after.to_string())));
     query.extend(
         flags
@@ -245,6 +294,22 @@ mod tests {
             assert_eq!(event["base64Encoded"], true);
         }
         assert_eq!(printed(b"x", "").get("base64Encoded"), None);
+    }
+
+    #[test]
+    fn quiet_ends_when_it_was_as_long_as_allowed() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut quiet = Quiet::new(Some(45), begin);
+        assert_eq!((quiet.wait(begin), quiet.wait(at(30))), (30, 15));
+        assert!(!quiet.is_over(at(30)));
+        let almost = begin + Duration::from_millis(44_900);
+        assert_eq!((quiet.wait(almost), quiet.is_over(almost)), (1, false));
+        assert_eq!((quiet.wait(at(45)), quiet.is_over(at(45))), (0, true));
+        quiet.note_event(at(40));
+        assert_eq!((quiet.wait(at(45)), quiet.is_over(at(45))), (30, false));
+        let ever = Quiet::new(Some(0), begin);
+        assert_eq!((ever.wait(at(9999)), ever.is_over(at(9999))), (30, false));
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub struct RouteTest {
     /// Only this route [default: all that are enabled].
     #[arg(long, visible_aliases = ["rn", "route"], short = 'n')]
     route_name: Option<String>,
-    /// Only routes of this source.
+    /// Only routes of this source; a named route must have it.
     #[arg(long, visible_alias = "source", short = 't')]
     source_type: Option<EventSource>,
     /// The content of the message.
@@ -212,7 +212,14 @@ async fn test(flags: RouteTest, invocation: &Invocation) -> anyhow::Result<Value
         }
         return post("testRoutes", &body, invocation).await;
     };
-    body["route"] = found(&read(invocation).await?.document, &name)?;
+    let route = found(&read(invocation).await?.document, &name)?;
+    if let Some(source) = flags.source_type
+        && route["source"] != source.name()
+    {
+        let problem = format!("route {name} has the source {}", route["source"]);
+        return Err(CommandError::Usage(problem).into());
+    }
+    body["route"] = route;
     if name.eq_ignore_ascii_case(FALLBACK) {
         let problem = "the fallback route matches what no other route does; test all routes";
         return Err(CommandError::Usage(problem.to_owned()).into());
