@@ -39,6 +39,7 @@ mod compiled;
 mod configurations;
 mod evaluate;
 mod metrics;
+mod readers;
 mod rollouts;
 
 mod consumer_groups;
@@ -167,6 +168,7 @@ impl Registry {
         let routing = Arc::new(routing);
         let telemetry = retention.telemetry;
         let logs = HubLogs::open(data_dir, &names, telemetry, entropy.clone()).await?;
+        readers::rewind(&store, &logs, &names).await?;
         let inner = Inner {
             store,
             logs,

@@ -22,6 +22,8 @@ mod identities;
 mod jobs;
 #[path = "conformance/presences.rs"]
 mod presences;
+#[path = "conformance/readers.rs"]
+mod readers;
 #[path = "conformance/settings.rs"]
 mod settings;
 #[path = "conformance/targeting.rs"]
@@ -163,6 +165,11 @@ impl Bench {
 
     /// The same directory, opened by a process that remembers nothing.
     pub(crate) async fn reopened(self) -> Self {
+        self.reopened_after(|_| ()).await
+    }
+
+    /// The same after a change of its files.
+    pub(crate) async fn reopened_after(self, change: impl FnOnce(&Path)) -> Self {
         let Self {
             registry,
             directory,
@@ -170,6 +177,7 @@ impl Bench {
             ..
         } = self;
         drop(registry);
+        change(directory.path());
         let reopened = Self::new(directory).await;
         Self { clock, ..reopened }
     }
@@ -274,6 +282,10 @@ promises!(
     },
     presences::{
         when_devices_were_heard_of_outlives_the_process,
+    },
+    readers::{
+        readers_that_are_further_than_a_restored_log_begin_again,
+        damaged_routing_stops_no_start_and_can_be_written_again,
     },
     unreadable::{
         a_twin_that_is_too_large_is_not_read_until_a_put_empties_it,

@@ -6,6 +6,7 @@ use wire::muster_api::consumer_group::MAX_CONSUMER_GROUPS;
 
 use super::Registry;
 use super::act::Act;
+use super::readers::kept;
 use crate::error::StorageError;
 
 /// A group of readers, and how far it is.
@@ -52,6 +53,7 @@ fn read(view: &View<'_>, hub: &HubName) -> Result<Vec<ConsumerGroupRecord>, Stor
             .checkpoint
             .map(|(offset, at)| (offset, Timestamp::from_ticks(at))),
     };
+    let rows = kept(rows, hub, "a consumer group");
     let mut records: Vec<_> = rows.into_iter().map(record).collect();
     if !records.iter().any(|record| record.name.is_default()) {
         records.insert(

@@ -10,6 +10,7 @@ use store::{EndpointCursorRow, Tx, View};
 use wire::muster_api::routing::Routing;
 use wire::telemetry::EventSource;
 
+use super::readers::kept;
 use super::{AuditedStore, Registry};
 use crate::error::StorageError;
 use crate::etag;
@@ -52,15 +53,16 @@ pub(super) struct RoutingNow {
 }
 
 impl RoutingNow {
-    /// Reads what is stored. A document that this version does not accept any more is logged, and
-    /// its hub is without routes: then everything stays in the built-in endpoint.
+    /// Reads what is stored. A document that is damaged, or that this version does not accept any
+    /// more, is logged, and its hub is without routes: then everything stays in the built-in
+    /// endpoint.
     pub(super) fn read(view: &View<'_>, hubs: &[HubName]) -> Result<Self, StorageError> {
         let mut tables = HashMap::new();
         for hub in hubs {
-            let Some(document) = stored(view, hub)?.map(|(document, _)| document) else {
+            let Some(stored) = stored(view, hub)? else {
                 continue;
             };
-            match RoutingTable::check(document) {
+            match RoutingTable::check(stored.document) {
                 Ok(table) => {
                     tables.insert(hub.clone(), Arc::new(table));
                 }
@@ -122,21 +124,44 @@ impl RoutingNow {
     }
 }
 
-/// The stored document of a hub and its revision.
-fn stored(view: &View<'_>, hub: &HubName) -> Result<Option<(Routing, i64)>, StorageError> {
+/// What is stored of a hub's routing.
+#[derive(Default)]
+struct Stored {
+    document: Routing,
+    /// 0 when nothing is stored.
+    revision: i64,
+}
+
+/// The stored routing of a hub. A damaged document is logged and is as none, so that it can be
+/// written again.
+fn stored(view: &View<'_>, hub: &HubName) -> Result<Option<Stored>, StorageError> {
     let Some(row) = view.routing(hub.as_str())? else {
         return Ok(None);
     };
-    let document = serde_json::from_str(row.document.reveal());
-    let document = document.map_err(|error| view.damaged("routing", error))?;
-    Ok(Some((document, row.revision)))
+    let document = serde_json::from_str(row.document.reveal()).unwrap_or_else(|error| {
+        tracing::error!(
+            hub.name = %hub,
+            error = &error as &dyn std::error::Error,
+            "the stored routing of a hub is damaged; the hub is without routes until they are \
+             written again"
+        );
+        Routing::default()
+    });
+    let revision = row.revision;
+    Ok(Some(Stored { document, revision }))
+}
+
+/// How far the endpoints of a hub are, as far as that can be read.
+fn cursors(view: &View<'_>, hub: &HubName) -> Result<Vec<EndpointCursorRow>, StorageError> {
+    let rows = view.endpoint_cursors(hub.as_str())?;
+    Ok(kept(rows, hub, "how far an endpoint is"))
 }
 
 impl Registry {
     /// The routing of a hub; without one, what holds then.
     pub async fn routing(&self, hub: &HubName) -> Result<RoutingRecord, StorageError> {
         let found = self.inner.store.read(|view| stored(view, hub))?;
-        let (document, revision) = found.unwrap_or_default();
+        let Stored { document, revision } = found.unwrap_or_default();
         Ok(RoutingRecord {
             document,
             etag: etag::of_revision(revision),
@@ -166,7 +191,7 @@ impl Registry {
         &self,
         hub: &HubName,
     ) -> Result<Vec<EndpointCursorRow>, StorageError> {
-        let read = |view: &View<'_>| Ok(view.endpoint_cursors(hub.as_str())?);
+        let read = |view: &View<'_>| cursors(view, hub);
         self.inner.store.read(read)
     }
 

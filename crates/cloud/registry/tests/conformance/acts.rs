@@ -267,6 +267,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "note_seen",
     "open_with",
     "require_writable",
+    "rewind",
 ];
 
 /// The functions in the sources that hand a write to the store otherwise than as an act.

@@ -50,7 +50,7 @@ where
     }
 }
 
-/// Damages a text of the database on the disk.
+/// Damages a text of the database on the disk, wherever it is.
 pub(crate) async fn corrupt(bench: Bench, text: &str, damaged: impl AsRef<[u8]>) -> Bench {
     let Bench {
         registry,
@@ -64,11 +64,13 @@ pub(crate) async fn corrupt(bench: Bench, text: &str, damaged: impl AsRef<[u8]>)
     drop(Store::open(held, StoreOptions::default()).unwrap());
     let file = directory.path().join("muster.db");
     let mut bytes = std::fs::read(&file).unwrap();
-    let found = bytes
-        .windows(text.len())
-        .position(|at| at == text.as_bytes());
-    let at = found.unwrap();
-    bytes[at..at + text.len()].copy_from_slice(damaged.as_ref());
+    let places = bytes.windows(text.len()).enumerate();
+    let places = places.filter(|(_, found)| *found == text.as_bytes());
+    let places: Vec<_> = places.map(|(at, _)| at).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at..at + text.len()].copy_from_slice(damaged.as_ref());
+    }
     std::fs::write(&file, bytes).unwrap();
     let registry = open(directory.path(), "localhost").await;
     registry.watch(changes.clone());

@@ -173,6 +173,17 @@ impl View<'_> {
         };
         run().map_err(|error| StoreError::sql("reading", self.file, error))
     }
+
+    /// All rows, each of which may be damaged.
+    pub(crate) fn each<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<Result<T, StoreError>>, StoreError> {
+        let damaged = |error| StoreError::sql("reading", self.file, error);
+        self.all(sql, params, |row| Ok(read(row).map_err(damaged)))
+    }
 }
 
 /// A JSON array of texts, for `json_each` in SQL.

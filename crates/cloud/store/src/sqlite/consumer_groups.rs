@@ -22,20 +22,26 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConsumerGroupRow> {
 }
 
 impl View<'_> {
-    /// The consumer groups of a hub, by name.
-    pub fn consumer_groups(&self, hub: &str) -> Result<Vec<ConsumerGroupRow>, StoreError> {
-        self.all(select!("WHERE hub = ?1 ORDER BY name"), [hub], read)
+    /// The consumer groups of a hub, by name. Each may be damaged.
+    pub fn consumer_groups(
+        &self,
+        hub: &str,
+    ) -> Result<Vec<Result<ConsumerGroupRow, StoreError>>, StoreError> {
+        self.each(select!("WHERE hub = ?1 ORDER BY name"), [hub], read)
     }
 }
 
 impl Tx<'_> {
+    /// Writes a group that is not there. A damaged row of its name is replaced.
     pub fn insert_consumer_group(
         &self,
         hub: &str,
         row: &ConsumerGroupRow,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO consumer_groups (hub, name, created, position, checkpointed)
-                   VALUES (?1, ?2, ?3, ?4, ?5)";
+                   VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT (hub, name) DO UPDATE SET created = excluded.created,
+                       position = excluded.position, checkpointed = excluded.checkpointed";
         let (position, at) = row.checkpoint.unzip();
         let values = params![hub, row.name.as_str(), row.created, position, at];
         self.write(Lock::Hub { hub }, sql, values).map(drop)

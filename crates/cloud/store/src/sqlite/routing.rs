@@ -26,11 +26,23 @@ impl View<'_> {
         })
     }
 
-    /// The cursors of a hub's endpoints, by name.
-    pub fn endpoint_cursors(&self, hub: &str) -> Result<Vec<EndpointCursorRow>, StoreError> {
+    /// The cursors of a hub's endpoints, by name. Each may be damaged.
+    pub fn endpoint_cursors(
+        &self,
+        hub: &str,
+    ) -> Result<Vec<Result<EndpointCursorRow, StoreError>>, StoreError> {
         let sql = "SELECT endpoint, position, delivered, dead_lettered, missed
                    FROM endpoint_cursors WHERE hub = ?1 ORDER BY endpoint";
-        self.all(sql, [hub], read_cursor)
+        self.each(sql, [hub], read_cursor)
+    }
+
+    /// How many endpoints and consumer groups of a hub are further than its event log.
+    pub fn readers_ahead(&self, hub: &str, last: u64) -> Result<u64, StoreError> {
+        let sql = "SELECT (SELECT count(*) FROM endpoint_cursors
+                           WHERE hub = ?1 AND position > ?2)
+                        + (SELECT count(*) FROM consumer_groups
+                           WHERE hub = ?1 AND position > ?2)";
+        self.count(sql, params![hub, last])
     }
 }
 
@@ -51,6 +63,19 @@ impl Tx<'_> {
         self.write_version(Lock::Hub { hub }, sql, values)
     }
 
+    /// Lets the endpoints and consumer groups that are further than the event log of their hub
+    /// begin again with the oldest event that is kept.
+    pub fn rewind_readers(&self, hub: &str, last: u64) -> Result<(), StoreError> {
+        for sql in [
+            "UPDATE endpoint_cursors SET position = 0 WHERE hub = ?1 AND position > ?2",
+            "UPDATE consumer_groups SET position = 0 WHERE hub = ?1 AND position > ?2",
+        ] {
+            self.write(Lock::Hub { hub }, sql, params![hub, last])?;
+        }
+        Ok(())
+    }
+
+    /// Writes the cursor of a new endpoint. A damaged row of its name is replaced.
     pub fn insert_endpoint_cursor(
         &self,
         hub: &str,
@@ -58,7 +83,10 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO endpoint_cursors
                        (hub, endpoint, position, delivered, dead_lettered, missed)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                   ON CONFLICT (hub, endpoint) DO UPDATE SET position = excluded.position,
+                       delivered = excluded.delivered, dead_lettered = excluded.dead_lettered,
+                       missed = excluded.missed";
         #[rustfmt::skip]
         let values = params![
             hub, row.endpoint.as_str(), row.position, row.delivered, row.dead_lettered, row.missed,

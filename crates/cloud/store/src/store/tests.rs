@@ -7,6 +7,7 @@ use crate::{
 };
 
 mod damaged;
+mod damaged_readers;
 mod damaged_registrations;
 mod directory;
 mod reads;

@@ -7,7 +7,7 @@ use store::{EndpointCursorRow, Lock, RoutingRow, Secret, StoreError, Tx, Unit, V
 use wire::muster_api::routing::{Routing, WebhookEndpoint};
 use wire::service_api::identity::KeyText;
 
-use super::{RoutingNow, RoutingRecord, RoutingWriteError, fresh_cursor, stored};
+use super::{RoutingNow, RoutingRecord, RoutingWriteError, cursors, fresh_cursor, stored};
 use crate::change::Change;
 use crate::entropy::generate_key;
 use crate::error::StorageError;
@@ -92,15 +92,16 @@ impl Unit for PutRouting {
     }
 
     fn decide(&self, view: &View<'_>) -> Result<RoutingPlan, RoutingWriteError> {
-        let (before, revision) = stored(view, &self.hub)?.unwrap_or_default();
+        let before = stored(view, &self.hub)?.unwrap_or_default();
+        let revision = before.revision;
         if !self.if_match.allows(&etag::of_revision(revision)) {
             return Err(RoutingWriteError::PreconditionFailed(self.hub.clone()));
         }
-        let table = RoutingTable::check(self.complete(&before)?)?;
+        let table = RoutingTable::check(self.complete(&before.document)?)?;
         let document = serde_json::to_string(table.document())
             .map_err(|error| view.damaged("routing", error))?;
         let webhooks = &table.document().endpoints.webhooks;
-        let cursors = view.endpoint_cursors(self.hub.as_str())?;
+        let cursors = cursors(view, &self.hub)?;
         let is_new = |webhook: &&WebhookEndpoint| {
             !cursors.iter().any(|cursor| cursor.endpoint == webhook.name)
         };

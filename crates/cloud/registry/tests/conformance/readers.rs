@@ -1,0 +1,121 @@
+//! Endpoints and consumer groups, which read the event log of a hub, and what becomes of them when
+//! what is stored is older than they are, or damaged.
+
+use registry::{ConsumerGroupRecord, EndpointCursor, Event, IfMatch, Registry};
+use serde_json::json;
+use store::DataDirectory;
+use wire::muster_api::routing::Routing;
+use wire::telemetry::EventSource;
+
+use crate::unreadable::corrupt;
+use crate::{Bench, device, hub};
+
+fn routing() -> Routing {
+    let webhook = |name: &str| json!({"name": name, "url": "https://hook.example/in"});
+    serde_json::from_value(json!({
+        "endpoints": {"webhooks": [webhook("hook-one"), webhook("other")]},
+        "routes": [{"name": "r", "source": "DeviceMessages", "endpointNames": ["hook-one"]}],
+    }))
+    .unwrap()
+}
+
+async fn put_routing(bench: &Bench) {
+    let registry = &bench.registry;
+    registry
+        .put_routing(&hub(), routing(), &IfMatch::Any, bench.now())
+        .await
+        .unwrap();
+}
+
+async fn put_group(bench: &Bench, name: &str) {
+    let (hub, name) = (hub(), name.parse().unwrap());
+    let put = bench.registry.put_consumer_group(&hub, &name, bench.now());
+    put.await.unwrap();
+}
+
+async fn cursors(registry: &Registry) -> Vec<(String, u64)> {
+    let cursors = registry.endpoint_cursors(&hub()).await.unwrap();
+    let pair = |cursor: EndpointCursor| (cursor.endpoint.to_string(), cursor.position);
+    cursors.into_iter().map(pair).collect()
+}
+
+async fn groups(registry: &Registry) -> Vec<(String, Option<u64>)> {
+    let groups = registry.consumer_groups(&hub()).await.unwrap();
+    let pair = |group: ConsumerGroupRecord| {
+        let offset = group.checkpoint.map(|(offset, _)| offset);
+        (group.name.to_string(), offset)
+    };
+    groups.into_iter().map(pair).collect()
+}
+
+async fn append(bench: &Bench) -> u64 {
+    let event = Event {
+        hub: hub(),
+        device: device("d"),
+        module: None,
+        enqueued: bench.now(),
+        source: EventSource::DeviceMessages,
+        sender: None,
+        properties: Vec::new(),
+        body: b"telemetry".to_vec(),
+    };
+    bench.registry.append_telemetry(&event).await.unwrap()
+}
+
+/// Both readers have everything.
+async fn read_all(bench: &Bench, last: u64) {
+    let (registry, hub) = (&bench.registry, hub());
+    let group = "group".parse().unwrap();
+    let kept = registry.checkpoint(&hub, &group, last, bench.now());
+    kept.await.unwrap();
+    let mut all = registry.endpoint_cursors(&hub).await.unwrap();
+    let mut cursor = all.remove(0);
+    cursor.position = last;
+    registry.advance_endpoint(&hub, cursor).await.unwrap();
+}
+
+pub(crate) async fn readers_that_are_further_than_a_restored_log_begin_again(bench: Bench) {
+    put_routing(&bench).await;
+    put_group(&bench, "group").await;
+    append(&bench).await;
+    let last = append(&bench).await;
+    read_all(&bench, last).await;
+    let bench = bench.reopened().await;
+    assert_eq!(cursors(&bench.registry).await[0], ("hook-one".into(), last));
+    assert_eq!(groups(&bench.registry).await[1].1, Some(last));
+
+    // The log of an earlier day.
+    let bench = bench
+        .reopened_after(|directory| {
+            std::fs::remove_dir_all(DataDirectory::events(directory)).unwrap();
+        })
+        .await;
+    assert_eq!(cursors(&bench.registry).await[0], ("hook-one".into(), 0));
+    assert_eq!(groups(&bench.registry).await[1].1, Some(0));
+    assert_eq!(append(&bench).await, 1);
+    read_all(&bench, 1).await;
+    assert_eq!(cursors(&bench.registry).await[0], ("hook-one".into(), 1));
+}
+
+pub(crate) async fn damaged_routing_stops_no_start_and_can_be_written_again(bench: Bench) {
+    put_routing(&bench).await;
+    for name in ["group-one", "other-group"] {
+        put_group(&bench, name).await;
+    }
+    let bench = corrupt(bench, "hook-one", "hook/one").await;
+    let bench = corrupt(bench, "group-one", "group/one").await;
+    let registry = &bench.registry;
+    let read = registry.routing(&hub()).await.unwrap();
+    assert_eq!(read.document, Routing::default());
+    assert_eq!(cursors(registry).await, [("other".to_owned(), 0)]);
+    let names = ["$Default", "other-group"].map(|name| (name.to_owned(), None));
+    assert_eq!(groups(registry).await, names);
+    append(&bench).await;
+
+    put_routing(&bench).await;
+    put_group(&bench, "group-one").await;
+    let both = [("hook-one".to_owned(), 1), ("other".to_owned(), 0)];
+    assert_eq!(cursors(registry).await, both);
+    let names = ["$Default", "group-one", "other-group"].map(|name| (name.to_owned(), None));
+    assert_eq!(groups(registry).await, names);
+}
