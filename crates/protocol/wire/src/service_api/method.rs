@@ -18,8 +18,8 @@ pub const MAX_NAME: usize = 100;
 pub struct MethodRequest {
     /// Name of the method, 1 to 100 characters.
     pub name: String,
-    /// What the device receives, as JSON text with the digits that were sent; `None`
-    /// sends an empty message. Clones share it.
+    /// What the device receives, as JSON text with the digits that were sent: `null` where the
+    /// body says so, an empty message (`None`) where it has no such member. Clones share it.
     pub payload: Option<Bytes>,
     /// How long the device may take to answer, seconds, 5 to 300; 30 when absent.
     pub response_timeout: u16,
@@ -39,10 +39,7 @@ impl MethodRequest {
         let name = sendable(name).map_err(|problem| fields.error("methodName", problem))?;
         Ok(Self {
             name,
-            payload: fields
-                .get("payload")
-                .and_then(|_| member_text("payload", body))
-                .map(Bytes::from),
+            payload: member_text("payload", body).map(Bytes::from),
             response_timeout: seconds(&fields, "responseTimeoutInSeconds", 5, 30)?,
             connect_timeout: seconds(&fields, "connectTimeoutInSeconds", 0, 0)?,
         })
@@ -194,8 +191,15 @@ mod tests {
                 .payload
                 .is_some()
         );
-        let absent = MethodRequest::parse(br#"{"methodName": "m", "payload": null}"#).unwrap();
+        let absent = MethodRequest::parse(br#"{"methodName": "m"}"#).unwrap();
         assert_eq!(absent.payload, None);
+    }
+
+    // Node's device SDK reads the payload as JSON, and refuses an empty one.
+    #[test]
+    fn a_payload_of_null_is_sent_as_such() {
+        let null = MethodRequest::parse(br#"{"methodName": "m", "payload": null}"#).unwrap();
+        assert_eq!(null.payload.as_deref(), Some(b"null".as_slice()));
     }
 
     #[test]
