@@ -85,7 +85,9 @@ impl Language {
                 let python = std::env::var("MUSTER_TEST_PYTHON");
                 let python = python.with_context(|| format!("MUSTER_TEST_PYTHON {HINT}"))?;
                 let mut command = Command::new(python);
-                command.arg(format!("{FOLDER}/{name}.py"));
+                command
+                    .arg(format!("{FOLDER}/{name}.py"))
+                    .env("PYTHONDONTWRITEBYTECODE", "1");
                 command
             }
             Self::Node => {

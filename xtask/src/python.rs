@@ -9,10 +9,11 @@ use crate::console::say;
 use crate::package;
 use crate::workspace::{Workspace, run};
 
-/// The SDKs exactly as PyPI has them: for devices, and two generations of the
-/// one for operators, the older of which needs `six` without saying so.
-const SDKS: [&str; 4] = [
+/// The SDKs exactly as PyPI has them: for devices, for operators of hubs, and two generations of
+/// the one for operators of the provisioning service. The older ones need `six` without saying so.
+const SDKS: [&str; 5] = [
     "azure-iot-device==2.14.0",
+    "azure-iot-hub==2.7.0",
     "azure-iothub-provisioningserviceclient==1.2.0",
     "azure-iot-deviceprovisioning==1.0.0b1",
     "six==1.17.0",
