@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::query::{
     Collection, Expression, ParseError, Path, Query, Quotes, Segment, SelectItem, Selected,
-    Selection, parse_condition,
+    Selection,
 };
 
 /// Longest condition, in characters.
@@ -39,11 +39,10 @@ impl JobTargets {
             return Ok(Self::select(Collection::Devices, None));
         }
         let first = text.split_whitespace().next().unwrap_or_default();
-        if !first.eq_ignore_ascii_case("from") {
-            let condition = parse_condition(text, Quotes::Any)?;
-            return Ok(Self::select(Collection::Devices, Some(condition)));
-        }
-        let query = Query::parse_from(text, Quotes::Any)?;
+        let query = match first.eq_ignore_ascii_case("from") {
+            true => Query::parse_from(text, Quotes::Any)?,
+            false => Query::parse_where(Collection::Devices, text, Quotes::Any)?,
+        };
         match query.from {
             Collection::Jobs => Err(TargetsError::OfJobs),
             from => Ok(Self::select(from, query.condition)),
@@ -94,6 +93,17 @@ mod tests {
             let query = targets.query();
             let found = (query.from == Collection::Modules, query.condition.is_none());
             assert_eq!(found, (modules, all), "{text}");
+        }
+        let named = [
+            "devices.deviceId = 'a'",
+            "FROM devices WHERE DeviceId = 'a'",
+        ];
+        for text in named {
+            let targets = JobTargets::parse(text).unwrap();
+            let mut paths = Vec::new();
+            let condition = targets.query().condition.as_ref().unwrap();
+            condition.for_each_path(&mut |path| paths.push(path.to_string()));
+            assert_eq!(paths, ["deviceId"], "{text}");
         }
         assert_eq!(JobTargets::parse(" "), Err(TargetsError::Empty));
         let jobs = JobTargets::parse("FROM devices.jobs");

@@ -67,6 +67,20 @@ impl Query {
         let from = parser.from()?;
         let condition = parser.where_clause()?;
         parser.end("AND, OR or the end")?;
+        Self::of_condition(from, condition, text)
+    }
+
+    /// Parses what stands behind `WHERE`.
+    pub fn parse_where(from: Collection, text: &str, quotes: Quotes) -> Result<Self, ParseError> {
+        let condition = parse_condition(text, quotes)?;
+        Self::of_condition(from, Some(condition), text)
+    }
+
+    fn of_condition(
+        from: Collection,
+        condition: Option<Expression>,
+        text: &str,
+    ) -> Result<Self, ParseError> {
         let mut query = Self {
             top: None,
             selection: Selection::All,

@@ -1,10 +1,8 @@
 //! Random twins, conditions and queries. The values are few, so that they often meet.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
-use crate::naive::{Condition, Operand, Truth, look_up};
+use crate::naive::{Condition, Operand};
 
 /// A generator of numbers (xorshift): a run is the same every time.
 pub(crate) struct Dice(u64);
@@ -25,7 +23,7 @@ impl Dice {
         self.below(count) == 0
     }
 
-    fn pick<'a, T: ?Sized>(&mut self, all: &[&'a T]) -> &'a T {
+    pub(crate) fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())]
     }
 }
@@ -99,7 +97,7 @@ fn path(dice: &mut Dice) -> String {
 /// A constant that the path may well be compared with.
 fn constant(dice: &mut Dice, path: &str) -> Value {
     match path {
-        "deviceId" => json!(device_id(dice.below(320))),
+        "deviceId" => json!(device_id(dice.below(60))),
         "moduleId" => json!(dice.pick(&["$edgeAgent", "camera"])),
         "status" => json!(dice.pick(&["enabled", "disabled"])),
         "connectionState" => json!(dice.pick(&["Connected", "Disconnected"])),
@@ -108,154 +106,85 @@ fn constant(dice: &mut Dice, path: &str) -> Value {
     }
 }
 
+/// Functions that ask what a value is.
+const TYPES: &[&str] = &[
+    "IS_DEFINED",
+    "is_null",
+    "IS_BOOL",
+    "is_number",
+    "IS_STRING",
+    "Is_Object",
+    "IS_ARRAY",
+    "IS_PRIMITIVE",
+];
+
 pub(crate) fn condition(dice: &mut Dice, depth: usize) -> Condition {
-    match dice.below(if depth == 0 { 6 } else { 11 }) {
-        0..=2 => {
-            let path = path(dice);
-            let value = constant(dice, &path);
-            let sign = dice.pick(&["=", "=", "=", "!=", "<>", "<", "<=", ">", ">="]);
-            let (left, right) = (Operand::Path(path), Operand::Constant(value));
-            match dice.below(6) {
-                0 => Condition::Compare(right, sign, left),
-                1 => Condition::Compare(Operand::Sum(Box::new(left), 1.0), sign, right),
-                _ => Condition::Compare(left, sign, right),
-            }
-        }
-        3 => {
+    match dice.below(if depth == 0 { 8 } else { 13 }) {
+        0..=3 => comparison(dice),
+        4 => {
             let path = path(dice);
             let list = (0..=dice.below(3)).map(|_| constant(dice, &path)).collect();
             Condition::In(Operand::Path(path), list, dice.one_in(3))
         }
-        4 if dice.one_in(2) => Condition::Defined(path(dice)),
-        4 => {
-            let (left, right) = (Operand::Path(path(dice)), Operand::Path(path(dice)));
-            Condition::Compare(left, dice.pick(&["=", "!=", "<"]), right)
-        }
-        5 => {
-            let path = dice
-                .pick(&["deviceId", "tags.site", "tags.my-key"])
-                .to_owned();
-            let prefix = dice
-                .pick(&["line-0", "S", "Se", "long", "O'", "", "x"])
-                .to_owned();
-            Condition::StartsWith(Operand::Path(path), prefix)
-        }
-        6 => Condition::Not(Box::new(condition(dice, depth - 1))),
-        7 => Condition::Or(
-            (0..2 + dice.below(2))
-                .map(|_| condition(dice, depth - 1))
-                .collect(),
-        ),
-        _ => Condition::And(
-            (0..2 + dice.below(2))
-                .map(|_| condition(dice, depth - 1))
-                .collect(),
-        ),
-    }
-}
-
-/// What a query selects.
-pub(crate) enum Shape {
-    Members(Vec<&'static str>, Option<usize>),
-    Totals(&'static str),
-    Groups(Vec<&'static str>),
-}
-
-impl Shape {
-    pub(crate) fn roll(dice: &mut Dice) -> Self {
-        let group = |dice: &mut Dice| dice.pick(&["tags.site", "status", "tags.n", "nothing"]);
-        match dice.below(6) {
-            0 => Self::Totals(dice.pick(&["tags.n", "properties.reported.n", "version"])),
-            1 => Self::Groups(vec![group(dice)]),
-            2 => Self::Groups(vec!["connectionState", group(dice)]),
-            3 => Self::Members(
-                vec!["deviceId", "moduleId", "tags"],
-                Some(1 + dice.below(9)),
-            ),
-            _ => Self::Members(
-                vec!["deviceId", "moduleId", "tags.site", "properties"],
-                None,
-            ),
-        }
-    }
-
-    pub(crate) fn top(&self) -> Option<usize> {
-        match self {
-            Self::Members(_, top) => *top,
-            Self::Totals(_) | Self::Groups(_) => None,
-        }
-    }
-
-    pub(crate) fn text(&self, from: &str, condition: &str) -> String {
-        let rest = format!("FROM {from} WHERE {condition}");
-        match self {
-            Self::Members(paths, None) => format!("SELECT {} {rest}", paths.join(", ")),
-            Self::Members(paths, Some(top)) => {
-                format!("SELECT TOP {top} {} {rest}", paths.join(","))
+        5 => Condition::Call(dice.pick(TYPES), path(dice), None),
+        6 => text_function(dice),
+        7 => match dice.below(3) {
+            0 => {
+                let path = path(dice);
+                let wanted = constant(dice, &path);
+                Condition::Call("array_contains", path, Some(wanted))
             }
-            Self::Totals(path) => format!(
-                "SELECT COUNT() AS count, SUM({path}) AS sum, MIN({path}) AS least, \
-                 MAX({path}) AS most {rest}"
-            ),
-            Self::Groups(paths) => {
-                let paths = paths.join(", ");
-                format!("SELECT {paths}, COUNT() AS count {rest} GROUP BY {paths}")
+            1 => Condition::Truth(path(dice)),
+            _ => {
+                let (left, right) = (Operand::Path(path(dice)), Operand::Path(path(dice)));
+                Condition::Compare(left, dice.pick(&["=", "!=", "<"]), right)
             }
-        }
+        },
+        8 => Condition::Not(Box::new(condition(dice, depth - 1))),
+        9 => Condition::Or(parts(dice, depth)),
+        _ => Condition::And(parts(dice, depth)),
     }
+}
 
-    /// The rows of documents, as a person would work them out.
-    pub(crate) fn rows(&self, documents: &[Value], condition: &Condition) -> Vec<Value> {
-        let matching = documents
-            .iter()
-            .filter(|one| condition.ask(one) == Truth::Yes);
-        let matching: Vec<_> = matching.collect();
-        match self {
-            Self::Members(paths, _) => matching.iter().map(|one| row(one, paths)).collect(),
-            Self::Totals(path) => vec![totals(&matching, path)],
-            Self::Groups(paths) => {
-                let mut groups: BTreeMap<String, (Value, usize)> = BTreeMap::new();
-                for one in matching {
-                    let key = row(one, paths);
-                    groups.entry(key.to_string()).or_insert((key, 0)).1 += 1;
-                }
-                let groups = groups.into_values().map(|(mut row, count)| {
-                    row["count"] = count.into();
-                    row
-                });
-                groups.collect()
-            }
+fn parts(dice: &mut Dice, depth: usize) -> Vec<Condition> {
+    let count = 2 + dice.below(2);
+    (0..count).map(|_| condition(dice, depth - 1)).collect()
+}
+
+fn comparison(dice: &mut Dice) -> Condition {
+    let path = path(dice);
+    let value = constant(dice, &path);
+    let sign = dice.pick(&["=", "=", "=", "!=", "<>", "<", "<=", ">", ">="]);
+    let (left, right) = (Operand::Path(path.clone()), Operand::Constant(value));
+    match dice.below(8) {
+        0 => Condition::Compare(right, sign, left),
+        1 => Condition::Compare(arithmetic(dice, 2), sign, right),
+        2 => Condition::Compare(left, sign, arithmetic(dice, 2)),
+        3 => {
+            let left = Operand::OfText(dice.pick(&["LOWER", "Upper", "length"]), path);
+            Condition::Compare(left, sign, right)
+        }
+        _ => Condition::Compare(left, sign, right),
+    }
+}
+
+fn arithmetic(dice: &mut Dice, depth: usize) -> Operand {
+    match dice.below(if depth == 0 { 2 } else { 4 }) {
+        0 => Operand::Path(path(dice)),
+        1 => Operand::Constant(json!(dice.pick(&[-2.5, -1.0, 0.0, 1.0, 3.0]))),
+        _ => {
+            let left = Box::new(arithmetic(dice, depth - 1));
+            let right = Box::new(arithmetic(dice, depth - 1));
+            Operand::Arithmetic(left, dice.pick(&["+", "-", "*", "/", "%"]), right)
         }
     }
 }
 
-fn row(document: &Value, paths: &[&str]) -> Value {
-    let member = |path: &&str| {
-        let name = path.rsplit('.').next()?.to_owned();
-        Some((name, look_up(document, path)?))
-    };
-    Value::Object(paths.iter().filter_map(member).collect())
-}
-
-fn totals(documents: &[&Value], path: &str) -> Value {
-    let values: Vec<_> = documents
-        .iter()
-        .filter_map(|one| look_up(one, path))
-        .collect();
-    let numbers: Vec<f64> = values.iter().filter_map(Value::as_f64).collect();
-    let texts: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
-    let number = |number: f64| match number.fract() == 0.0 {
-        true => json!(format!("{number}").parse::<i64>().unwrap()),
-        false => json!(number),
-    };
-    let mut row =
-        json!({"count": documents.len(), "sum": number(numbers.iter().sum::<f64>() + 0.0)});
-    if let Some(least) = numbers.iter().copied().reduce(f64::min) {
-        row["least"] = number(least);
-        row["most"] = number(numbers.iter().copied().fold(least, f64::max));
-    } else if let (Some(least), Some(most)) = (texts.iter().min(), texts.iter().max()) {
-        row["least"] = json!(least);
-        row["most"] = json!(most);
-    }
-    row
+fn text_function(dice: &mut Dice) -> Condition {
+    let path = dice.pick(&["deviceId", "tags.site", "tags.my-key"]);
+    let part = dice.pick(&[
+        "line-0", "S", "Se", "long", "O'", "", "x", "1", "oul", "003",
+    ]);
+    let name = dice.pick(&["startswith", "STARTS_WITH", "ENDS_WITH", "contains"]);
+    Condition::Call(name, path.to_owned(), Some(json!(part)))
 }

@@ -11,15 +11,19 @@ pub(crate) enum Condition {
     Not(Box<Condition>),
     Compare(Operand, &'static str, Operand),
     In(Operand, Vec<Value>, bool),
-    Defined(String),
-    StartsWith(Operand, String),
+    /// A function of a path, and of a constant.
+    Call(&'static str, String, Option<Value>),
+    /// A path alone.
+    Truth(String),
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Operand {
     Path(String),
     Constant(Value),
-    Sum(Box<Operand>, f64),
+    Arithmetic(Box<Operand>, &'static str, Box<Operand>),
+    /// A function of a string.
+    OfText(&'static str, String),
 }
 
 /// What a query language knows and JSON does not.
@@ -51,14 +55,11 @@ impl Condition {
                 let word = if *negated { "NIN" } else { "IN" };
                 format!("{} {word} [{}]", item.text(), list.join(", "))
             }
-            Self::Defined(path) => format!("IS_DEFINED({path})"),
-            Self::StartsWith(item, prefix) => {
-                format!(
-                    "startswith({}, {})",
-                    item.text(),
-                    literal(&prefix.as_str().into())
-                )
+            Self::Call(name, path, None) => format!("{name}({path})"),
+            Self::Call(name, path, Some(constant)) => {
+                format!("{name}({path}, {})", literal(constant))
             }
+            Self::Truth(path) => path.clone(),
         }
     }
 
@@ -96,12 +97,52 @@ impl Condition {
                 };
                 if *negated { not(truth) } else { truth }
             }
-            Self::Defined(path) => truth(look_up(document, path).is_some()),
-            Self::StartsWith(item, prefix) => match item.value(document) {
-                Some(Value::String(text)) => truth(text.starts_with(prefix.as_str())),
+            Self::Call(name, path, constant) => {
+                let value = look_up(document, path);
+                match constant {
+                    None => truth(is(name, value.as_ref())),
+                    Some(constant) => related(name, value, constant),
+                }
+            }
+            Self::Truth(path) => match look_up(document, path) {
+                Some(Value::Bool(yes)) => truth(yes),
                 _ => Truth::Unknown,
             },
         }
+    }
+}
+
+/// Whether a value is what a function asks for; nothing that is missing is.
+fn is(name: &str, value: Option<&Value>) -> bool {
+    let Some(value) = value else { return false };
+    match name.to_lowercase().as_str() {
+        "is_defined" => true,
+        "is_null" => value.is_null(),
+        "is_bool" => value.is_boolean(),
+        "is_number" => value.is_number(),
+        "is_string" => value.is_string(),
+        "is_object" => value.is_object(),
+        "is_array" => value.is_array(),
+        _ => !value.is_object() && !value.is_array(),
+    }
+}
+
+fn related(name: &str, value: Option<Value>, constant: &Value) -> Truth {
+    match (name.to_lowercase().as_str(), value, constant) {
+        ("array_contains", Some(Value::Array(elements)), wanted) => {
+            let equal = |one: Value| compare(Some(one), "=", Some(wanted.clone())) == Truth::Yes;
+            truth(elements.into_iter().any(equal))
+        }
+        ("startswith" | "starts_with", Some(Value::String(text)), Value::String(part)) => {
+            truth(text.starts_with(part.as_str()))
+        }
+        ("ends_with", Some(Value::String(text)), Value::String(part)) => {
+            truth(text.ends_with(part.as_str()))
+        }
+        ("contains", Some(Value::String(text)), Value::String(part)) => {
+            truth(text.contains(part.as_str()))
+        }
+        _ => Truth::Unknown,
     }
 }
 
@@ -133,7 +174,8 @@ fn compare(left: Option<Value>, sign: &str, right: Option<Value>) -> Truth {
         (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
         (Value::String(left), Value::String(right)) => left.as_bytes().cmp(right.as_bytes()),
         (Value::Number(left), Value::Number(right)) => {
-            left.as_f64().unwrap().total_cmp(&right.as_f64().unwrap())
+            let (left, right) = (left.as_f64().unwrap(), right.as_f64().unwrap());
+            left.partial_cmp(&right).unwrap()
         }
         _ => return Truth::Unknown,
     };
@@ -152,7 +194,10 @@ impl Operand {
         match self {
             Self::Path(path) => path.clone(),
             Self::Constant(value) => literal(value),
-            Self::Sum(inner, number) => format!("({} + {number})", inner.text()),
+            Self::Arithmetic(left, sign, right) => {
+                format!("({} {sign} {})", left.text(), right.text())
+            }
+            Self::OfText(name, path) => format!("{name}({path})"),
         }
     }
 
@@ -160,10 +205,28 @@ impl Operand {
         match self {
             Self::Path(path) => look_up(document, path),
             Self::Constant(value) => Some(value.clone()),
-            Self::Sum(inner, number) => match inner.value(document)? {
-                Value::Number(value) => Some((value.as_f64()? + number).into()),
-                _ => None,
-            },
+            Self::Arithmetic(left, sign, right) => {
+                let (left, right) = (left.value(document)?, right.value(document)?);
+                let (left, right) = (left.as_f64()?, right.as_f64()?);
+                let result = match *sign {
+                    "+" => left + right,
+                    "-" => left - right,
+                    "*" => left * right,
+                    "/" => left / right,
+                    _ => left % right,
+                };
+                // A fraction by zero has no value.
+                result.is_finite().then(|| result.into())
+            }
+            Self::OfText(name, path) => {
+                let value = look_up(document, path)?;
+                let text = value.as_str()?;
+                Some(match *name {
+                    "LOWER" => text.to_lowercase().into(),
+                    "Upper" => text.to_uppercase().into(),
+                    _ => text.chars().count().into(),
+                })
+            }
         }
     }
 }

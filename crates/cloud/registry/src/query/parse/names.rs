@@ -1,10 +1,35 @@
-//! What a query names: the collection in front of paths goes, and every member of a row has a name
-//! of its own.
+//! What a query names: the collection in front of paths goes, attributes get the letter case that
+//! they have in twins, and every member of a row has a name of its own.
 
 use super::ParseError;
 use crate::query::ast::{
     Aggregate, Collection, Expression, Node, Path, Query, Segment, SelectItem, Selected, Selection,
 };
+
+/// The attributes of twins. Azure's documents also ask for `DeviceId` and `LastActivityTime`; what is
+/// below them is read as it is written.
+const ATTRIBUTES: &[&str] = &[
+    "authenticationType",
+    "capabilities",
+    "cloudToDeviceMessageCount",
+    "configurations",
+    "connectionState",
+    "deviceEtag",
+    "deviceId",
+    "deviceScope",
+    "etag",
+    "lastActivityTime",
+    "modelId",
+    "moduleId",
+    "parentScopes",
+    "properties",
+    "status",
+    "statusReason",
+    "statusUpdateTime",
+    "tags",
+    "version",
+    "x509Thumbprint",
+];
 
 pub(super) fn resolve(query: &mut Query) -> Result<(), ParseError> {
     let from = query.from;
@@ -12,28 +37,40 @@ pub(super) fn resolve(query: &mut Query) -> Result<(), ParseError> {
         in_expression(condition, from)?;
     }
     for path in &mut query.group_by {
-        strip(path, from)?;
+        of_collection(path, from)?;
     }
     if let Selection::Items(items) = &mut query.selection {
         for item in &mut *items {
-            match &mut item.selected {
-                Selected::Path(path)
-                | Selected::Aggregate(
-                    Aggregate::Average(path)
-                    | Aggregate::Sum(path)
-                    | Aggregate::Minimum(path)
-                    | Aggregate::Maximum(path),
-                ) => strip(path, from)?,
-                Selected::Aggregate(Aggregate::Count) => {}
-            }
+            in_item(item, from)?;
         }
     }
     resolve_selection(query)
 }
 
+fn in_item(item: &mut SelectItem, from: Collection) -> Result<(), ParseError> {
+    match &mut item.selected {
+        Selected::Path(path) => {
+            let last = path.segments.len() - 1;
+            let named = path.name(last) == Some(&item.name);
+            of_collection(path, from)?;
+            if named && path.segments.len() == 1 {
+                path.root().clone_into(&mut item.name);
+            }
+            Ok(())
+        }
+        Selected::Aggregate(
+            Aggregate::Average(path)
+            | Aggregate::Sum(path)
+            | Aggregate::Minimum(path)
+            | Aggregate::Maximum(path),
+        ) => of_collection(path, from),
+        Selected::Aggregate(Aggregate::Count) => Ok(()),
+    }
+}
+
 fn in_expression(expression: &mut Expression, from: Collection) -> Result<(), ParseError> {
     match &mut expression.node {
-        Node::Path(path) => strip(path, from),
+        Node::Path(path) => of_collection(path, from),
         Node::Or(parts) | Node::And(parts) | Node::Call(_, parts) => parts
             .iter_mut()
             .try_for_each(|part| in_expression(part, from)),
@@ -51,11 +88,23 @@ fn in_expression(expression: &mut Expression, from: Collection) -> Result<(), Pa
     }
 }
 
-/// Takes `devices.`, `devices.modules.` or `devices.jobs.` off a path.
-fn strip(path: &mut Path, from: Collection) -> Result<(), ParseError> {
-    if path.root() != "devices" {
-        return Ok(());
+/// Takes `devices.`, `devices.modules.` or `devices.jobs.` off a path, and names its attribute.
+fn of_collection(path: &mut Path, from: Collection) -> Result<(), ParseError> {
+    if path.root() == "devices" {
+        strip(path, from)?;
     }
+    if from != Collection::Jobs
+        && let Some(Segment::Name(root)) = path.segments.first_mut()
+        && let Some(attribute) = ATTRIBUTES
+            .iter()
+            .find(|attribute| root.eq_ignore_ascii_case(attribute))
+    {
+        (*attribute).clone_into(root);
+    }
+    Ok(())
+}
+
+fn strip(path: &mut Path, from: Collection) -> Result<(), ParseError> {
     let prefix = match (from, path.name(1)) {
         (Collection::Modules, Some("modules")) | (Collection::Jobs, Some("jobs")) => 2,
         _ => 1,
