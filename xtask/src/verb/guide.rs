@@ -20,7 +20,7 @@ use crate::workspace::{Workspace, environment, run as run_command};
 
 /// Documents whose blocks are executed. Their translations carry the same
 /// blocks, which `cargo xtask tidy` compares.
-const GUIDES: [Guide; 2] = [
+const GUIDES: [Guide; 3] = [
     Guide {
         path: "README.md",
         start: Start::EmptyFolder,
@@ -28,6 +28,10 @@ const GUIDES: [Guide; 2] = [
     Guide {
         path: "docs/guide/getting-started.en.md",
         start: Start::Checkout,
+    },
+    Guide {
+        path: "docs/guide/hub.en.md",
+        start: Start::EmptyFolder,
     },
 ];
 

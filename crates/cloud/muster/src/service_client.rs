@@ -228,10 +228,14 @@ impl ServiceClient {
         call: Call<'_>,
     ) -> Result<(StatusCode, HeaderMap, Vec<u8>), CommandError> {
         let url = self.url(&call);
+        let token = match call.token {
+            Some(token) => token.to_owned(),
+            None => self.token(TOKEN_LIFETIME),
+        };
         let mut request = self
             .http
             .request(call.method, &url)
-            .header("Authorization", self.token());
+            .header("Authorization", token);
         for (name, value) in call.headers {
             request = request.header(*name, value);
         }
@@ -280,9 +284,10 @@ impl ServiceClient {
         url
     }
 
-    fn token(&self) -> String {
+    /// A token for everything that the policy may do at this service.
+    pub fn token(&self, lifetime: Duration) -> String {
         let resource = self.host.to_string();
-        let expiry = clock::now().plus(TOKEN_LIFETIME);
+        let expiry = clock::now().plus(lifetime);
         wire::sas::build(&resource, Some(&self.policy), expiry, &self.key)
     }
 }

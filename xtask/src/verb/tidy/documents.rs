@@ -10,11 +10,12 @@ use crate::verb::guide;
 use super::Findings;
 
 /// Pairs of a guide and its translation.
-const TRANSLATIONS: [(&str, &str); 2] = [
+const TRANSLATIONS: [(&str, &str); 3] = [
     (
         "docs/guide/getting-started.en.md",
         "docs/guide/getting-started.ko.md",
     ),
+    ("docs/guide/hub.en.md", "docs/guide/hub.ko.md"),
     ("README.md", "README.ko.md"),
 ];
 

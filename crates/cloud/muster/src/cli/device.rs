@@ -1,6 +1,8 @@
 //! `muster device`: what back ends send to devices, and what devices say to the hub.
 
 mod c2d_message;
+mod properties;
+mod send_d2c_message;
 
 use clap::Subcommand;
 
@@ -12,10 +14,13 @@ pub enum DeviceCommand {
     /// Cloud-to-device messages: sent by a back end, received and settled in a device's place.
     #[command(subcommand)]
     C2dMessage(c2d_message::C2dMessageCommand),
+    /// Send telemetry in the place of a device that has keys.
+    SendD2cMessage(send_d2c_message::SendFlags),
 }
 
 pub async fn run(command: DeviceCommand, invocation: &Invocation) -> anyhow::Result<()> {
     match command {
         DeviceCommand::C2dMessage(command) => c2d_message::run(command, invocation).await,
+        DeviceCommand::SendD2cMessage(flags) => send_d2c_message::run(flags, invocation).await,
     }
 }

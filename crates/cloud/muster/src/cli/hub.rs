@@ -1,8 +1,11 @@
 //! `muster hub`: devices, modules, twins and methods of a hub.
 
+mod authentication;
 mod configuration;
+mod connection_string;
 mod consumer_group;
-mod device_identity;
+pub mod device_identity;
+mod digital_twin;
 mod hubs;
 mod invoke_method;
 mod job;
@@ -11,6 +14,7 @@ mod monitor_events;
 pub mod monitor_feedback;
 mod query;
 mod routing;
+pub mod sas_token;
 mod twin;
 
 use clap::Subcommand;
@@ -61,6 +65,9 @@ pub enum HubCommand {
     /// Module twins.
     #[command(subcommand)]
     ModuleTwin(twin::ModuleTwinCommand),
+    /// Plug and Play devices: their properties and commands by the names of their model.
+    #[command(subcommand)]
+    DigitalTwin(digital_twin::DigitalTwinCommand),
     /// Select twins, members of twins, totals, or the outcomes of jobs.
     #[command(after_help = "Example:\n  \
             muster hub query -q \"SELECT * FROM devices WHERE tags.environment = 'test'\" \
@@ -90,6 +97,11 @@ pub enum HubCommand {
     /// Readers of the built-in endpoint.
     #[command(subcommand)]
     ConsumerGroup(consumer_group::ConsumerGroupCommand),
+    /// The connection string of a policy of the hub.
+    #[command(subcommand)]
+    ConnectionString(connection_string::ConnectionStringCommand),
+    /// Make a SAS token for the hub, a device or a module.
+    GenerateSasToken(sas_token::SasTokenFlags),
     /// Print telemetry as it arrives.
     MonitorEvents(monitor_events::MonitorEvents),
     /// Print the outcomes of cloud-to-device messages as they arrive.
@@ -118,6 +130,7 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
         HubCommand::ModuleIdentity(command) => module_identity::run(command, invocation).await,
         HubCommand::DeviceTwin(command) => twin::run_device(command, invocation).await,
         HubCommand::ModuleTwin(command) => twin::run_module(command, invocation).await,
+        HubCommand::DigitalTwin(command) => digital_twin::run(command, invocation).await,
         HubCommand::Query(flags) => query::run(flags, invocation).await,
         HubCommand::Job(command) => job::run(command, invocation).await,
         HubCommand::Statistics => statistics(invocation).await,
@@ -129,6 +142,8 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
             routing::enrichment::run(command, invocation).await
         }
         HubCommand::ConsumerGroup(command) => consumer_group::run(command, invocation).await,
+        HubCommand::ConnectionString(command) => connection_string::run(&command, invocation),
+        HubCommand::GenerateSasToken(flags) => sas_token::run(flags, invocation).await,
         HubCommand::MonitorEvents(flags) => monitor_events::run(flags, invocation).await,
         HubCommand::MonitorFeedback(flags) => monitor_feedback::run(flags, invocation).await,
     }

@@ -42,6 +42,11 @@ impl Target {
         ServiceClient::new(service, connection, ca.map(PathBuf::as_path))
     }
 
+    /// The connection string with which a command opens `service`.
+    pub fn connection_string(&self, service: Service) -> anyhow::Result<String> {
+        Ok(self.find(service)?.0)
+    }
+
     /// The connection string of a hub of the data directory, when the command goes to that server
     /// and it has such a hub. Never for another server: the string holds a key.
     pub fn opens_hub(&self, name: &str) -> anyhow::Result<Option<String>> {

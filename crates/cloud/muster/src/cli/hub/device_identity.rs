@@ -1,43 +1,35 @@
 //! `muster hub device-identity`: the devices of a hub.
 
+mod change;
 mod hierarchy;
-pub(super) mod keys;
+pub mod keys;
 
 use clap::Subcommand;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::Value;
 
+use super::TWIN_COLUMNS;
 use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
-use crate::service_client::{Call, Service};
-
-#[derive(Debug, clap::Args)]
-pub struct Change {
-    /// Make it an IoT Edge device, with its system modules: for a device that registered before its
-    /// enrollment made Edge devices.
-    #[arg(
-        long,
-        visible_alias = "ee",
-        value_name = "true|false",
-        num_args = 0..=1,
-        default_missing_value = "true",
-        value_parser = yes_or_no
-    )]
-    edge_enabled: Option<bool>,
-    /// Whether it may connect: enabled or disabled.
-    #[arg(long, visible_alias = "sta")]
-    status: Option<String>,
-    /// The reason, shown together with the status.
-    #[arg(long, visible_alias = "star")]
-    status_reason: Option<String>,
-    /// Only when the identity still has this etag.
-    #[arg(long)]
-    etag: Option<String>,
-}
+use crate::service_client::{Call, CommandError, Service, ServiceClient, request_bodies};
 
 /// Verbs of `muster hub device-identity`.
 #[derive(Debug, Subcommand)]
 pub enum DeviceIdentityCommand {
+    /// Create an identity.
+    #[command(after_help = "Examples:\n  \
+            muster hub device-identity create -d dev-1 --data-dir ./data\n  \
+            muster hub device-identity create -d edge-001 --edge-enabled --auth-method x509_ca \
+            --data-dir ./data")]
+    Create {
+        #[arg(long, short = 'd')]
+        device_id: String,
+        /// The scope of its parent, as `device-identity show` prints it of an IoT Edge device.
+        #[arg(long)]
+        device_scope: Option<String>,
+        #[command(flatten)]
+        flags: change::DeviceFlags,
+    },
     /// Show one identity.
     #[command(after_help = "Example:\n  \
             muster hub device-identity show --device-id edge-001 --data-dir ./data")]
@@ -52,6 +44,16 @@ pub enum DeviceIdentityCommand {
         /// At most this many identities.
         #[arg(long, default_value_t = 100)]
         top: usize,
+        /// IoT Edge devices only, or the others only; their twins are printed.
+        #[arg(
+            long,
+            visible_alias = "ee",
+            value_name = "true|false",
+            num_args = 0..=1,
+            default_missing_value = "true",
+            value_parser = yes_or_no
+        )]
+        edge_enabled: Option<bool>,
     },
     /// Change an identity; without a flag, a property stays as it is.
     #[command(after_help = "Example:\n  \
@@ -61,7 +63,10 @@ pub enum DeviceIdentityCommand {
         #[arg(long, short = 'd')]
         device_id: String,
         #[command(flatten)]
-        change: Change,
+        flags: change::DeviceFlags,
+        /// Only when the identity still has this etag.
+        #[arg(long)]
+        etag: Option<String>,
     },
     /// Delete an identity, its modules and its twins.
     #[command(after_help = "Example:\n  \
@@ -109,33 +114,29 @@ pub async fn run(command: DeviceIdentityCommand, invocation: &Invocation) -> any
                 .call(Call::new(Method::GET, &["devices", &device_id]))
                 .await?
         }
-        DeviceIdentityCommand::List { top } => {
+        DeviceIdentityCommand::Create {
+            device_id,
+            device_scope,
+            flags,
+        } => change::create(&device_id, device_scope, flags, &client).await?,
+        DeviceIdentityCommand::List {
+            top,
+            edge_enabled: Some(edge),
+        } => {
+            let rows = twins_by_edge(edge, top, &client).await?;
+            return Ok(output::print(invocation.output, &rows, TWIN_COLUMNS)?);
+        }
+        DeviceIdentityCommand::List { top, .. } => {
             let query = [("top", top.to_string())];
             client
                 .call(Call::new(Method::GET, &["devices"]).query(&query))
                 .await?
         }
-        DeviceIdentityCommand::Update { device_id, change } => {
-            let path = ["devices", device_id.as_str()];
-            let mut device = client.call(Call::new(Method::GET, &path)).await?;
-            if let Some(edge) = change.edge_enabled {
-                device["capabilities"] = json!({ "iotEdge": edge });
-            }
-            let texts = [
-                ("status", change.status),
-                ("statusReason", change.status_reason),
-            ];
-            for (member, text) in texts {
-                if let Some(text) = text {
-                    device[member] = text.into();
-                }
-            }
-            // The etag that was just read, unless a flag names one.
-            let read = device["etag"].as_str().unwrap_or("*").to_owned();
-            let etag = format!("\"{}\"", change.etag.unwrap_or(read));
-            let call = Call::new(Method::PUT, &path).body(&device).if_match(&etag);
-            client.call(call).await?
-        }
+        DeviceIdentityCommand::Update {
+            device_id,
+            flags,
+            etag,
+        } => change::update(&device_id, flags, etag, &client).await?,
         DeviceIdentityCommand::Delete { device_id, etag } => {
             let etag = etag.map_or_else(|| "*".to_owned(), |etag| format!("\"{etag}\""));
             client
@@ -147,10 +148,29 @@ pub async fn run(command: DeviceIdentityCommand, invocation: &Invocation) -> any
             key_type,
         } => keys::renew(&device_id, None, key_type, &client).await?,
         DeviceIdentityCommand::ConnectionString(command) => {
-            keys::connection_string(command, &client).await?
+            let printed = keys::connection_string(command, &client).await?;
+            return Ok(output::print(
+                invocation.output,
+                &printed,
+                keys::CONNECTION_STRING,
+            )?);
         }
         DeviceIdentityCommand::Parent(command) => hierarchy::parent(command, &client).await?,
         DeviceIdentityCommand::Children(command) => hierarchy::children(command, &client).await?,
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}
+
+/// The twins of the devices that are, or are not, IoT Edge devices.
+async fn twins_by_edge(
+    edge: bool,
+    top: usize,
+    client: &ServiceClient,
+) -> Result<Value, CommandError> {
+    let text = format!("SELECT * FROM devices WHERE capabilities.iotEdge = {edge}");
+    let body = request_bodies::query(&text);
+    let rows = client
+        .list(&["devices", "query"], Some(&body), Some(top))
+        .await?;
+    Ok(rows.into())
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use wire::telemetry::BATCH;
 
 use super::QueueOwner;
+use crate::cli::device::properties;
 use crate::cli::hub::monitor_feedback;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{self, Call, CommandError, Service, request_bodies};
@@ -74,7 +75,7 @@ pub async fn run(flags: SendFlags, invocation: &Invocation) -> anyhow::Result<()
         }
         (None, None) => Vec::new(),
     };
-    let body = request_bodies::cloud_message(&properties(&flags)?, &body);
+    let body = request_bodies::cloud_message(&batch_properties(&flags)?, &body);
     let path = flags.owner.path(&["messages", "deviceBound"]);
     let headers = [("content-type", BATCH.to_owned())];
     let call = Call::new(Method::POST, &path).headers(&headers).body(&body);
@@ -93,7 +94,7 @@ pub async fn run(flags: SendFlags, invocation: &Invocation) -> anyhow::Result<()
 }
 
 /// The properties as a batch carries them.
-fn properties(flags: &SendFlags) -> anyhow::Result<Vec<(String, String)>> {
+fn batch_properties(flags: &SendFlags) -> anyhow::Result<Vec<(String, String)>> {
     let ack = flags.ack.map(|ack| match ack {
         AckFlag::Positive => "positive",
         AckFlag::Negative => "negative",
@@ -116,14 +117,8 @@ fn properties(flags: &SendFlags) -> anyhow::Result<Vec<(String, String)>> {
     let mut properties: Vec<(String, String)> = given
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
         .collect();
-    let pairs = flags.properties.as_deref().unwrap_or_default().split(';');
-    for pair in pairs.filter(|pair| !pair.trim().is_empty()) {
-        let (name, value) = pair.split_once('=').ok_or_else(|| {
-            CommandError::Usage(format!("--properties: {pair:?} is not key=value"))
-        })?;
-        let name = format!("iothub-app-{}", name.trim());
-        properties.push((name, value.trim().to_owned()));
-    }
+    let text = flags.properties.as_deref().unwrap_or_default();
+    properties.extend(properties::parse(text)?);
     Ok(properties)
 }
 

@@ -4,6 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::cli::Column;
 use crate::service_client::{Call, CommandError, ServiceClient};
 
 /// `--key-type` of `connection-string show`.
@@ -40,8 +41,11 @@ pub enum ConnectionStringCommand {
     },
 }
 
+/// The column of a connection string.
+pub const CONNECTION_STRING: &[Column] = &[("ConnectionString", "/connectionString")];
+
 /// The path of an identity.
-fn path<'a>(device: &'a str, module: Option<&'a str>) -> Vec<&'a str> {
+pub fn path<'a>(device: &'a str, module: Option<&'a str>) -> Vec<&'a str> {
     match module {
         Some(module) => vec!["devices", device, "modules", module],
         None => vec!["devices", device],
@@ -56,29 +60,39 @@ pub async fn connection_string(
     }: ConnectionStringCommand,
     client: &ServiceClient,
 ) -> Result<Value, CommandError> {
-    let path = path(&device_id, module_id.as_deref());
+    show(&device_id, module_id.as_deref(), key_type, client).await
+}
+
+/// The connection string of a device or module.
+pub async fn show(
+    device: &str,
+    module: Option<&str>,
+    key_type: KeyType,
+    client: &ServiceClient,
+) -> Result<Value, CommandError> {
+    let path = path(device, module);
     let identity = client.call(Call::new(Method::GET, &path)).await?;
-    let authentication = &identity["authentication"];
-    let proof = match authentication["type"].as_str() {
-        Some("sas") => {
-            let name = match key_type {
-                KeyType::Primary => "primaryKey",
-                KeyType::Secondary => "secondaryKey",
-            };
-            match authentication["symmetricKey"][name].as_str() {
-                Some(key) => format!("SharedAccessKey={key}"),
-                None => {
-                    let text = "the policy of this command may not see keys".to_owned();
-                    return Err(CommandError::Usage(text));
-                }
-            }
-        }
+    let proof = match identity["authentication"]["type"].as_str() {
+        Some("sas") => format!("SharedAccessKey={}", key(&identity, key_type)?),
         _ => "x509=true".to_owned(),
     };
-    let module = module_id.map_or_else(String::new, |id| format!("ModuleId={id};"));
+    let module = module.map_or_else(String::new, |id| format!("ModuleId={id};"));
     let host = client.host();
-    let text = format!("HostName={host};DeviceId={device_id};{module}{proof}");
+    let text = format!("HostName={host};DeviceId={device};{module}{proof}");
     Ok(json!({ "connectionString": text }))
+}
+
+/// A key of an identity that was read.
+pub fn key(identity: &Value, key_type: KeyType) -> Result<&str, CommandError> {
+    let name = match key_type {
+        KeyType::Primary => "primaryKey",
+        KeyType::Secondary => "secondaryKey",
+    };
+    let key = identity["authentication"]["symmetricKey"][name].as_str();
+    key.filter(|key| !key.is_empty()).ok_or_else(|| {
+        let text = "the identity has no key that the policy of this command may see";
+        CommandError::Usage(text.to_owned())
+    })
 }
 
 pub async fn renew(

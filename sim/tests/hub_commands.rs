@@ -1,0 +1,176 @@
+//! The day of an operator without a provisioning service: identities, tokens, telemetry and digital
+//! twins by `muster hub` and `muster device`.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use sim::Server;
+
+const DEVICE: &str = "hub device-identity";
+const MODULE: &str = "hub module-identity";
+const THUMBPRINT: &str = "AB0123456789ABCDEF0123456789ABCDEF012345";
+
+fn key<'a>(identity: &'a Value, name: &str) -> Result<&'a str> {
+    let key = identity["authentication"]["symmetricKey"][name].as_str();
+    key.with_context(|| format!("no {name} in {identity}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_are_created_changed_and_deleted_by_commands() -> Result<()> {
+    let server = Server::start().await?;
+    let created = server
+        .muster(&format!(
+            "{DEVICE} create -d dev-1 --status disabled --star new"
+        ))
+        .await?;
+    assert_eq!(created["status"], "disabled");
+    assert_eq!(created["statusReason"], "new");
+    let keys = (key(&created, "primaryKey")?, key(&created, "secondaryKey")?);
+    let again = server
+        .try_muster(&format!("{DEVICE} create -d dev-1"))
+        .await?;
+    ensure!(again.code == Some(1), "{again:?}");
+    let enabled = server
+        .muster(&format!("{DEVICE} update -d dev-1 --sta enabled"))
+        .await?;
+    assert_eq!(enabled["status"], "enabled");
+    assert_eq!(key(&enabled, "primaryKey")?, keys.0);
+    let changed = server
+        .muster(&format!(
+            "{DEVICE} update -d dev-1 --sk c2Vjb25kYXJ5LWtleS1vZi1kZXYtMQ=="
+        ))
+        .await?;
+    assert_eq!(key(&changed, "primaryKey")?, keys.0);
+    assert_eq!(
+        key(&changed, "secondaryKey")?,
+        "c2Vjb25kYXJ5LWtleS1vZi1kZXYtMQ=="
+    );
+    let stale = format!("{DEVICE} update -d dev-1 --sta disabled --etag bm9uZQ==");
+    let refused = server.try_muster(&stale).await?;
+    ensure!(refused.stderr.contains("412"), "{refused:?}");
+
+    let of_thumbprint = format!("{DEVICE} create -d dev-2 --am x509_thumbprint --ptp {THUMBPRINT}");
+    let created = server.muster(&of_thumbprint).await?;
+    assert_eq!(created["authentication"]["type"], "selfSigned");
+    server
+        .muster(&format!("{DEVICE} create -d edge-1 --ee --am x509_ca"))
+        .await?;
+    let mut edge = server.muster(&format!("{DEVICE} list --ee")).await?;
+    let rest = server.muster(&format!("{DEVICE} list --ee false")).await?;
+    let ids = |rows: &Value| {
+        let rows = rows.as_array().into_iter().flatten();
+        let mut ids: Vec<_> = rows.map(|row| row["deviceId"].clone()).collect();
+        ids.sort_by_key(Value::to_string);
+        ids
+    };
+    assert_eq!(ids(&edge.take()), ["edge-1"]);
+    assert_eq!(ids(&rest), ["dev-1", "dev-2"]);
+    server.muster(&format!("{DEVICE} delete -d dev-2")).await?;
+    let printed = server
+        .try_muster(&format!("{DEVICE} show -d dev-2"))
+        .await?;
+    ensure!(printed.stderr.contains("404"), "{printed:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn modules_have_the_verbs_of_devices() -> Result<()> {
+    let server = Server::start().await?;
+    server.muster(&format!("{DEVICE} create -d dev-1")).await?;
+    let camera = "-d dev-1 -m camera";
+    let created = server.muster(&format!("{MODULE} create {camera}")).await?;
+    let renewed = server
+        .muster(&format!("{MODULE} renew-key {camera} --kt primary"))
+        .await?;
+    assert_ne!(key(&renewed, "primaryKey")?, key(&created, "primaryKey")?);
+    assert_eq!(
+        key(&renewed, "secondaryKey")?,
+        key(&created, "secondaryKey")?
+    );
+    let printed = server
+        .muster(&format!(
+            "{MODULE} connection-string show {camera} --kt secondary"
+        ))
+        .await?;
+    let expected = format!(
+        "HostName={};DeviceId=dev-1;ModuleId=camera;SharedAccessKey={}",
+        server.host(),
+        key(&created, "secondaryKey")?
+    );
+    assert_eq!(printed["connectionString"], expected);
+    let with_ca = server
+        .muster(&format!("{MODULE} update {camera} --am x509_ca"))
+        .await?;
+    assert_eq!(with_ca["authentication"]["type"], "certificateAuthority");
+    server.muster(&format!("{MODULE} delete {camera}")).await?;
+    let modules = server.muster(&format!("{MODULE} list -d dev-1")).await?;
+    assert_eq!(modules, json!([]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_open_what_they_were_made_for() -> Result<()> {
+    let server = Server::start().await?;
+    server.muster(&format!("{DEVICE} create -d dev-1")).await?;
+    let token = async |flags: &str| -> Result<String> {
+        let answer = server
+            .muster(&format!("hub generate-sas-token {flags}"))
+            .await?;
+        Ok(answer["sas"].as_str().context("no token")?.to_owned())
+    };
+    let status = async |path: &str, token: &str| -> Result<u16> {
+        let url = format!("https://{}{path}?api-version=2021-04-12", server.host());
+        let request = server.client()?.get(url).header("authorization", token);
+        Ok(request.send().await?.status().as_u16())
+    };
+    let (policy, device) = (token("").await?, token("-d dev-1 --du 60").await?);
+    let queue = "/devices/dev-1/messages/deviceBound";
+    assert_eq!(status("/devices/dev-1", &policy).await?, 200);
+    assert_eq!(status("/devices/dev-1", &device).await?, 401);
+    assert_eq!(status(queue, &device).await?, 204);
+
+    // The connection string that is printed opens the hub for other commands.
+    let printed = server.muster("hub connection-string show").await?;
+    let text = printed["connectionString"].as_str().context("no string")?;
+    let listed = server
+        .try_muster_as(text, &format!("{DEVICE} list"))
+        .await?;
+    ensure!(listed.ok()?.contains("dev-1"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sends_telemetry_in_the_place_of_a_device() -> Result<()> {
+    let server = Server::start().await?;
+    server.muster(&format!("{DEVICE} create -d dev-1")).await?;
+    let send = "device send-d2c-message -d dev-1 --data '{\"t\":21}'";
+    server
+        .muster(&format!(
+            "{send} -p '$.ct=application/json;$.mid=m1;Level=é'"
+        ))
+        .await?;
+    let read = "hub monitor-events --timeout 1 --properties all --device-id dev-1";
+    let printed = server.try_muster(read).await?.ok()?;
+    let event: Value = serde_json::from_str(&printed)?;
+    assert_eq!(event["body"], json!({"t": 21}));
+    assert_eq!(event["properties"], json!({"Level": "é"}));
+    assert_eq!(event["systemProperties"]["message-id"], "m1");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digital_twin_is_shown_and_changed_by_commands() -> Result<()> {
+    let server = Server::start().await?;
+    server.muster(&format!("{DEVICE} create -d dev-1")).await?;
+    let patch = r#"'{"op":"add","path":"/target","value":54}'"#;
+    let update = format!("hub digital-twin update -d dev-1 --json-patch {patch}");
+    let changed = server.muster(&update).await?;
+    assert_eq!(changed["$dtId"], "dev-1");
+    let twin = server.muster("hub device-twin show -d dev-1").await?;
+    assert_eq!(twin["properties"]["desired"]["target"], 54);
+    let printed = server.muster("hub digital-twin show -d dev-1").await?;
+    assert_eq!(printed, changed);
+    let call = "hub digital-twin invoke-command -d dev-1 --cn reboot --rto 5";
+    let absent = server.try_muster(call).await?;
+    ensure!(absent.stderr.contains("404"), "{absent:?}");
+    Ok(())
+}
