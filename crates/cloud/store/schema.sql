@@ -627,3 +627,15 @@ CREATE TABLE hub_events (
     record BLOB NOT NULL
 );
 CREATE INDEX hub_events_by_hub ON hub_events (hub, id);
+
+-- Files that devices may upload: from the request for a token to the notification that ends it.
+CREATE TABLE file_uploads (
+    correlation_id TEXT PRIMARY KEY,
+    identity       INTEGER NOT NULL REFERENCES identities (id) ON DELETE CASCADE,
+    blob_name      TEXT NOT NULL,
+    -- Base64 of the key that signs the token for the blob.
+    signing_key    TEXT NOT NULL,
+    expires        INTEGER NOT NULL
+);
+CREATE INDEX file_uploads_by_identity ON file_uploads (identity);
+CREATE INDEX file_uploads_by_expiry ON file_uploads (expires);

@@ -4,7 +4,7 @@
 use ids::error_chain;
 use registry::{
     ConfigurationError, ConsumerGroupError, EventError, IdentityError, ImportError, JobError,
-    MessageError, QueryError, Right, RolloutError, RoutingWriteError, TwinError,
+    MessageError, QueryError, Right, RolloutError, RoutingWriteError, TwinError, UploadError,
 };
 use rest::RequestError;
 use rest::policy::PolicyError;
@@ -79,6 +79,10 @@ pub(crate) enum HubError {
     #[error(transparent)]
     ConsumerGroup(#[from] ConsumerGroupError),
     #[error(transparent)]
+    Upload(#[from] UploadError),
+    #[error("the directory of uploaded files cannot be read")]
+    Files(#[source] std::io::Error),
+    #[error(transparent)]
     OwnBody(#[from] OwnBodyError),
     #[error(transparent)]
     Storage(#[from] registry::StorageError),
@@ -91,6 +95,9 @@ impl HubError {
             Self::Request(error) => return request(error),
             // The hub's list has no code of its own for this.
             Self::NotOffered(_) => return (501, Code::InvalidOperation),
+            Self::Upload(UploadError::Unknown) => return (404, Code::InvalidOperation),
+            Self::Upload(error) => upload(error),
+            Self::Files(_) => Code::ServerError,
             Self::Job(JobError::Exists(_)) => return (409, Code::InvalidOperation),
             Self::MessageProperty(_) => Code::ArgumentInvalid,
             Self::Message(error) => message(error),
@@ -257,6 +264,15 @@ fn message(error: &MessageError) -> Code {
         MessageError::Expired(_) | MessageError::ExpiresTooLate(_) => Code::ArgumentInvalid,
         MessageError::LockLost => Code::DeviceMessageLockLost,
         MessageError::Storage(_) => Code::ServerError,
+    }
+}
+
+fn upload(error: &UploadError) -> Code {
+    match error {
+        UploadError::NotFound(_) => Code::DeviceNotFound,
+        UploadError::TooMany(_) => Code::DeviceMaximumActiveFileUploadLimitExceeded,
+        UploadError::Unknown => Code::InvalidOperation,
+        UploadError::Storage(_) => Code::ServerError,
     }
 }
 

@@ -27,6 +27,7 @@ mod jobs;
 mod metrics;
 mod query;
 mod rollouts;
+mod uploads;
 
 mod error;
 mod service_api;
@@ -44,12 +45,22 @@ pub use crate::messages::method::MethodError;
 pub use crate::quantities::{DeviceLimits, HubLimits};
 pub use crate::service::{Hub, HubOptions};
 pub use crate::sessions::mqtt::HubSession;
+pub use crate::uploads::UploadOptions;
 
 impl Hub {
     /// Answers a request to any HTTP path of the hubs, for devices and operators. The client's
     /// chain is the request extension [`pki::PeerChain`], its address [`rest::ClientAddress`].
     pub async fn answer(&self, request: Request) -> Response {
+        if Self::receives_files(request.uri().path()) {
+            return uploads::blob_api::answer(self, request).await;
+        }
         service_api::answer(self, request).await
+    }
+
+    /// Whether requests to a path bring files, which may take long.
+    #[must_use]
+    pub fn receives_files(path: &str) -> bool {
+        uploads::blob_api::serves(path)
     }
 
     /// Accepts a connection: proves the identity and opens its session. An older session of
@@ -66,8 +77,8 @@ impl Hub {
     }
 
     /// Applies configurations, brings rollouts further, runs jobs, delivers events to endpoints and
-    /// deletes them after their retention, ends cloud-to-device messages whose time has run out, and
-    /// stores presences, until `shutdown` turns true.
+    /// deletes them after their retention, ends cloud-to-device messages and uploads whose time has
+    /// run out, and stores presences, until `shutdown` turns true.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
         tokio::join!(
             deployments::run(self, shutdown.clone()),
@@ -78,6 +89,7 @@ impl Hub {
             endpoints::run(self, shutdown.clone()),
             messages::queue_expiry::run(self, shutdown.clone()),
             messages::relay::run(self, shutdown.clone()),
+            uploads::clean::run(self, shutdown.clone()),
             sessions::presence::run(self, shutdown),
         );
     }

@@ -24,9 +24,10 @@ pub(crate) enum Quantity {
     Jobs,
     RegistryOperations,
     ConfigurationOperations,
+    FileUploads,
 }
 
-const QUANTITIES: usize = 9;
+const QUANTITIES: usize = 10;
 
 /// More was asked for than the hub or the device may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,11 +71,12 @@ impl Quantity {
             Self::Jobs => "jobs",
             Self::RegistryOperations => "registry_operations",
             Self::ConfigurationOperations => "configuration_operations",
+            Self::FileUploads => "file_uploads",
         }
     }
 
     /// What a request to the service API counts against; `None` for paths that Azure does not
-    /// throttle like this. Messages and methods are counted when their bodies are read.
+    /// throttle like this. Messages, methods and uploads are counted when their bodies are read.
     pub(crate) fn of_request(method: &Method, segments: &[&str]) -> Option<Self> {
         // Routes match in any letter case.
         let segments: Vec<String> = segments.iter().map(|s| s.to_ascii_lowercase()).collect();

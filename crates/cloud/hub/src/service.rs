@@ -13,6 +13,7 @@ use crate::endpoints::health::EndpointHealth;
 use crate::quantities::{DeviceLimits, HubBuckets, HubLimits};
 use crate::sessions::presence::unsaved::UnsavedPresences;
 use crate::sessions::watcher::SessionWatcher;
+use crate::uploads::{UploadOptions, Uploads};
 
 /// The settings of a program's hubs.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct HubOptions {
     pub limits: HubLimits,
     /// How often each device or module may ask for what.
     pub device_limits: DeviceLimits,
+    /// Where files of devices go.
+    pub uploads: UploadOptions,
 }
 
 /// The hubs of a data directory. Cheap to clone; clones share the live sessions.
@@ -42,6 +45,7 @@ struct Inner {
     outbound: Arc<dyn Outbound>,
     endpoint_health: EndpointHealth,
     buckets: HubBuckets,
+    uploads: Uploads,
 }
 
 impl Hub {
@@ -59,6 +63,7 @@ impl Hub {
                 outbound: options.outbound,
                 endpoint_health: EndpointHealth::default(),
                 buckets: HubBuckets::new(&options.limits, &options.device_limits),
+                uploads: Uploads::new(options.uploads),
             }),
         }
     }
@@ -119,6 +124,10 @@ impl Hub {
 
     pub(crate) fn pace_limiter(&self) -> &PaceLimiter {
         &self.inner.pace_limiter
+    }
+
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.inner.uploads
     }
 
     pub(crate) fn hub_buckets(&self) -> &HubBuckets {

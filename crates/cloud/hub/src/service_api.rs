@@ -9,11 +9,12 @@ mod device_bound;
 mod devices;
 mod digital_twins;
 mod events;
-mod feedback;
+mod files;
 mod jobs;
 mod methods;
 mod modules;
 mod not_offered;
+mod notifications;
 mod queries;
 mod rollouts;
 mod routing;
@@ -66,7 +67,8 @@ static ROUTES: LazyLock<Table<ServiceApi>> = LazyLock::new(|| {
         jobs::routes(),
         send_message::routes(),
         device_bound::routes(),
-        feedback::routes(),
+        notifications::routes(),
+        files::routes(),
         not_offered::routes(),
     ])
 });

@@ -127,6 +127,7 @@ fn new_hub(
         outbound,
         limits: config.hub_limits,
         device_limits: config.device_limits,
+        uploads: config.uploads.clone(),
     };
     Hub::new(provisioning.registry().clone(), options)
 }

@@ -38,6 +38,7 @@ mod job;
 mod change;
 mod cloud_message;
 mod event;
+mod file_upload;
 
 mod registry;
 
@@ -53,6 +54,7 @@ pub use deployment::{
 pub use entropy::{Entropy, SystemEntropy, generate_key, random};
 pub use error::{NotWritable, OpenError, StorageError};
 pub use event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
+pub use file_upload::{FileUpload, UploadError};
 pub use hub::{FormerHost, HubError, LocalHub, LocalHubs};
 pub use identity::{Credentials, DeviceRecord, IdentityError, IdentityRecord, ModuleRecord};
 pub use job::{

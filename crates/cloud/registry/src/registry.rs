@@ -25,6 +25,7 @@ mod hubs;
 mod cloud_messages;
 mod device_writer;
 mod devices;
+mod file_uploads;
 mod import;
 mod keys;
 mod modules;

@@ -89,4 +89,8 @@
         "0023-events-of-hubs",
         include_str!("0023-events-of-hubs/up.sql"),
     ),
+    (
+        "0024-file-uploads",
+        include_str!("0024-file-uploads/up.sql"),
+    ),
 ]

@@ -31,6 +31,7 @@ mod consumer_groups;
 mod devices;
 mod enrollment_certificates;
 mod enrollments;
+mod file_uploads;
 mod former_hosts;
 mod hubs;
 mod identities;
@@ -66,6 +67,7 @@ pub use enrollment_certificates::{
 pub use enrollments::{
     AttestationKind, Deciding, EnrollmentKey, EnrollmentKind, EnrollmentRow, EnrollmentVersion,
 };
+pub use file_uploads::FileUploadRow;
 pub use former_hosts::FormerHostRow;
 pub use hubs::{HubRow, LinkRow, RemoteAccessRow};
 pub use identities::{AuthKind, DeviceCounts, IdentityKey, IdentityRow, IdentityVersion, Listed};

@@ -21,6 +21,7 @@ mod consumer_groups;
 mod enrollment_ca_certificates;
 mod enrollment_certificates;
 mod enrollments;
+mod file_uploads;
 mod former_hosts;
 mod hub_events;
 pub(crate) mod hubs;

@@ -25,6 +25,9 @@ pub(crate) const HEADER_DEADLINE: Duration = Duration::from_secs(75);
 /// The time in which the body of a request must arrive. Shorter than the life of an unproven
 /// connection, so that an unproven client, too, gets a response when its body is late.
 const BODY_DEADLINE: Duration = Duration::from_secs(50);
+/// The same for the body of a request that brings a file. A client that is not proven does not have
+/// it: its connection ends earlier.
+pub const FILE_DEADLINE: Duration = Duration::from_secs(3600);
 /// A client that reads no byte of a response for this long is disconnected.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// When the server stops, a client that is owed no response has this long to complete its request.
@@ -126,7 +129,11 @@ async fn answer<A: HttpService>(
     }
     let (parts, incoming) = request.into_parts();
     let on_demand = parts.headers.contains_key(EXPECT);
-    let (body, unread) = body::with_deadline(incoming, BODY_DEADLINE, owed, on_demand);
+    let deadline = match services.receives_files(parts.uri.path()) {
+        true => FILE_DEADLINE,
+        false => BODY_DEADLINE,
+    };
+    let (body, unread) = body::with_deadline(incoming, deadline, owed, on_demand);
     let request = Request::from_parts(parts, body);
     let success_is_proof = services.success_is_proof(request.uri().path());
     let connection = peer.connection.clone();

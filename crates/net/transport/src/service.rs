@@ -36,4 +36,11 @@ pub trait HttpService: Clone + Send + Sync + 'static {
     /// Whether a response of success to a request for `path` shows that the client has proved
     /// itself. Not so for paths that need no authorization.
     fn success_is_proof(&self, path: &str) -> bool;
+
+    /// Whether requests for `path` bring files: their bodies may take as long as
+    /// [`FILE_DEADLINE`](crate::https::FILE_DEADLINE) instead of under a minute.
+    fn receives_files(&self, path: &str) -> bool {
+        let _ = path;
+        false
+    }
 }

@@ -18,6 +18,7 @@ pub mod cloud_message;
 pub mod connection_string;
 pub mod error;
 pub mod etag;
+pub mod file_upload;
 pub mod http;
 pub mod initial_twin;
 pub mod lenient;

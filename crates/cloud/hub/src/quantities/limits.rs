@@ -24,6 +24,8 @@ pub struct HubLimits {
     pub jobs_per_minute: u32,
     pub registry_operations_per_minute: u32,
     pub configuration_operations_per_minute: u32,
+    /// Uploads that devices begin.
+    pub file_uploads_per_minute: u32,
 }
 
 impl HubLimits {
@@ -50,10 +52,11 @@ impl HubLimits {
             jobs_per_minute: times(100),
             registry_operations_per_minute: times(100),
             configuration_operations_per_minute: times(20),
+            file_uploads_per_minute: times(100),
         }
     }
 
-    pub(super) fn rates(&self) -> [(Quantity, Option<Rate>); 9] {
+    pub(super) fn rates(&self) -> [(Quantity, Option<Rate>); 10] {
         let second = |count| rate(count, SECOND, BURST);
         let minute = |count| rate(count, MINUTE, MINUTE);
         // One KiB is a quarter of what is counted at once.
@@ -74,6 +77,7 @@ impl HubLimits {
                 Quantity::ConfigurationOperations,
                 minute(self.configuration_operations_per_minute),
             ),
+            (Quantity::FileUploads, minute(self.file_uploads_per_minute)),
         ]
     }
 }
@@ -135,6 +139,7 @@ mod tests {
             jobs_per_minute: 100,
             registry_operations_per_minute: 100,
             configuration_operations_per_minute: 20,
+            file_uploads_per_minute: 100,
         };
         assert_eq!(HubLimits::of_units(1), documented);
         assert_eq!(HubLimits::of_units(20).connects_per_second, 240);

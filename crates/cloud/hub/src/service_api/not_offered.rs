@@ -1,7 +1,6 @@
 //! What Azure's hub has at these paths and this one does not yet: answered in words, not
 //! as an unknown path.
 
-use ids::DeviceId;
 use registry::Right;
 use rest::{Reply, any};
 
@@ -12,22 +11,8 @@ use crate::error::HubError;
 pub(super) fn routes() -> Vec<Route> {
     use Right::{RegistryRead, RegistryWrite, ServiceConnect};
     let operator = Access::AnyOf(&[ServiceConnect, RegistryRead, RegistryWrite]);
-    let of_device = |path| {
-        any(path, Access::Sender, |_call, _device: DeviceId| {
-            refuse("file uploads")
-        })
-    };
     let of_operator = |path, what: &'static str| any(path, operator, move |_call| refuse(what));
-    vec![
-        of_operator(
-            "/messages/serviceBound/filenotifications/**",
-            "notifications of uploaded files",
-        ),
-        of_operator("/jobs/**", "import and export jobs"),
-        of_device("/devices/{device}/files"),
-        of_device("/devices/{device}/files/notifications"),
-        of_device("/devices/{device}/files/notifications/{notification}"),
-    ]
+    vec![of_operator("/jobs/**", "import and export jobs")]
 }
 
 async fn refuse(what: &'static str) -> Result<Reply, HubError> {

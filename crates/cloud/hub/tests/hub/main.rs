@@ -14,6 +14,7 @@ mod configurations;
 mod digital_twins;
 mod endpoints;
 mod events;
+mod file_uploads;
 mod hub_events;
 mod identities;
 mod jobs;

@@ -1,23 +1,26 @@
 //! A hub with its registry, and the two kinds of callers: operators over HTTP
 //! and devices over MQTT.
 
+mod certificates;
 mod http;
 mod webhook;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use hub::{DeviceLimits, Hub, HubLimits, HubOptions, HubSession};
+use hub::{DeviceLimits, Hub, HubLimits, HubOptions, HubSession, UploadOptions};
 use ids::{HubHost, HubName, Timestamp};
 use mqtt::{Connect, Delivery, Password, Publish, QoS, SubscribeResult, Will};
-use pki::{PeerChain, PresentedChain, SeenIssuers};
+use pki::{PeerChain, PresentedChain};
 use registry::{Init, Registry, SystemEntropy};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use transport::{Close, ConnectRefused, DeviceSession, Outgoing};
 use wire::sas::SharedAccessKey;
 
+pub use certificates::{self_signed, self_signed_ca};
 pub use http::{Ask, Reply};
 pub use webhook::Webhook;
 
@@ -61,7 +64,7 @@ impl World {
         let options = HubOptions {
             limits,
             device_limits,
-            ..options(&clock, &webhook)
+            ..options(&clock, &webhook, directory.path())
         };
         let hub = Hub::new(registry.clone(), options);
         let world = Self {
@@ -91,7 +94,10 @@ impl World {
     /// The hubs as a process that begins now finds them: what is not stored is gone.
     pub fn begin_again(&mut self) {
         self.stop();
-        self.hub = Hub::new(self.registry.clone(), options(&self.clock, &self.webhook));
+        self.hub = Hub::new(
+            self.registry.clone(),
+            options(&self.clock, &self.webhook, self.directory.path()),
+        );
     }
 
     pub fn now(&self) -> Timestamp {
@@ -198,7 +204,7 @@ impl World {
     }
 }
 
-fn options(clock: &Arc<AtomicI64>, webhook: &Arc<Webhook>) -> HubOptions {
+fn options(clock: &Arc<AtomicI64>, webhook: &Arc<Webhook>, directory: &Path) -> HubOptions {
     let ticking = clock.clone();
     let clock: ids::Clock =
         Arc::new(move || Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed)));
@@ -208,6 +214,10 @@ fn options(clock: &Arc<AtomicI64>, webhook: &Arc<Webhook>) -> HubOptions {
         outbound: webhook.clone(),
         limits: HubLimits::default(),
         device_limits: DeviceLimits::default(),
+        uploads: UploadOptions {
+            directory: directory.join("uploads"),
+            max_bytes: 1024,
+        },
     }
 }
 
@@ -358,38 +368,4 @@ pub async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), search)
         .await
         .expect("it did not come true in time")
-}
-
-/// A self-signed certificate, valid from 2026 to `last_year`, as a client presents it.
-pub fn self_signed(name: &str, last_year: i32) -> PresentedChain {
-    presented(name, last_year, |parameters| {
-        parameters.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
-        parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-    })
-}
-
-/// A self-signed certificate as `openssl req -x509` makes it: of a CA, for
-/// no purpose in particular.
-pub fn self_signed_ca(name: &str, last_year: i32) -> PresentedChain {
-    presented(name, last_year, |parameters| {
-        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    })
-}
-
-fn presented(
-    name: &str,
-    last_year: i32,
-    shape: impl FnOnce(&mut rcgen::CertificateParams),
-) -> PresentedChain {
-    let mut parameters = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
-    parameters.distinguished_name = rcgen::DistinguishedName::new();
-    parameters
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, name);
-    parameters.not_before = rcgen::date_time_ymd(2026, 1, 1);
-    parameters.not_after = rcgen::date_time_ymd(last_year, 1, 1);
-    shape(&mut parameters);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = parameters.self_signed(&key).unwrap();
-    PresentedChain::new(&[certificate.der()], &SeenIssuers::default()).unwrap()
 }

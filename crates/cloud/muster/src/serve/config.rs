@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dps::AdmissionLimits;
-use hub::{DeviceLimits, HubLimits};
+use hub::{DeviceLimits, HubLimits, UploadOptions};
 use ids::{HubHost, Network};
 use provisioning::Retention;
 use serde::Deserialize;
@@ -15,9 +15,11 @@ use transport::tls::certificate_files::OwnCertificate;
 
 mod limits;
 mod retention;
+mod uploads;
 
 use limits::LimitsTable;
 use retention::{AuditTable, RefusalsTable, TelemetryTable};
+use uploads::UploadsTable;
 
 /// `muster serve` flags. A flag that is given overrides the same key of the configuration file.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -94,6 +96,8 @@ struct ConfigFile {
     #[serde(default)]
     telemetry: TelemetryTable,
     #[serde(default)]
+    uploads: UploadsTable,
+    #[serde(default)]
     server_certificates: Vec<OwnCertificate>,
 }
 
@@ -127,6 +131,8 @@ pub struct ServeConfig {
     pub retention: Retention,
     /// How much telemetry may be sent.
     pub pace: Pace,
+    /// Files that devices upload.
+    pub uploads: UploadOptions,
     /// Certificates of the operator.
     pub server_certificates: Vec<OwnCertificate>,
 }
@@ -161,6 +167,7 @@ impl ServeConfig {
         let limits = file.limits.unwrap_or_default();
         let port = |flag: Option<u16>, file: Option<u16>, default| flag.or(file).unwrap_or(default);
         Ok(Self {
+            uploads: file.uploads.options(&data_dir),
             data_dir,
             hostname,
             https: (address, port(flags.https_port, file.https_port, 443)).into(),
@@ -225,7 +232,7 @@ mod tests {
         assert_eq!(file.https_port, Some(443));
         assert_eq!(
             uncommented.lines().count(),
-            11 + 1 + 9 + 1 + 10 + 1 + 4 + 1 + 4 + 1 + 1 + 1 + 6 + 4
+            11 + 1 + 9 + 1 + 11 + 1 + 4 + 1 + 4 + 1 + 1 + 1 + 6 + 1 + 2 + 4
         );
         assert_eq!(file.telemetry.pace(), Pace::default());
         let retention = retention::of(file.audit, file.refusals, file.telemetry);

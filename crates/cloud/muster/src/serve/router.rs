@@ -57,6 +57,10 @@ impl HttpService for Router {
     fn success_is_proof(&self, path: &str) -> bool {
         !health::serves(path)
     }
+
+    fn receives_files(&self, path: &str) -> bool {
+        Hub::receives_files(path)
+    }
 }
 
 impl DeviceService for Router {

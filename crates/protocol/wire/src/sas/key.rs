@@ -56,7 +56,7 @@ impl SharedAccessKey {
 
     /// Whether `signature` is the HMAC-SHA256 of `data`; takes the same time for every wrong one.
     #[must_use]
-    pub(super) fn signed(&self, data: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn signed(&self, data: &[u8], signature: &[u8]) -> bool {
         hmac::verify(&self.hmac(), data, signature).is_ok()
     }
 

@@ -43,6 +43,7 @@ struct HubTable {
     jobs_per_minute: Option<u32>,
     registry_operations_per_minute: Option<u32>,
     configuration_operations_per_minute: Option<u32>,
+    file_uploads_per_minute: Option<u32>,
 }
 
 /// `[limits.hub_device]`: what each device or module may ask its hub for; 0 is no limit.
@@ -99,6 +100,10 @@ impl LimitsTable {
             configuration_operations_per_minute: or(
                 table.configuration_operations_per_minute,
                 usual.configuration_operations_per_minute,
+            ),
+            file_uploads_per_minute: or(
+                table.file_uploads_per_minute,
+                usual.file_uploads_per_minute,
             ),
         }
     }

@@ -37,6 +37,10 @@ pub async fn services(directory: &std::path::Path) -> (Provisioning, Dps, Hub) {
     let hub = Hub::new(
         provisioning.registry().clone(),
         hub::HubOptions {
+            uploads: hub::UploadOptions {
+                directory: directory.join("uploads"),
+                max_bytes: 1 << 20,
+            },
             clock: clock.clone(),
             pace: transport::pace::Pace::default(),
             outbound: outbound.clone(),
