@@ -1,4 +1,4 @@
-//! Figures. The measuring itself lives in `sim`, next to the harness it uses.
+//! Figures, and what survives. The measuring itself lives in `sim`, next to the harness it uses.
 
 use std::process::Command;
 
@@ -26,6 +26,18 @@ enum Name {
     Telemetry(Hub),
     /// Twin patches and direct methods, next to a request that only reads.
     Requests(Hub),
+    /// What a server under load acknowledged and still has after so many times kill -9.
+    Kills(Kills),
+}
+
+#[derive(Args)]
+struct Kills {
+    /// How many times.
+    #[arg(long, default_value_t = 200)]
+    kills: u32,
+    /// The moments follow from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 #[derive(Args)]
@@ -62,6 +74,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
         Name::Sessions(options) => hub(workspace, "sessions", options),
         Name::Telemetry(options) => hub(workspace, "telemetry", options),
         Name::Requests(options) => hub(workspace, "requests", options),
+        Name::Kills(options) => kills(workspace, options),
     }
 }
 
@@ -89,6 +102,12 @@ fn hub(workspace: &Workspace, what: &str, options: &Hub) -> anyhow::Result<()> {
     }
     let mut bench = program(workspace, "hub-bench")?;
     run_command(bench.args([what, "--output", &options.output]))
+}
+
+fn kills(workspace: &Workspace, options: &Kills) -> anyhow::Result<()> {
+    let mut kill = program(workspace, "kill-loop")?;
+    kill.args(["--kills", &options.kills.to_string()]);
+    run_command(kill.args(["--seed", &options.seed.to_string()]))
 }
 
 /// A measuring program, built together with what it measures.
