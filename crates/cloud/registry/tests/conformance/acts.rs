@@ -239,6 +239,8 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "settle_message",
     "complete_message",
     "put_message_subscription",
+    "begin_upload",
+    "end_upload",
     // Back ends that read what the server has for them.
     "receive_notifications",
     "settle_notifications",
@@ -264,6 +266,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "forget_jobs",
     "expire_messages",
     "expire_notifications",
+    "expire_uploads",
     "note_seen",
     "open_with",
     "require_writable",
