@@ -135,6 +135,22 @@ async fn tokens_open_what_they_were_made_for() -> Result<()> {
         .try_muster_as(text, &format!("{DEVICE} list"))
         .await?;
     ensure!(listed.ok()?.contains("dev-1"));
+
+    // Other policies have fewer rights; the command of a connection string knows only its own.
+    let show = "hub connection-string show --pn registryRead";
+    let reader = server.muster(&format!("{show} --kt secondary")).await?;
+    let reader = reader["connectionString"].as_str().context("no string")?;
+    server
+        .try_muster_as(reader, &format!("{DEVICE} list"))
+        .await?
+        .ok()?;
+    let delete = format!("{DEVICE} delete -d dev-1");
+    let refused = server.try_muster_as(reader, &delete).await?;
+    ensure!(refused.stderr.contains("401"), "{refused:?}");
+    let refused = server.try_muster_as(text, show).await?;
+    ensure!(refused.code == Some(2), "{refused:?}");
+    let all = server.muster("hub connection-string show --all").await?;
+    assert_eq!(all.as_array().map(Vec::len), Some(5));
     Ok(())
 }
 

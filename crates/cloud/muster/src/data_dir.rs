@@ -8,6 +8,7 @@ use provisioning::{LinkedHub, Provisioning, ProvisioningService};
 use registry::{LocalHub, SharedAccessPolicy};
 use serde::{Deserialize, Serialize};
 use wire::service_api::enrollment::AllocationPolicy;
+use wire::service_api::identity::KeyText;
 
 /// The file to which a server writes its addresses.
 const ENDPOINTS: &str = "endpoints.json";
@@ -71,6 +72,17 @@ pub struct HubEntry {
     pub name: String,
     pub hostname: String,
     pub connection_string: String,
+    /// The connection strings of its policies, `iothubowner` first.
+    #[serde(skip)]
+    pub policies: Vec<PolicyEntry>,
+}
+
+/// A shared access policy with the connection strings of its two keys.
+#[derive(Debug)]
+pub struct PolicyEntry {
+    pub name: String,
+    pub primary: String,
+    pub secondary: String,
 }
 
 /// Reads the services and hubs of a data directory.
@@ -130,16 +142,26 @@ fn dps_entry(service: &ProvisioningService, host: &HubHost) -> anyhow::Result<Se
     let owner = owner(&service.policies, "provisioningserviceowner")?;
     Ok(ServiceEntry {
         hostname: host.to_string(),
-        connection_string: connection_string(host, owner),
+        connection_string: connection_string(host, &owner.name, &owner.primary),
     })
 }
 
 fn hub_entry(hub: &LocalHub) -> anyhow::Result<HubEntry> {
     let owner = owner(&hub.policies, "iothubowner")?;
+    let entry = |policy: &SharedAccessPolicy| PolicyEntry {
+        name: policy.name.clone(),
+        primary: connection_string(&hub.host, &policy.name, &policy.primary),
+        secondary: connection_string(&hub.host, &policy.name, &policy.secondary),
+    };
+    let others = hub
+        .policies
+        .iter()
+        .filter(|policy| policy.name != owner.name);
     Ok(HubEntry {
         name: hub.name.to_string(),
         hostname: hub.host.to_string(),
-        connection_string: connection_string(&hub.host, owner),
+        connection_string: connection_string(&hub.host, &owner.name, &owner.primary),
+        policies: std::iter::once(owner).chain(others).map(entry).collect(),
     })
 }
 
@@ -153,12 +175,9 @@ fn owner<'a>(
         .with_context(|| format!("policy {name} is missing"))
 }
 
-fn connection_string(host: &HubHost, policy: &SharedAccessPolicy) -> String {
-    format!(
-        "HostName={host};SharedAccessKeyName={};SharedAccessKey={}",
-        policy.name,
-        policy.primary.reveal()
-    )
+fn connection_string(host: &HubHost, policy: &str, key: &KeyText) -> String {
+    let key = key.reveal();
+    format!("HostName={host};SharedAccessKeyName={policy};SharedAccessKey={key}")
 }
 
 fn read_endpoints(data_dir: &Path) -> anyhow::Result<Endpoints> {

@@ -89,7 +89,7 @@ pub enum HubCommand {
     #[command(subcommand)]
     MessageRoute(routing::route::RouteCommand),
     /// Endpoints of routes, beside the built-in one.
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "message-endpoint")]
     RoutingEndpoint(routing::endpoint::EndpointCommand),
     /// Properties that are added to events on their way to endpoints.
     #[command(subcommand)]
@@ -97,7 +97,7 @@ pub enum HubCommand {
     /// Readers of the built-in endpoint.
     #[command(subcommand)]
     ConsumerGroup(consumer_group::ConsumerGroupCommand),
-    /// The connection string of a policy of the hub.
+    /// The connection strings of the policies of the hub.
     #[command(subcommand)]
     ConnectionString(connection_string::ConnectionStringCommand),
     /// Make a SAS token for the hub, a device or a module.
@@ -142,7 +142,7 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
             routing::enrichment::run(command, invocation).await
         }
         HubCommand::ConsumerGroup(command) => consumer_group::run(command, invocation).await,
-        HubCommand::ConnectionString(command) => connection_string::run(&command, invocation),
+        HubCommand::ConnectionString(command) => connection_string::run(command, invocation),
         HubCommand::GenerateSasToken(flags) => sas_token::run(flags, invocation).await,
         HubCommand::MonitorEvents(flags) => monitor_events::run(flags, invocation).await,
         HubCommand::MonitorFeedback(flags) => monitor_feedback::run(flags, invocation).await,

@@ -47,6 +47,22 @@ impl Target {
         Ok(self.find(service)?.0)
     }
 
+    /// The hub of the data directory that commands open. `None` when a connection string decides.
+    pub fn local_hub(&self) -> anyhow::Result<Option<data_dir::HubEntry>> {
+        let Some(data_dir) = self.directory(Service::Hub) else {
+            return Ok(None);
+        };
+        let named = self.hub_name.as_deref();
+        let is_it =
+            |hub: &data_dir::HubEntry| named.is_none_or(|name| hub.name.eq_ignore_ascii_case(name));
+        let mut hubs = data_dir::describe(data_dir)?.hubs.into_iter();
+        let unknown = || {
+            let name = named.unwrap_or_default();
+            CommandError::Usage(format!("{} has no hub {name}", data_dir.display()))
+        };
+        Ok(Some(hubs.find(is_it).ok_or_else(unknown)?))
+    }
+
     /// The connection string of a hub of the data directory, when the command goes to that server
     /// and it has such a hub. Never for another server: the string holds a key.
     pub fn opens_hub(&self, name: &str) -> anyhow::Result<Option<String>> {

@@ -1,28 +1,75 @@
-//! `muster hub connection-string`: the connection string that opens a hub.
+//! `muster hub connection-string`: the connection strings that open a hub.
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::device_identity::keys::CONNECTION_STRING;
-use crate::cli::{Invocation, output};
-use crate::service_client::Service;
+use super::device_identity::keys::KeyType;
+use crate::cli::{Column, Invocation, output};
+use crate::data_dir::PolicyEntry;
+use crate::service_client::{CommandError, Service};
 
 /// Verbs of `muster hub connection-string`.
 #[derive(Debug, Subcommand)]
 pub enum ConnectionStringCommand {
-    /// Show the connection string with which commands open the hub, with its key.
+    /// Show the connection string of a policy, with its key. Give a program the policy that has no
+    /// more rights than it needs: `service`, `registryRead`, `registryReadWrite`, `device`.
     #[command(after_help = "Example:\n  \
-            muster hub connection-string show --data-dir ./data --output tsv")]
-    Show,
+            muster hub connection-string show --policy-name service --data-dir ./data --output tsv")]
+    Show(ShowFlags),
 }
 
-pub fn run(command: &ConnectionStringCommand, invocation: &Invocation) -> anyhow::Result<()> {
-    let ConnectionStringCommand::Show = command;
-    let text = invocation.target.connection_string(Service::Hub)?;
-    let printed = json!({ "connectionString": text });
-    Ok(output::print(
-        invocation.output,
-        &printed,
-        CONNECTION_STRING,
-    )?)
+/// Flags of `muster hub connection-string show`.
+#[derive(Debug, clap::Args)]
+pub struct ShowFlags {
+    /// The policy [default: iothubowner].
+    #[arg(long, visible_alias = "pn", conflicts_with = "all")]
+    policy_name: Option<String>,
+    /// Which of its keys [default: primary].
+    #[arg(long, visible_alias = "kt", value_enum)]
+    key_type: Option<KeyType>,
+    /// All policies.
+    #[arg(long)]
+    all: bool,
+}
+
+const COLUMNS: &[Column] = &[
+    ("Policy", "/policy"),
+    ("ConnectionString", "/connectionString"),
+];
+
+pub fn run(command: ConnectionStringCommand, invocation: &Invocation) -> anyhow::Result<()> {
+    let ConnectionStringCommand::Show(flags) = command;
+    let printed = match invocation.target.local_hub()? {
+        Some(hub) => of_policies(&hub.policies, &flags)?,
+        None if flags.all || flags.policy_name.is_some() || flags.key_type.is_some() => {
+            let text =
+                "a connection string knows no other policy and no other key; give --data-dir";
+            return Err(CommandError::Usage(text.to_owned()).into());
+        }
+        None => json!({"connectionString": invocation.target.connection_string(Service::Hub)?}),
+    };
+    // One string is a value for a script.
+    let columns = if flags.all { COLUMNS } else { &COLUMNS[1..] };
+    Ok(output::print(invocation.output, &printed, columns)?)
+}
+
+fn of_policies(policies: &[PolicyEntry], flags: &ShowFlags) -> Result<Value, CommandError> {
+    let row = |policy: &PolicyEntry| {
+        let text = match flags.key_type.unwrap_or(KeyType::Primary) {
+            KeyType::Primary => &policy.primary,
+            KeyType::Secondary => &policy.secondary,
+        };
+        json!({"policy": policy.name, "connectionString": text})
+    };
+    if flags.all {
+        return Ok(policies.iter().map(row).collect());
+    }
+    let name = flags.policy_name.as_deref().unwrap_or("iothubowner");
+    let mut found = policies.iter();
+    let found = found.find(|policy| policy.name.eq_ignore_ascii_case(name));
+    found.map(row).ok_or_else(|| {
+        let known: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();
+        let known = known.join(", ");
+        CommandError::Usage(format!("the hub has no policy {name}; it has {known}"))
+    })
 }
