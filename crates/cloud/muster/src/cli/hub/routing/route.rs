@@ -9,6 +9,7 @@ use wire::telemetry::EventSource;
 
 use super::{exists, missing, read};
 use crate::cli::argument::{object, yes_or_no};
+use crate::cli::output::Format;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, CommandError, Service};
 
@@ -19,6 +20,7 @@ const COLUMNS: &[Column] = &[
     ("Enabled", "/isEnabled"),
     ("Condition", "/condition"),
 ];
+
 /// How the fallback route is called where a name of a route is asked for.
 const FALLBACK: &str = "$fallback";
 
@@ -133,9 +135,32 @@ pub async fn run(command: RouteCommand, invocation: &Invocation) -> anyhow::Resu
             stored.document.fallback_route.is_enabled = enabled;
             serde_json::to_value(stored.write().await?.fallback_route)?
         }
-        RouteCommand::Test(flags) => test(flags, invocation).await?,
+        RouteCommand::Test(flags) => {
+            let answer = test(flags, invocation).await?;
+            return print_test(&answer, invocation.output);
+        }
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}
+
+/// The outcome of a test of one route.
+const OUTCOME: &[Column] = &[
+    ("Result", "/result"),
+    ("Error", "/details/compilationErrors/0/message"),
+];
+
+/// Prints the outcome of one route, or a row for each route that matches.
+fn print_test(answer: &Value, format: Format) -> anyhow::Result<()> {
+    let is_for_people = matches!(format, Format::Table | Format::Tsv);
+    let Some(matched) = answer["routes"].as_array().filter(|_| is_for_people) else {
+        return Ok(output::print(format, answer, OUTCOME)?);
+    };
+    let rows: Value = matched
+        .iter()
+        .map(|route| &route["properties"])
+        .cloned()
+        .collect();
+    Ok(output::print(format, &rows, COLUMNS)?)
 }
 
 fn place(document: &Routing, name: &str) -> Option<usize> {
