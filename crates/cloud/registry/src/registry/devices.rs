@@ -277,15 +277,17 @@ impl PutDevice {
         Ok(row)
     }
 
-    /// A leaf's scope is its parent's; the parent follows from it.
+    /// A leaf's scope is its parent's; the parent follows from it. Clients send the parents that
+    /// they read beside the scope that they change, also to an empty one.
     fn set_leaf_scope(&self, row: &mut IdentityRow) {
-        if let Some(scope) = &self.request.device_scope {
-            row.parent_scopes = scopes_text(std::slice::from_ref(scope));
-            row.device_scope = Some(scope.clone());
-        } else if let Some(scopes) = &self.request.parent_scopes {
-            row.parent_scopes = scopes_text(scopes);
-            row.device_scope = scopes.first().cloned();
-        }
+        let scopes = match (&self.request.device_scope, &self.request.parent_scopes) {
+            (Some(scope), _) if !scope.is_empty() => std::slice::from_ref(scope),
+            (Some(_), _) if row.device_scope.is_some() => &[],
+            (_, Some(scopes)) => scopes,
+            (_, None) => return,
+        };
+        row.parent_scopes = scopes_text(scopes);
+        row.device_scope = scopes.first().cloned();
     }
 
     fn update(&self, tx: &Tx<'_>, mut row: IdentityRow) -> Result<IdentityRow, StoreError> {

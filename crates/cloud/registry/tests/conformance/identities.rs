@@ -150,6 +150,22 @@ pub(crate) async fn a_leaf_gets_its_parent(bench: Bench) {
         (leaf.device_scope, leaf.parent_scopes),
         (Some(scope.clone()), vec![scope.clone()])
     );
+    // What az sends to take it away: an empty scope, and the parents that it read before.
+    let mut request = DeviceRequest {
+        device_scope: Some(String::new()),
+        parent_scopes: Some(vec![scope.clone()]),
+        ..DeviceRequest::default()
+    };
+    let leaf = put(&bench, "leaf", request.clone(), IfMatch::Any).await;
+    let leaf = leaf.unwrap();
+    assert_eq!((leaf.device_scope, leaf.parent_scopes), (None, Vec::new()));
+    // One that has no parent gets the one that is named.
+    let leaf = put(&bench, "leaf", request.clone(), IfMatch::Any).await;
+    assert_eq!(leaf.unwrap().device_scope, Some(scope.clone()));
+    request.parent_scopes = Some(Vec::new());
+    request.device_scope = None;
+    let leaf = put(&bench, "leaf", request, IfMatch::Any).await.unwrap();
+    assert_eq!((leaf.device_scope, leaf.parent_scopes), (None, Vec::new()));
     // An Edge child keeps its own scope.
     put(&bench, "child", edge(), IfMatch::Absent).await.unwrap();
     let request = DeviceRequest {

@@ -52,7 +52,7 @@ pub struct DeviceRequest {
     pub authentication: Option<AuthenticationRequest>,
     /// `capabilities.iotEdge`: whether it is an IoT Edge device.
     pub iot_edge: Option<bool>,
-    /// `deviceScope`; absent keeps what is stored.
+    /// `deviceScope`; absent keeps what is stored, an empty text takes a leaf from its parent.
     pub device_scope: Option<String>,
     /// `parentScopes`; absent keeps what is stored.
     pub parent_scopes: Option<Vec<String>>,
@@ -74,10 +74,7 @@ impl DeviceRequest {
                 .map(|c| c.boolean("iotEdge"))
                 .transpose()?
                 .flatten(),
-            device_scope: fields
-                .text("deviceScope")?
-                .filter(|scope| !scope.is_empty())
-                .map(str::to_owned),
+            device_scope: fields.text("deviceScope")?.map(str::to_owned),
             parent_scopes: fields.texts("parentScopes")?,
         })
     }
