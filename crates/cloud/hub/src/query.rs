@@ -14,13 +14,7 @@ struct LiveConnections(Hub);
 impl Connections for LiveConnections {
     fn connection(&self, identity: &Identity, stored: LastSeen) -> Connection {
         // The registry counts the messages itself.
-        let view = self.0.merged_view(identity, stored, 0);
-        Connection {
-            connected: view.presence.connected,
-            last_activity: view.presence.last_activity,
-            model_id: view.model_id,
-            pending_messages: view.messages,
-        }
+        self.0.merged_view(identity, stored, 0).into()
     }
 }
 

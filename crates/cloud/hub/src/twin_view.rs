@@ -1,20 +1,17 @@
 //! Twins as operators, queries and devices read them: what is stored, with what live sessions know.
 
 use ids::{HubName, Identity, Timestamp};
+use registry::query::Connection;
 use registry::twin::ConfigurationStatus;
 use registry::{IdentityRecord, TwinRecord};
 use serde_json::Value;
-use transport::sessions::Presence;
 use wire::service_api::identity::{Authentication, Capabilities, ConnectionState, Status};
 use wire::twin::{ConfigurationState, Properties, Section, Twin};
 
-use crate::sessions::presence::ConnectionView;
-
-pub(crate) fn connection_state(presence: Presence) -> ConnectionState {
-    if presence.connected {
-        ConnectionState::Connected
-    } else {
-        ConnectionState::Disconnected
+pub(crate) fn connection_state(connected: bool) -> ConnectionState {
+    match connected {
+        true => ConnectionState::Connected,
+        false => ConnectionState::Disconnected,
     }
 }
 
@@ -30,7 +27,7 @@ pub(crate) fn identity(record: &TwinRecord, hub: &HubName) -> Identity {
     }
 }
 
-pub(crate) fn twin(record: TwinRecord, hub: &HubName, known: ConnectionView) -> Twin {
+pub(crate) fn twin(record: TwinRecord, hub: &HubName, known: Connection) -> Twin {
     let identity = identity(&record, hub);
     let facts = Facts::of(record.identity);
     let configurations = record.twin.configurations.into_iter().map(|(id, status)| {
@@ -50,9 +47,9 @@ pub(crate) fn twin(record: TwinRecord, hub: &HubName, known: ConnectionView) -> 
         status: facts.status,
         status_reason: facts.status_reason,
         status_update_time: facts.status_updated,
-        connection_state: connection_state(known.presence),
-        last_activity_time: known.presence.last_activity,
-        cloud_to_device_message_count: known.messages,
+        connection_state: connection_state(known.connected),
+        last_activity_time: known.last_activity,
+        cloud_to_device_message_count: known.pending_messages,
         authentication: facts.authentication,
         capabilities: facts.capabilities,
         device_scope: facts.device_scope,

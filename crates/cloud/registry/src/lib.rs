@@ -69,9 +69,9 @@ pub use precondition::{IfMatch, PutDecision};
 pub use registry::{
     Act, AppendedHubEvents, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError,
     AuditedStore, Connections, ConsumerGroupError, ConsumerGroupRecord, DeviceWriter, FirstHub,
-    ImportError, Init, JOB_HISTORY, JobTarget, JobTwinUpdate, LastSeen, ListError, NewDevice,
-    NotificationBatch, OperatorAct, Particulars, QueryError, QueryPage, QueryRows, Registry,
-    RelayError, Renamed, Retention, RoutingRecord, RoutingWriteError, TelemetryLimits,
+    FoundTwin, ImportError, Init, JOB_HISTORY, JobTarget, JobTwinUpdate, LastSeen, ListError,
+    NewDevice, NotificationBatch, OperatorAct, Particulars, QueryError, QueryPage, QueryRows,
+    Registry, RelayError, Renamed, Retention, RoutingRecord, RoutingWriteError, TelemetryLimits,
     TelemetryRetention, UpdateFault, Watchers, find_device, read_former_hosts, twin_etag,
 };
 pub use rollout::{RolloutCommand, RolloutError};

@@ -66,7 +66,7 @@ pub use local_hubs::read_former_hosts;
 pub use logs::{TelemetryLimits, TelemetryRetention};
 pub use notifications::NotificationBatch;
 pub use presences::LastSeen;
-pub use queries::{Connections, QueryError, QueryPage, QueryRows};
+pub use queries::{Connections, FoundTwin, QueryError, QueryPage, QueryRows};
 pub use routing::{RoutingRecord, RoutingWriteError};
 pub use watchers::Watchers;
 

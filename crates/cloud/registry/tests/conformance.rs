@@ -134,7 +134,7 @@ pub(crate) async fn twins(registry: &Registry, text: &str, page: &PageRequest) -
     let answer = query(registry, text, page).await;
     match answer.rows {
         QueryRows::Twins(items) => Page {
-            items,
+            items: items.into_iter().map(|found| found.record).collect(),
             continuation: answer.continuation,
         },
         other => panic!("{other:?}"),

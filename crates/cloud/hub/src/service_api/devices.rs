@@ -99,7 +99,7 @@ fn describe(record: DeviceRecord, known: &ConnectionView) -> Device {
         device_id: record.device_id,
         generation_id: record.generation_id,
         etag: record.etag,
-        connection_state: connection_state(presence),
+        connection_state: connection_state(presence.connected),
         connection_state_updated_time: presence.updated,
         last_activity_time: presence.last_activity,
         status: record.status,

@@ -40,7 +40,7 @@ async fn read(call: Call, device: DeviceId) -> Result<Reply, HubError> {
     let identity = Identity::device(call.permit.hub().clone(), device.clone());
     let record = call.service.registry().twin(&identity).await?;
     let known = call.service.connection_view(identity).await?;
-    let twin = twin_view::twin(record, call.permit.hub(), known);
+    let twin = twin_view::twin(record, call.permit.hub(), known.into());
     let (desired, reported) = (&twin.properties.desired, &twin.properties.reported);
     let document = digital_twin::document(device.as_str(), &twin.model_id, desired, reported);
     Ok(Reply::json(&document).with_etag(&twin.etag))

@@ -111,7 +111,7 @@ fn describe(record: ModuleRecord, known: &ConnectionView) -> Module {
         device_id: record.device_id,
         generation_id: record.generation_id,
         etag: record.etag,
-        connection_state: connection_state(presence),
+        connection_state: connection_state(presence.connected),
         connection_state_updated_time: presence.updated,
         last_activity_time: presence.last_activity,
         cloud_to_device_message_count: known.messages,

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use registry::query::Query;
-use registry::{Continuation, PageRequest, QueryError, QueryRows, Right, TwinRecord};
+use registry::{Continuation, FoundTwin, PageRequest, QueryError, QueryRows, Right};
 use rest::{Reply, post};
-use serde_json::Value;
 use wire::http::{CONTINUATION, ITEM_TYPE, MAX_ITEM_COUNT};
 use wire::lenient::Fields;
 
@@ -41,8 +40,10 @@ async fn run(call: Call) -> Result<Reply, HubError> {
     let found = call.service.registry();
     let found = found.query(hub, &query, &connections, &page).await?;
     let reply = match found.rows {
-        QueryRows::Twins(records) => {
-            Reply::json(&twins(&call, records).await?).with(ITEM_TYPE, "twin")
+        QueryRows::Twins(found) => {
+            let twin = |found: FoundTwin| twin_view::twin(found.record, hub, found.connection);
+            let twins: Vec<_> = found.into_iter().map(twin).collect();
+            Reply::json(&twins).with(ITEM_TYPE, "twin")
         }
         QueryRows::Raw(rows) => Reply::json(&rows).with(ITEM_TYPE, "raw"),
         QueryRows::Jobs(rows) => Reply::json(&rows).with(ITEM_TYPE, "deviceJob"),
@@ -52,16 +53,4 @@ async fn run(call: Call) -> Result<Reply, HubError> {
         Some(next) => reply.with(CONTINUATION, &next.to_string()),
         None => reply,
     })
-}
-
-async fn twins(call: &Call, records: Vec<TwinRecord>) -> Result<Vec<Value>, HubError> {
-    let hub = call.permit.hub();
-    let identity = |record: &TwinRecord| twin_view::identity(record, hub);
-    let identities = records.iter().map(identity).collect();
-    let known = call.service.connection_views(identities).await?.into_iter();
-    let twins = records.into_iter().zip(known);
-    let twins = twins.map(|(record, known)| twin_view::twin(record, hub, known));
-    Ok(twins
-        .map(|twin| serde_json::to_value(twin).unwrap_or_default())
-        .collect())
 }

@@ -84,6 +84,6 @@ async fn reply(call: &Call, record: TwinRecord) -> Result<Reply, HubError> {
     let known = call
         .service
         .connection_view(twin_view::identity(&record, hub));
-    let twin = twin_view::twin(record, hub, known.await?);
+    let twin = twin_view::twin(record, hub, known.await?.into());
     Ok(Reply::json(&twin).with_etag(&twin.etag))
 }

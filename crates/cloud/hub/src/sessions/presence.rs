@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ids::Identity;
+use registry::query::Connection;
 use registry::{LastSeen, StorageError};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -32,6 +33,17 @@ pub(crate) struct ConnectionView {
     pub(crate) model_id: String,
     /// Cloud-to-device messages in the queue.
     pub(crate) messages: u64,
+}
+
+impl From<ConnectionView> for Connection {
+    fn from(view: ConnectionView) -> Self {
+        Self {
+            connected: view.presence.connected,
+            last_activity: view.presence.last_activity,
+            model_id: view.model_id,
+            pending_messages: view.messages,
+        }
+    }
 }
 
 impl Hub {

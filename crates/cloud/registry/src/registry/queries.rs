@@ -66,10 +66,17 @@ pub struct QueryPage {
     pub plan: String,
 }
 
+/// A twin that was found, with what is known of its connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundTwin {
+    pub record: TwinRecord,
+    pub connection: Connection,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum QueryRows {
     /// Of `SELECT *`.
-    Twins(Vec<TwinRecord>),
+    Twins(Vec<FoundTwin>),
     /// Projections and totals.
     Raw(Vec<Json>),
     /// Of `devices.jobs`.

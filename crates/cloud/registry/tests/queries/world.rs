@@ -267,7 +267,9 @@ pub(crate) async fn run(registry: &Registry, text: &str, limit: usize) -> (Vec<V
         plan = answer.plan;
         match answer.rows {
             QueryRows::Raw(found) | QueryRows::Jobs(found) => rows.extend(found),
-            QueryRows::Twins(found) => rows.extend(found.into_iter().map(whole)),
+            QueryRows::Twins(found) => {
+                rows.extend(found.into_iter().map(|found| whole(found.record)))
+            }
         }
         match answer.continuation {
             Some(next) => page.after = Some(next),

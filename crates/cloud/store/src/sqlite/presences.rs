@@ -1,21 +1,29 @@
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use crate::sqlite::identities::key_texts;
 use crate::{IdentityKey, Lock, PresenceRow, StoreError, Tx, View};
 
+fn read(row: &Row<'_>) -> rusqlite::Result<PresenceRow> {
+    Ok(PresenceRow {
+        changed: row.get(0)?,
+        active: row.get(1)?,
+        model_id: row.get(2)?,
+    })
+}
+
 impl View<'_> {
+    /// What was noted of the device or module of a row.
+    pub fn presence_in_row(&self, identity: i64) -> Result<Option<PresenceRow>, StoreError> {
+        let sql = "SELECT changed, active, model_id FROM presences WHERE identity = ?1";
+        self.one(sql, [identity], read)
+    }
+
     /// What was noted of a device or module.
     pub fn presence(&self, key: IdentityKey<'_>) -> Result<Option<PresenceRow>, StoreError> {
         let sql = "SELECT p.changed, p.active, p.model_id FROM identities AS i JOIN presences AS
                    p ON p.identity = i.id
                    WHERE i.hub = ?1 AND i.device_id = ?2 AND i.module_id = ?3";
-        self.one(sql, key_texts(&key), |row| {
-            Ok(PresenceRow {
-                changed: row.get(0)?,
-                active: row.get(1)?,
-                model_id: row.get(2)?,
-            })
-        })
+        self.one(sql, key_texts(&key), read)
     }
 }
 

@@ -95,6 +95,13 @@ impl View<'_> {
         Ok(count.and_then(|count| count.try_into().ok()).unwrap_or(0))
     }
 
+    /// How many messages are in the queue of the device or module of a row.
+    pub fn count_messages_in_row(&self, identity: i64) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM queued_messages WHERE identity = ?1";
+        let count: Option<i64> = self.one(sql, [identity], |row| row.get(0))?;
+        Ok(count.and_then(|count| count.try_into().ok()).unwrap_or(0))
+    }
+
     /// Messages of all queues that have expired and that nobody has, the longest expired first,
     /// without the first `skip`.
     pub fn expired_messages(

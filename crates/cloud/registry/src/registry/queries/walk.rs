@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use store::{IdentityKind, IdentityRow, StoreError, TagRange, TwinParts, TwinRow, View};
 
 use super::jobs::job_rows;
-use super::{Connections, QueryError};
+use super::{Connections, FoundTwin, QueryError};
 use crate::page::Continuation;
 use crate::query::collect::{self, Groups};
 use crate::query::cursor::{Cursor, Position};
@@ -18,7 +18,6 @@ use crate::query::{Connection, Path, Query, Scope, Selection, Value};
 use crate::registry::presences::LastSeen;
 use crate::registry::unreadable::{Unreadable, Whose};
 use crate::rows;
-use crate::twin::TwinRecord;
 
 mod sources;
 
@@ -29,7 +28,7 @@ const MAX_BYTES: usize = 8 << 20;
 
 /// What is made of the rows that meet the condition.
 pub(super) enum Collected {
-    Twins(Vec<TwinRecord>),
+    Twins(Vec<FoundTwin>),
     Rows(Vec<Json>),
     Groups(Groups),
     Count(u64),
@@ -244,27 +243,39 @@ impl Walk {
         let whose = self.whose(&row);
         let documents = [&twin.tags, &twin.desired, &twin.reported];
         let bytes: usize = documents.into_iter().flatten().map(String::len).sum();
-        let enabled = self.enabled(view, &row);
-        let record = enabled.and_then(|enabled| rows::twin_record(view, (row, twin), enabled));
-        if let (Some(record), Collected::Twins(records)) =
-            (self.unreadable.kept(whose, record), &mut self.collected)
+        let found = self.found_twin(view, row, twin);
+        if let (Some(found), Collected::Twins(twins)) =
+            (self.unreadable.kept(whose, found), &mut self.collected)
         {
-            records.push(record);
+            twins.push(found);
             self.bytes += bytes;
             self.found += 1;
         }
     }
 
+    fn found_twin(
+        &self,
+        view: &View<'_>,
+        row: IdentityRow,
+        twin: TwinRow,
+    ) -> Result<FoundTwin, StoreError> {
+        let (connection, enabled) = (self.connection(view, &row)?, self.enabled(view, &row)?);
+        Ok(FoundTwin {
+            record: rows::twin_record(view, (row, twin), enabled)?,
+            connection,
+        })
+    }
+
     fn connection(&self, view: &View<'_>, row: &IdentityRow) -> Result<Connection, StoreError> {
         let identity = row.identity();
-        let stored = view.presence(row.key())?;
+        let stored = view.presence_in_row(row.id)?;
         let stored = stored.map_or(LastSeen::NEVER, |stored| LastSeen {
             changed: Timestamp::from_ticks(stored.changed),
             active: Timestamp::from_ticks(stored.active),
             model_id: stored.model_id,
         });
         Ok(Connection {
-            pending_messages: view.count_messages(row.key())?,
+            pending_messages: view.count_messages_in_row(row.id)?,
             ..self.connections.connection(&identity, stored)
         })
     }
