@@ -190,3 +190,31 @@ async fn a_digital_twin_is_shown_and_changed_by_commands() -> Result<()> {
     ensure!(absent.stderr.contains("404"), "{absent:?}");
     Ok(())
 }
+
+/// Files of no byte, of one block and of several.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_uploads_files_in_the_place_of_a_device() -> Result<()> {
+    let server = Server::start().await?;
+    server.muster(&format!("{DEVICE} create -d dev-1")).await?;
+    let folder = tempfile::tempdir()?;
+    for (name, size) in [("empty", 0), ("a b.log", 100), ("large", 9_000_001_usize)] {
+        let content: Vec<u8> = (0_u32..).flat_map(u32::to_le_bytes).take(size).collect();
+        let file = folder.path().join(name);
+        std::fs::write(&file, &content)?;
+        let upload = format!(
+            "device upload-file -d dev-1 --file-path '{}'",
+            file.display()
+        );
+        let answer = server.muster(&upload).await?;
+        assert_eq!(
+            answer,
+            json!({"blobName": format!("dev-1/{name}"), "bytes": size})
+        );
+        let stored = server.data_dir().join("uploads/hub/dev-1").join(name);
+        ensure!(std::fs::read(&stored)? == content, "{}", stored.display());
+    }
+    let absent = "device upload-file -d dev-1 --file-path /nonexistent";
+    let refused = server.try_muster(absent).await?;
+    ensure!(refused.code == Some(2), "{refused:?}");
+    Ok(())
+}

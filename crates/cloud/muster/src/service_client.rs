@@ -2,6 +2,7 @@
 //!
 //! The command line uses nothing else, so it can do nothing that the API cannot.
 
+mod blob;
 mod call;
 mod error;
 mod login;

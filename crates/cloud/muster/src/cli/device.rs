@@ -3,6 +3,7 @@
 mod c2d_message;
 mod properties;
 mod send_d2c_message;
+mod upload_file;
 
 use clap::Subcommand;
 
@@ -16,11 +17,14 @@ pub enum DeviceCommand {
     C2dMessage(c2d_message::C2dMessageCommand),
     /// Send telemetry in the place of a device that has keys.
     SendD2cMessage(send_d2c_message::SendFlags),
+    /// Upload a file in the place of a device that has keys.
+    UploadFile(upload_file::UploadFlags),
 }
 
 pub async fn run(command: DeviceCommand, invocation: &Invocation) -> anyhow::Result<()> {
     match command {
         DeviceCommand::C2dMessage(command) => c2d_message::run(command, invocation).await,
         DeviceCommand::SendD2cMessage(flags) => send_d2c_message::run(flags, invocation).await,
+        DeviceCommand::UploadFile(flags) => upload_file::run(flags, invocation).await,
     }
 }
