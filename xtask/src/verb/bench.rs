@@ -1,5 +1,6 @@
 //! Figures, and what survives. The measuring itself lives in `sim`, next to the harness it uses.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::{Args, Subcommand};
@@ -26,6 +27,8 @@ enum Name {
     Telemetry(Hub),
     /// Twin patches and direct methods, next to a request that only reads.
     Requests(Hub),
+    /// Tag queries of a large fleet, next to a request that reads one twin.
+    Query(Query),
     /// What a server under load acknowledged and still has after so many times kill -9.
     Kills(Kills),
 }
@@ -45,6 +48,16 @@ struct Hub {
     /// `table` or `json`.
     #[arg(long, default_value = "table")]
     output: String,
+}
+
+#[derive(Args)]
+struct Query {
+    /// `table` or `json`.
+    #[arg(long, default_value = "table")]
+    output: String,
+    /// Devices that are stored.
+    #[arg(long, default_value_t = 1_000_000)]
+    devices: usize,
 }
 
 #[derive(Args)]
@@ -74,6 +87,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
         Name::Sessions(options) => hub(workspace, "sessions", options),
         Name::Telemetry(options) => hub(workspace, "telemetry", options),
         Name::Requests(options) => hub(workspace, "requests", options),
+        Name::Query(options) => query(workspace, options),
         Name::Kills(options) => kills(workspace, options),
     }
 }
@@ -82,10 +96,8 @@ fn registration(workspace: &Workspace, options: &Registration) -> anyhow::Result
     let mut bench = program(workspace, "registration-bench")?;
     bench.args(["--output", &options.output]);
     if let Some(stored) = options.stored {
-        build(workspace, "-p provisioning --example fill")?;
-        let fill = workspace.target().join("release/examples/fill");
         bench.args(["--stored", &stored.to_string(), "--fill"]);
-        bench.arg(fill);
+        bench.arg(fill(workspace)?);
     }
     run_command(&mut bench)
 }
@@ -94,6 +106,19 @@ fn overload(workspace: &Workspace, options: &Overload) -> anyhow::Result<()> {
     let mut bench = program(workspace, "overload-bench")?;
     bench.args(["--output", &options.output]);
     run_command(bench.args(["--seconds", &options.seconds.to_string()]))
+}
+
+fn query(workspace: &Workspace, options: &Query) -> anyhow::Result<()> {
+    let mut bench = program(workspace, "hub-bench")?;
+    bench.args(["query", "--output", &options.output, "--devices"]);
+    bench.args([&options.devices.to_string(), "--fill"]);
+    run_command(bench.arg(fill(workspace)?))
+}
+
+/// The program that stores a fleet in a data directory.
+fn fill(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    build(workspace, "-p provisioning --example fill")?;
+    Ok(workspace.target().join("release/examples/fill"))
 }
 
 fn hub(workspace: &Workspace, what: &str, options: &Hub) -> anyhow::Result<()> {

@@ -1,12 +1,14 @@
 //! Fills a data directory with devices that have enrolled and registered: what the benchmark of
 //! large fleets starts from.
 //!
-//! `cargo run --release -p provisioning --example fill -- DIRECTORY COUNT`. Every device is written
+//! `cargo run --release -p provisioning --example fill -- DIRECTORY COUNT [SITES]`. Their tag `site`
+//! has so many values, 1000 when it is not said. Every device is written
 //! by the provisioning's own transactions, as if an operator had enrolled it on its own and it had
 //! registered; nothing is written behind their back. The directory must have been described once
 //! and must not be described now.
 
 use std::error::Error;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,14 +30,25 @@ type Outcome = Result<(), Fault>;
 /// Devices that are written at once: as many as fit into two transactions.
 const AT_ONCE: usize = 1024;
 
+#[derive(Clone, Copy)]
+struct Fleet {
+    count: usize,
+    sites: NonZeroUsize,
+}
+
 #[tokio::main]
 async fn main() -> Outcome {
     let mut arguments = std::env::args().skip(1);
     let (Some(directory), Some(count)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: fill DIRECTORY COUNT".into());
+        return Err("usage: fill DIRECTORY COUNT [SITES]".into());
+    };
+    let sites = arguments.next().unwrap_or_else(|| "1000".to_owned());
+    let fleet = Fleet {
+        count: count.parse()?,
+        sites: sites.parse()?,
     };
     let provisioning = open(directory.into()).await?;
-    fill(&provisioning, count.parse()?).await
+    fill(&provisioning, fleet).await
 }
 
 async fn open(directory: PathBuf) -> Result<Provisioning, Fault> {
@@ -54,7 +67,7 @@ async fn open(directory: PathBuf) -> Result<Provisioning, Fault> {
     Ok(Provisioning::open(&directory, init, Default::default(), now()).await?)
 }
 
-async fn fill(provisioning: &Provisioning, count: usize) -> Outcome {
+async fn fill(provisioning: &Provisioning, fleet: Fleet) -> Outcome {
     let next = Arc::new(AtomicUsize::new(0));
     let mut writers = JoinSet::new();
     for _ in 0..AT_ONCE {
@@ -62,10 +75,10 @@ async fn fill(provisioning: &Provisioning, count: usize) -> Outcome {
         writers.spawn(async move {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= count {
+                if number >= fleet.count {
                     return Ok::<_, Fault>(());
                 }
-                device(&provisioning, number).await?;
+                device(&provisioning, number, fleet.sites).await?;
             }
         });
     }
@@ -76,11 +89,11 @@ async fn fill(provisioning: &Provisioning, count: usize) -> Outcome {
 }
 
 /// Enrolls a device on its own, with keys, and registers it.
-async fn device(provisioning: &Provisioning, number: usize) -> Outcome {
+async fn device(provisioning: &Provisioning, number: usize, sites: NonZeroUsize) -> Outcome {
     // Scattered, as the serial numbers of a fleet are.
     let scattered = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let id = RegistrationId::parse(&format!("stored-{scattered:016x}"))?;
-    let twin = json!({"site": format!("s{}", number % 1000), "ring": number % 3});
+    let twin = json!({"site": format!("s{}", number % sites), "ring": number % 3});
     let (primary, secondary) = (
         provisioning.fresh_enrollment_key(),
         provisioning.fresh_enrollment_key(),

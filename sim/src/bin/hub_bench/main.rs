@@ -2,12 +2,13 @@
 //!
 //! Every server is a process of its own; its CPU time and memory are what the kernel counted for
 //! it. Rounds alternate between the servers, so that a noisy neighbour disturbs all alike. Run it
-//! with `cargo xtask bench sessions`, `telemetry` or `requests`.
+//! with `cargo xtask bench sessions`, `telemetry`, `requests` or `query`.
 
 mod bare;
 mod broker;
 mod client;
 mod devices;
+mod queries;
 mod requests;
 mod rows;
 mod sessions;
@@ -38,6 +39,8 @@ enum Command {
     Telemetry(telemetry::Arguments),
     /// Twin patches and direct methods: how many in a second, and how long one takes.
     Requests(requests::Arguments),
+    /// Tag queries of a large fleet: how long the first page and a count take.
+    Query(queries::Arguments),
     /// A baseline: accepts TLS connections, reads and answers nothing.
     Bare {
         /// A folder with server.pem and server.key.pem.
@@ -66,6 +69,7 @@ fn main() -> Result<()> {
             Command::Sessions(arguments) => sessions::measure(arguments).await,
             Command::Telemetry(arguments) => telemetry::measure(arguments).await,
             Command::Requests(arguments) => requests::measure(arguments).await,
+            Command::Query(arguments) => queries::measure(arguments).await,
             Command::Bare { dir } => bare::serve(dir).await,
         }
     })

@@ -9,6 +9,8 @@ pub struct Rows {
     heading: String,
     columns: Vec<String>,
     rows: Vec<Row>,
+    /// Lines below the table.
+    notes: Vec<String>,
 }
 
 struct Row {
@@ -24,6 +26,7 @@ impl Rows {
             heading: heading.to_owned(),
             columns: columns.iter().map(|&column| column.to_owned()).collect(),
             rows: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -33,6 +36,11 @@ impl Rows {
             values,
             json,
         });
+    }
+
+    /// Adds a line below the table.
+    pub fn note(&mut self, line: &str) {
+        self.notes.push(line.to_owned());
     }
 
     pub fn print(&self, as_json: bool) -> Result<()> {
@@ -58,6 +66,9 @@ impl Rows {
                 write!(out, " {value:>15.digits$}")?;
             }
             writeln!(out)?;
+        }
+        for line in &self.notes {
+            writeln!(out, "{line}")?;
         }
         Ok(())
     }
