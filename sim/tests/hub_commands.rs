@@ -188,6 +188,13 @@ async fn a_digital_twin_is_shown_and_changed_by_commands() -> Result<()> {
     let call = "hub digital-twin invoke-command -d dev-1 --cn reboot --rto 5";
     let absent = server.try_muster(call).await?;
     ensure!(absent.stderr.contains("404"), "{absent:?}");
+    let metrics = server.metrics().await?;
+    let counted = "muster_hub_methods_total{result=\"not_online\"} 1";
+    ensure!(metrics.contains(counted), "{metrics}");
+    ensure!(
+        metrics.contains("muster_hub_jobs_open{state=\"begun\"} 0"),
+        "{metrics}"
+    );
     Ok(())
 }
 

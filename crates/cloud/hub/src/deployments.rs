@@ -44,6 +44,8 @@ async fn pass(hub: &Hub) -> bool {
         {
             Ok(pass) => {
                 more |= pass.more;
+                let changed = pass.changed as u64;
+                metrics::counter!("muster_hub_configured_twins_total").increment(changed);
                 if pass.changed > 0 {
                     tracing::info!(
                         hub.name = %local.name,

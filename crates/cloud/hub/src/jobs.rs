@@ -43,6 +43,7 @@ async fn schedule(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
         changes.mark_unchanged();
         let period = match hub.registry().open_jobs() {
             Ok(open) => {
+                count_open(&open);
                 for row in due(&open, &runners.rows(), hub.now()) {
                     let hub = hub.clone();
                     runners.start(row, async move { run::run(&hub, row).await });
@@ -70,6 +71,16 @@ async fn schedule(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
             }
             () = sleep(period) => {}
         }
+    }
+}
+
+/// The metric of jobs that have not ended.
+fn count_open(open: &[OpenJob]) {
+    let scheduled = open.iter().filter(|job| job.state == JobState::Scheduled);
+    let scheduled = scheduled.count();
+    for (state, jobs) in [("scheduled", scheduled), ("begun", open.len() - scheduled)] {
+        let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
+        metrics::gauge!("muster_hub_jobs_open", "state" => state).set(jobs);
     }
 }
 

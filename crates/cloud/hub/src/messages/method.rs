@@ -42,8 +42,37 @@ pub enum MethodError {
     Storage(#[from] StorageError),
 }
 
+impl MethodError {
+    /// The label of the metric.
+    fn result(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::NotOnline(_) => "not_online",
+            Self::Busy(_) => "busy",
+            Self::Closed(_) => "closed",
+            Self::Timeout { .. } => "timeout",
+            Self::PayloadTooLarge { .. } | Self::BadAnswer { .. } => "invalid",
+            Self::Storage(_) => "failed",
+        }
+    }
+}
+
 /// Calls a method and returns the answer of the device, whatever its status.
 pub(crate) async fn invoke(
+    hub: &Hub,
+    identity: &Identity,
+    request: &MethodRequest,
+) -> Result<MethodResponse, MethodError> {
+    let answer = call(hub, identity, request).await;
+    let result = answer
+        .as_ref()
+        .err()
+        .map_or("answered", MethodError::result);
+    metrics::counter!("muster_hub_methods_total", "result" => result).increment(1);
+    answer
+}
+
+async fn call(
     hub: &Hub,
     identity: &Identity,
     request: &MethodRequest,
