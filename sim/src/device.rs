@@ -216,8 +216,10 @@ impl Device {
         })
     }
 
+    /// The id of a module is `device/module`, as in MQTT.
     fn token_for_hub(&self, hub: &str) -> Result<Option<String>> {
-        self.token(&format!("{hub}/devices/{}", self.id), None)
+        let path = self.id.replacen('/', "/modules/", 1);
+        self.token(&format!("{hub}/devices/{path}"), None)
     }
 
     fn token(&self, resource: &str, policy: Option<&str>) -> Result<Option<String>> {

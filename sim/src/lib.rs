@@ -6,6 +6,7 @@
 //! happens to the test.
 
 mod answers;
+mod clients_page;
 mod command_line;
 mod device;
 mod edge_device;
@@ -31,6 +32,7 @@ mod workshop;
 
 pub use self::device::Device;
 pub use answers::lost_members;
+pub use clients_page::ClientsPage;
 pub use edge_device::EdgeDevice;
 pub use engine::{Engine, OwnEngine};
 pub use event_sink::EventSink;

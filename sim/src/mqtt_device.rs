@@ -1,18 +1,20 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use ids::DeviceId;
-use serde_json::Value;
+use ids::{DeviceId, ModuleId};
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use wire::topic::{DeviceTopic, HubTopic};
 
-/// A device that is connected to its hub by MQTT, in packets that no code of the server made.
+/// A device or a module that is connected to its hub by MQTT, in packets that no code of the
+/// server made.
 #[derive(Debug)]
 pub struct MqttDevice {
     stream: TlsStream<TcpStream>,
     id: DeviceId,
+    module: Option<ModuleId>,
     session_present: bool,
 }
 
@@ -43,9 +45,14 @@ impl MqttDevice {
         if let Some(token) = token {
             body.extend(text(token)?);
         }
+        let (device, module) = match id.split_once('/') {
+            Some((device, module)) => (device, Some(ModuleId::parse(module)?)),
+            None => (id, None),
+        };
         let mut device = Self {
             stream,
-            id: DeviceId::parse(id)?,
+            id: DeviceId::parse(device)?,
+            module,
             session_present: false,
         };
         device.send(0x10, &body).await?;
@@ -83,9 +90,27 @@ impl MqttDevice {
         Ok(serde_json::from_slice(payload)?)
     }
 
+    /// Answers each direct method with its name and its payload, until the session ends. It has to be
+    /// subscribed to them; what else comes is skipped.
+    pub async fn echo_methods(mut self) -> Result<()> {
+        while let Some((kind, body)) = self.received().await? {
+            ensure!(kind & 0xf6 == 0x30, "no PUBLISH at QoS 0: {kind:#x}");
+            let (length, rest) = body.split_first_chunk().context("no topic")?;
+            let (topic, payload) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
+            let topic = HubTopic::parse(std::str::from_utf8(topic)?)?;
+            let HubTopic::MethodRequest { name, rid } = topic else {
+                continue;
+            };
+            let echo = json!({"name": name, "echo": serde_json::from_slice::<Value>(payload).ok()});
+            let answer = DeviceTopic::MethodResponse { status: 200, rid };
+            self.publish(&answer, echo.to_string().as_bytes()).await?;
+        }
+        Ok(())
+    }
+
     /// Publishes at QoS 0.
     pub async fn publish(&mut self, topic: &DeviceTopic, payload: &[u8]) -> Result<()> {
-        let mut body = text(&topic.format(&self.id, None))?;
+        let mut body = text(&topic.format(&self.id, self.module.as_ref()))?;
         body.extend(payload);
         self.send(0x30, &body).await
     }
@@ -93,7 +118,7 @@ impl MqttDevice {
     /// Publishes telemetry at QoS 1, and does not wait for the acknowledgement.
     pub async fn publish_at_least_once(&mut self, packet: u16, payload: &[u8]) -> Result<()> {
         let events = DeviceTopic::Events { bag: String::new() };
-        let mut body = text(&events.format(&self.id, None))?;
+        let mut body = text(&events.format(&self.id, self.module.as_ref()))?;
         body.extend(packet.to_be_bytes());
         body.extend(payload);
         self.send(0x32, &body).await

@@ -142,14 +142,24 @@ impl Server {
     pub fn hub_owner_token(&self) -> Result<String> {
         token_of(&self.show("/hubs/0/connectionString")?)
     }
+
+    /// A token of the first hub's owner for one resource of the hub: `devices/ID`.
+    pub fn hub_owner_token_for(&self, resource: &str) -> Result<String> {
+        let connection = self.show("/hubs/0/connectionString")?;
+        let resource = format!("{}/{resource}", member(&connection, "HostName")?);
+        token_for(&resource, &connection)
+    }
 }
 
 fn token_of(connection: &str) -> Result<String> {
+    token_for(member(connection, "HostName")?, connection)
+}
+
+fn token_for(resource: &str, connection: &str) -> Result<String> {
     let key = SharedAccessKey::from_base64(member(connection, "SharedAccessKey")?)?;
     let policy = member(connection, "SharedAccessKeyName")?;
     let expiry = Timestamp::from_unix_seconds(EXPIRY);
-    let host = member(connection, "HostName")?;
-    Ok(wire::sas::build(host, Some(policy), expiry, &key))
+    Ok(wire::sas::build(resource, Some(policy), expiry, &key))
 }
 
 fn member<'a>(connection: &'a str, name: &str) -> Result<&'a str> {
