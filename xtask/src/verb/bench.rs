@@ -20,6 +20,9 @@ enum Name {
     Registration(Registration),
     /// What becomes of devices when ten times as many ask as the server can register.
     Overload(Overload),
+    /// How long a deployment to every device of a large fleet takes, and what registrations wait
+    /// meanwhile.
+    Deployment(Deployment),
     /// The memory of a device that is connected and says nothing, next to a bare TLS server and to
     /// mosquitto.
     Sessions(Hub),
@@ -80,10 +83,21 @@ struct Registration {
     stored: Option<usize>,
 }
 
+#[derive(Args)]
+struct Deployment {
+    /// `table` or `json`.
+    #[arg(long, default_value = "table")]
+    output: String,
+    /// IoT Edge devices that are stored, all of them targeted.
+    #[arg(long, default_value_t = 1_000_000)]
+    devices: usize,
+}
+
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     match &options.name {
         Name::Registration(registration) => self::registration(workspace, registration),
         Name::Overload(overload) => self::overload(workspace, overload),
+        Name::Deployment(options) => deployment(workspace, options),
         Name::Sessions(options) => hub(workspace, "sessions", options),
         Name::Telemetry(options) => hub(workspace, "telemetry", options),
         Name::Requests(options) => hub(workspace, "requests", options),
@@ -100,6 +114,13 @@ fn registration(workspace: &Workspace, options: &Registration) -> anyhow::Result
         bench.arg(fill(workspace)?);
     }
     run_command(&mut bench)
+}
+
+fn deployment(workspace: &Workspace, options: &Deployment) -> anyhow::Result<()> {
+    let mut bench = program(workspace, "registration-bench")?;
+    bench.args(["deployment", "--output", &options.output]);
+    bench.args(["--devices", &options.devices.to_string(), "--fill"]);
+    run_command(bench.arg(fill(workspace)?))
 }
 
 fn overload(workspace: &Workspace, options: &Overload) -> anyhow::Result<()> {

@@ -1,11 +1,11 @@
 //! Fills a data directory with devices that have enrolled and registered: what the benchmark of
 //! large fleets starts from.
 //!
-//! `cargo run --release -p provisioning --example fill -- DIRECTORY COUNT [SITES]`. Their tag `site`
-//! has so many values, 1000 when it is not said. Every device is written
-//! by the provisioning's own transactions, as if an operator had enrolled it on its own and it had
-//! registered; nothing is written behind their back. The directory must have been described once
-//! and must not be described now.
+//! `cargo run --release -p provisioning --example fill -- DIRECTORY COUNT [SITES [edge]]`. Their tag
+//! `site` has so many values, 1000 when it is not said. With `edge` they are IoT Edge devices. Every
+//! device is written by the provisioning's own transactions, as if an operator had enrolled it on
+//! its own and it had registered; nothing is written behind their back. The directory must have
+//! been described once and must not be described now.
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -34,18 +34,24 @@ const AT_ONCE: usize = 1024;
 struct Fleet {
     count: usize,
     sites: NonZeroUsize,
+    iot_edge: bool,
 }
 
 #[tokio::main]
 async fn main() -> Outcome {
     let mut arguments = std::env::args().skip(1);
     let (Some(directory), Some(count)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: fill DIRECTORY COUNT [SITES]".into());
+        return Err("usage: fill DIRECTORY COUNT [SITES [edge]]".into());
     };
     let sites = arguments.next().unwrap_or_else(|| "1000".to_owned());
     let fleet = Fleet {
         count: count.parse()?,
         sites: sites.parse()?,
+        iot_edge: match arguments.next().as_deref() {
+            None => false,
+            Some("edge") => true,
+            Some(other) => return Err(format!("{other}: edge was expected").into()),
+        },
     };
     let provisioning = open(directory.into()).await?;
     fill(&provisioning, fleet).await
@@ -78,7 +84,7 @@ async fn fill(provisioning: &Provisioning, fleet: Fleet) -> Outcome {
                 if number >= fleet.count {
                     return Ok::<_, Fault>(());
                 }
-                device(&provisioning, number, fleet.sites).await?;
+                device(&provisioning, number, fleet).await?;
             }
         });
     }
@@ -89,11 +95,11 @@ async fn fill(provisioning: &Provisioning, fleet: Fleet) -> Outcome {
 }
 
 /// Enrolls a device on its own, with keys, and registers it.
-async fn device(provisioning: &Provisioning, number: usize, sites: NonZeroUsize) -> Outcome {
+async fn device(provisioning: &Provisioning, number: usize, fleet: Fleet) -> Outcome {
     // Scattered, as the serial numbers of a fleet are.
     let scattered = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let id = RegistrationId::parse(&format!("stored-{scattered:016x}"))?;
-    let twin = json!({"site": format!("s{}", number % sites), "ring": number % 3});
+    let twin = json!({"site": format!("s{}", number % fleet.sites), "ring": number % 3});
     let (primary, secondary) = (
         provisioning.fresh_enrollment_key(),
         provisioning.fresh_enrollment_key(),
@@ -107,7 +113,7 @@ async fn device(provisioning: &Provisioning, number: usize, sites: NonZeroUsize)
             "registrationId": id,
             "attestation": {"type": "symmetricKey", "symmetricKey": keys},
             "provisioningStatus": "enabled",
-            "capabilities": {"iotEdge": false},
+            "capabilities": {"iotEdge": fleet.iot_edge},
             "reprovisionPolicy": {"updateHubAssignment": true, "migrateDeviceData": true},
             "initialTwin": {"tags": twin, "properties": {"desired": {}}},
         }),
@@ -126,7 +132,7 @@ async fn device(provisioning: &Provisioning, number: usize, sites: NonZeroUsize)
         registration_id: id,
         enrollment: EnrolledBy::Individual,
         enrollment_etag: enrollment.etag,
-        iot_edge: false,
+        iot_edge: fleet.iot_edge,
         proof: DeviceProof::Keys { primary, secondary },
         initial_twin: InitialTwin::new(&tags, &Map::new())?,
         policy: ReprovisionPolicy::MigrateData,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sim::Server;
-use sim::measure::{Usage, median, quantile};
+use sim::measure::{Usage, median, quantile, stored_id};
 
 use crate::Output;
 use crate::devices::Operator;
@@ -110,7 +110,7 @@ impl Fleet {
         let (site, ring) = (number % self.sites, number % RINGS);
         let (text, expected) = match kind {
             Kind::ReadTwin => {
-                let id = id(number % self.devices);
+                let id = stored_id(number % self.devices);
                 return (operator.request(Method::GET, &format!("/twins/{id}")), 1);
             }
             Kind::Site => (
@@ -133,12 +133,6 @@ impl Fleet {
         let request = operator.request(Method::POST, "/devices/query");
         (request.json(&json!({ "query": text })), expected)
     }
-}
-
-/// The id that `fill` gives a device.
-fn id(number: usize) -> String {
-    let scattered = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    format!("stored-{scattered:016x}")
 }
 
 #[derive(Default)]

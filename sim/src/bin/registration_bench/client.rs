@@ -27,9 +27,43 @@ pub enum Talk {
     RegistrationAndPoll { scope: String },
 }
 
-struct Device {
+/// A device that has not called yet.
+pub struct Device {
     name: String,
     config: Arc<ClientConfig>,
+}
+
+/// Makes devices that trust one server.
+pub struct Maker<'h> {
+    hierarchy: &'h Hierarchy,
+    roots: Arc<RootCertStore>,
+}
+
+impl<'h> Maker<'h> {
+    /// `trusted_pem` is the CA that the server's certificate leads to.
+    pub fn new(hierarchy: &'h Hierarchy, trusted_pem: &str) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(trusted_pem.as_bytes()) {
+            roots.add(root?)?;
+        }
+        let roots = Arc::new(roots);
+        Ok(Self { hierarchy, roots })
+    }
+
+    /// A device with a certificate of its own.
+    pub fn device(&self, name: String, issued_by: IssuedBy) -> Result<Device> {
+        let (chain, key) = self.hierarchy.device(&name, issued_by)?;
+        let builder = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13]);
+        let mut config = builder
+            .with_root_certificates(self.roots.clone())
+            .with_client_auth_cert(chain, key)?;
+        // Every handshake is a full one.
+        config.resumption = rustls::client::Resumption::disabled();
+        Ok(Device {
+            name,
+            config: Arc::new(config),
+        })
+    }
 }
 
 /// A server to be called.
@@ -57,25 +91,9 @@ impl Fleet {
         issued_by: IssuedBy,
         called: &Called,
     ) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        for root in CertificateDer::pem_slice_iter(called.trusted_pem.as_bytes()) {
-            roots.add(root?)?;
-        }
-        let roots = Arc::new(roots);
-        let device = |name: String| {
-            let (chain, key) = hierarchy.device(&name, issued_by)?;
-            let builder = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13]);
-            let mut config = builder
-                .with_root_certificates(roots.clone())
-                .with_client_auth_cert(chain, key)?;
-            // Every handshake is a full one.
-            config.resumption = rustls::client::Resumption::disabled();
-            Ok(Device {
-                name,
-                config: Arc::new(config),
-            })
-        };
-        let devices = names.map(device).collect::<Result<_>>()?;
+        let maker = Maker::new(hierarchy, &called.trusted_pem)?;
+        let devices = names.map(|name| maker.device(name, issued_by));
+        let devices = devices.collect::<Result<_>>()?;
         Ok(Self {
             devices,
             address: called.address,
@@ -94,9 +112,7 @@ impl Fleet {
             workers.spawn(async move {
                 let mut done = 0;
                 while let Some(device) = devices.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    call(device, address, &talk)
-                        .await
-                        .with_context(|| device.name.clone())?;
+                    device.call(address, &talk).await?;
                     done += 1;
                 }
                 anyhow::Ok(done)
@@ -107,6 +123,14 @@ impl Fleet {
             done += worker??;
         }
         Ok(done)
+    }
+}
+
+impl Device {
+    /// Connects, says what it has to say, and leaves.
+    pub async fn call(&self, address: SocketAddr, talk: &Talk) -> Result<()> {
+        let called = call(self, address, talk).await;
+        called.with_context(|| self.name.clone())
     }
 }
 

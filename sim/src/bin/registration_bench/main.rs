@@ -8,8 +8,10 @@
 mod bare;
 mod case;
 mod client;
+mod deployment;
 mod report;
 mod servers;
+mod steady;
 mod stored;
 
 use std::path::PathBuf;
@@ -71,6 +73,9 @@ enum Command {
         /// A folder with root.pem, server.pem and server.key.pem.
         dir: PathBuf,
     },
+    /// How long a deployment to every device of a fleet takes, and what registrations wait
+    /// meanwhile.
+    Deployment(deployment::Arguments),
 }
 
 fn main() -> Result<()> {
@@ -84,6 +89,7 @@ fn main() -> Result<()> {
     runtime.block_on(async move {
         match &arguments.command {
             Some(Command::Bare { dir }) => bare::serve(dir).await,
+            Some(Command::Deployment(arguments)) => deployment::measure(arguments).await,
             None => match (arguments.stored, &arguments.fill) {
                 (Some(count), Some(fill)) => stored::measure(&arguments, count, fill).await,
                 _ => measure(&arguments).await,

@@ -22,8 +22,8 @@ pub async fn measure(arguments: &Arguments, count: usize, fill: &Path) -> Result
     let dir = tempfile::tempdir()?;
     let hierarchy = Hierarchy::make(dir.path())?;
     let root = dir.path().join("root.pem");
-    let (few, _) = start(FEW, fill, &root).await?;
-    let (many, ready) = start(count, fill, &root).await?;
+    let (few, _) = start(FEW, Kind::Device, fill, &root).await?;
+    let (many, ready) = start(count, Kind::Device, fill, &root).await?;
     let bare = BareServer::start(dir.path()).await?;
     let at_first = Resident::of(many.process_id())?;
     let (operations, concurrency) = (arguments.registrations, arguments.concurrency);
@@ -70,15 +70,30 @@ pub async fn measure(arguments: &Arguments, count: usize, fill: &Path) -> Result
     )
 }
 
+/// What the stored devices are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Device,
+    EdgeDevice,
+}
+
 /// A server that has devices stored, freshly started, and how long that took.
-async fn start(count: usize, fill: &Path, root: &Path) -> Result<(Server, Duration)> {
+pub async fn start(
+    count: usize,
+    kind: Kind,
+    fill: &Path,
+    root: &Path,
+) -> Result<(Server, Duration)> {
     let mut server = Server::start().await?;
     enroll(&server, root).await?;
     server.terminate()?;
-    let arguments = [
+    let mut arguments = vec![
         server.data_dir().to_string_lossy().into_owned(),
         count.to_string(),
     ];
+    if kind == Kind::EdgeDevice {
+        arguments.extend(["1000", "edge"].map(str::to_owned));
+    }
     sim::run(fill, arguments)?.ok()?;
     let started = Instant::now();
     server.start_again().await?;
