@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use crate::StoreError;
-use crate::sqlite::job::{Job, Ran};
-use crate::sqlite::lanes::Progress;
+use crate::sqlite::job::{Job, Queued, Ran};
 use crate::sqlite::rehearsal::{self, Run};
 use crate::sqlite::tx::{Tx, TxEffects};
 use crate::sqlite::writer::Writer;
@@ -17,9 +16,7 @@ impl Writer {
     ) -> Result<TxEffects, StoreError> {
         let begun = Instant::now();
         let mut effects = TxEffects::default();
-        let mut progress = Progress::default();
-        let background = self.waiting.background();
-        while let Some(mut job) = self.waiting.next(&progress) {
+        while let Some((lane, mut job)) = self.next_job() {
             let ran = match self.options.rehearse {
                 true => self.rehearse(job.as_mut()).map(Some),
                 false => self.run_unguarded(job.as_mut()),
@@ -29,13 +26,18 @@ impl Writer {
                 Some(more) => effects.add(more),
                 None => return self.run_again(batch),
             }
-            progress = Progress {
-                jobs: batch.len(),
-                of_background: background - self.waiting.background(),
-                spent: begun.elapsed(),
-            };
+            self.progress.add(lane, begun.elapsed());
         }
         Ok(effects)
+    }
+
+    /// The next job of this transaction. Somebody who came while others of the background ran goes
+    /// before the rest of them.
+    fn next_job(&mut self) -> Option<Queued> {
+        if !self.waiting.is_urgent() && self.progress.of_background > 0 {
+            self.drain_queue();
+        }
+        self.waiting.next(self.progress)
     }
 
     /// Runs a unit. `None` when it failed while it wrote: what it wrote can be taken back

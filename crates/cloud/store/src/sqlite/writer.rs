@@ -9,13 +9,16 @@ use tokio::sync::mpsc;
 
 use crate::audit::{Entry, HashChains};
 use crate::sqlite::job::{Job, Queued};
-use crate::sqlite::lanes::{BATCH, Waiting};
+use crate::sqlite::lanes::{BATCH, Progress, Waiting};
 use crate::sqlite::tx::{AfterCommit, Tx};
 use crate::{StoreError, StoreOptions};
 
 /// While several callers write, commits begin at least this far apart, so that many share one sync:
 /// a hundred a second, whatever the number of writers. A caller who writes alone waits for nobody.
 const PACE: Duration = Duration::from_millis(10);
+
+/// How long somebody waits at most for a writer that rests between jobs of the background.
+const SLICE: Duration = Duration::from_millis(1);
 
 /// The writer: one connection, one thread. It drains what is queued into one transaction, commits,
 /// calls what was to be called after the commit, and answers.
@@ -28,6 +31,8 @@ pub(crate) struct Writer {
     pub(super) file: Arc<Path>,
     queue: mpsc::Receiver<Queued>,
     pub(super) waiting: Waiting,
+    /// Of the current transaction, or the last one.
+    pub(super) progress: Progress,
     pub(super) options: StoreOptions,
     /// Counts commits after which another enrollment group may match a device than before.
     pub(super) group_generation: Arc<AtomicU64>,
@@ -48,6 +53,7 @@ impl Writer {
             file,
             queue,
             waiting: Waiting::default(),
+            progress: Progress::default(),
             options,
             group_generation: Arc::default(),
             chains: None,
@@ -62,16 +68,15 @@ impl Writer {
     /// Runs until every sender is gone and the queue is empty.
     pub(crate) fn run(mut self) {
         let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
-        let mut last: Option<(Instant, usize)> = None;
+        let mut last: Option<Instant> = None;
         while self.wait() {
-            let rest = last.and_then(|(begun, jobs)| rest(jobs, begun.elapsed()));
-            if let Some(rest) = rest {
-                std::thread::sleep(rest);
+            if let Some(begun) = last {
+                self.rest(begun);
             }
             self.drain_queue();
             let begun = Instant::now();
             let failure = self.commit_and_call(&mut batch).err();
-            last = Some((begun, batch.len()));
+            last = Some(begun);
             for job in batch.drain(..) {
                 job.answer(failure.as_ref());
             }
@@ -88,7 +93,23 @@ impl Writer {
         !self.waiting.is_empty()
     }
 
-    fn drain_queue(&mut self) {
+    /// Waits for more jobs, when the transaction before began at `begun`. Those who write wait for
+    /// each other; for jobs of the background nobody waits.
+    fn rest(&mut self, begun: Instant) {
+        let slice = match self.progress.of_interactive() {
+            0 | 1 => SLICE,
+            _ => PACE,
+        };
+        while let Some(rest) = rest(self.progress.jobs, begun.elapsed()) {
+            self.drain_queue();
+            if slice == SLICE && self.waiting.is_urgent() {
+                return;
+            }
+            std::thread::sleep(rest.min(slice));
+        }
+    }
+
+    pub(super) fn drain_queue(&mut self) {
         while !self.waiting.is_full()
             && let Ok(job) = self.queue.try_recv()
         {
@@ -116,6 +137,7 @@ impl Writer {
     /// `batch`, also when it fails.
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) -> Result<Vec<AfterCommit>, StoreError> {
         self.batch += 1;
+        self.progress = Progress::default();
         let effects = match self.begin() {
             Ok(()) => self.run_batch(batch),
             Err(error) => {

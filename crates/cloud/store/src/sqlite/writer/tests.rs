@@ -72,6 +72,38 @@ fn a_transaction_ends_when_its_time_is_over() {
     assert_eq!(events.iter().filter(|what| **what == "ran").count(), 9);
 }
 
+// C7
+#[test]
+fn who_comes_while_the_background_runs_is_next_and_waits_for_few_of_it() {
+    let (sender, writer) = writer();
+    let events = Events::default();
+    let lasts = Duration::from_millis(2);
+    let urgent = job(&events, "interactive", Duration::ZERO);
+    let comes = std::sync::Mutex::new(Some((sender.clone(), urgent)));
+    let first = write(move |_| {
+        let (sender, urgent) = comes.lock().unwrap().take().unwrap();
+        sender.try_send((Lane::Interactive, urgent)).unwrap();
+        Ok(())
+    });
+    let first: Box<dyn Job> = Box::new(UnitJob::new(first, oneshot::channel().0));
+    sender.try_send((Lane::Background, first)).unwrap();
+    for _ in 0..12 {
+        let job = job(&events, "background", lasts);
+        sender.try_send((Lane::Background, job)).unwrap();
+    }
+    drop(sender);
+    writer.run();
+    let events = events.lock().unwrap();
+    assert_eq!(events[0], "interactive", "{events:?}");
+    let most = events
+        .split(|what| *what == "committed")
+        .map(<[_]>::len)
+        .max();
+    assert!(most <= Some(4), "{events:?}");
+    let ran = events.iter().filter(|what| **what == "background");
+    assert_eq!(ran.count(), 12);
+}
+
 /// A caller whose transaction cannot be begun gets the error, and the writer goes on.
 #[test]
 fn a_transaction_that_cannot_be_begun_fails_its_callers() {
