@@ -27,9 +27,7 @@ enum Cause {
 
 impl StoreError {
     pub(crate) fn sql(doing: &'static str, file: &Arc<Path>, cause: rusqlite::Error) -> Self {
-        if let rusqlite::Error::FromSqlConversionFailure(_, _, inner) = &cause
-            && let Some(damage) = inner.downcast_ref::<Damage>()
-        {
+        if let Some(damage) = damage_of(&cause) {
             return Self::damaged(file, damage);
         }
         Self {
@@ -96,6 +94,26 @@ impl StoreError {
             file: file.into(),
             cause: Cause::Damaged(cause.to_string().into()),
         }
+    }
+}
+
+/// What is wrong with a value that a row was read for; `None` when the storage failed. Names the
+/// column, never the value.
+fn damage_of(cause: &rusqlite::Error) -> Option<String> {
+    use rusqlite::Error;
+    match cause {
+        Error::FromSqlConversionFailure(index, kind, inner) => {
+            Some(inner.downcast_ref::<Damage>().map_or_else(
+                || format!("column {index} has another type: {kind}"),
+                Damage::to_string,
+            ))
+        }
+        Error::InvalidColumnType(_, name, kind) => Some(format!("{name} has another type: {kind}")),
+        Error::IntegralValueOutOfRange(index, _) => {
+            Some(format!("the number of column {index} is out of range"))
+        }
+        Error::Utf8Error(index, _) => Some(format!("the text of column {index} is no UTF-8")),
+        _ => None,
     }
 }
 

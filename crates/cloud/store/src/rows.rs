@@ -86,7 +86,9 @@ pub use queued_messages::{
 pub use refusals::{RefusalFilter, RefusalRow};
 pub use registrations::{DeviceOwner, RegistrationRow, RegistrationStatus, Substatus};
 pub use remote_tasks::{RemoteTaskKind, RemoteTaskRow};
-pub use rollouts::{AdmittedRow, ListedAdmitted, RolloutDeviceRow, RolloutHold, RolloutRow};
+pub use rollouts::{
+    AdmittedRow, HoldingRollout, ListedAdmitted, RolloutDeviceRow, RolloutHold, RolloutRow,
+};
 pub use routing::{EndpointCursorRow, RoutingRow};
 pub use services::ServiceRow;
 pub(crate) use tag_values::tag_entries;

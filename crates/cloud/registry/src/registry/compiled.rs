@@ -52,11 +52,14 @@ pub(crate) struct Configurations {
     pub(crate) readable: Vec<Compiled>,
     /// What these give is not known: devices that have one of them keep what they have.
     unreadable: BTreeSet<String>,
+    /// Whether one of them is known by no id: devices keep all that no other configuration gives.
+    unnamed: bool,
 }
 
 impl Configurations {
     pub(crate) fn is_unreadable(&self, id: &ConfigurationId) -> bool {
-        self.unreadable.contains(id.as_str())
+        let known = |compiled: &Compiled| compiled.record.id == *id;
+        self.unreadable.contains(id.as_str()) || (self.unnamed && !self.readable.iter().any(known))
     }
 
     /// Whether a device or one of its modules has a configuration that cannot be read.
@@ -154,7 +157,7 @@ impl ConfigurationCache {
     pub(crate) fn log_damaged_rollout(
         &self,
         hub: &HubName,
-        (row, id): (i64, &ConfigurationId),
+        (row, id): (i64, &str),
         error: &(dyn std::error::Error + 'static),
     ) {
         if self.is_new_damage(hub, -row) {
@@ -163,7 +166,7 @@ impl ConfigurationCache {
                 configuration.id = %id,
                 rollout.id = row,
                 error,
-                "a rollout cannot be read: abort it"
+                "a rollout cannot be read: abort it, or start another one of its deployment"
             );
         }
     }
@@ -186,6 +189,7 @@ impl ConfigurationCache {
                 Ok(compiled) => all.readable.push(compiled),
                 Err(error) if error.is_damaged() => {
                     self.log_damaged(hub, (id, &key), &error);
+                    all.unnamed |= ConfigurationId::parse(&key).is_err();
                     all.unreadable.insert(key);
                 }
                 Err(error) => return Err(error),
@@ -203,22 +207,32 @@ impl ConfigurationCache {
         listed: &[ListedRow<ConfigurationRow>],
     ) -> Result<HashMap<i64, CompiledRollout>, StoreError> {
         let mut found = HashMap::new();
-        for row in view.holding_rollouts(hub)? {
-            if listed.iter().all(|listed| listed.id != row.configuration) {
-                continue;
-            }
-            let rings = match row.hold {
-                RolloutHold::NotAdmitted => rings(view, &row)
-                    .inspect_err(|error| {
-                        self.log_damaged_rollout(hub, (row.id, &row.configuration_id), error);
-                    })
-                    .ok(),
-                RolloutHold::Nothing | RolloutHold::All => None,
+        for holding in view.holding_rollouts(hub)? {
+            let ListedRow { id, key, row } = holding.listed;
+            let named = |listed: &&ListedRow<_>| match holding.configuration {
+                Some(configuration) => listed.id == configuration,
+                None => listed.key == key,
             };
-            let id = row.id;
-            found.insert(row.configuration, CompiledRollout { id, rings });
+            let Some(deployment) = listed.iter().find(named) else {
+                continue;
+            };
+            let rings = row
+                .and_then(|row| held_rings(view, &row))
+                .unwrap_or_else(|error| {
+                    self.log_damaged_rollout(hub, (id, &key), &error);
+                    None
+                });
+            found.insert(deployment.id, CompiledRollout { id, rings });
         }
         Ok(found)
+    }
+}
+
+/// The rings of an active rollout; `None` when it went back.
+fn held_rings(view: &View<'_>, row: &RolloutRow) -> Result<Option<Rings>, StoreError> {
+    match row.hold {
+        RolloutHold::NotAdmitted => rings(view, row).map(Some),
+        RolloutHold::Nothing | RolloutHold::All => Ok(None),
     }
 }
 

@@ -6,7 +6,7 @@ mod step;
 use std::sync::Arc;
 
 use ids::{ConfigurationId, HubName, Timestamp};
-use store::{Lock, PassScope, RolloutHold, RolloutRow, StoreError, Tx, View, unit};
+use store::{ListedRow, Lock, PassScope, RolloutHold, RolloutRow, StoreError, Tx, View, unit};
 use wire::muster_api::rollout::{
     GateDocument, OpenRing, RolloutCounts, RolloutDocument, RolloutState,
 };
@@ -28,13 +28,10 @@ impl Registry {
         let list = move |view: &View<'_>| {
             let rows = view.rollouts(&hub, REMEMBERED)?;
             let mut documents = Vec::with_capacity(rows.len());
-            for row in rows {
-                let (id, configuration_id) = (row.id, row.configuration_id.clone());
-                match document(view, row) {
+            for ListedRow { id, key, row } in rows {
+                match row.and_then(|row| document(view, row)) {
                     Ok(document) => documents.push(document),
-                    Err(error) => {
-                        configurations.log_damaged_rollout(&hub, (id, &configuration_id), &error);
-                    }
+                    Err(error) => configurations.log_damaged_rollout(&hub, (id, &key), &error),
                 }
             }
             Ok(documents)

@@ -42,6 +42,17 @@ impl Fleet {
         .await
     }
 
+    /// Writes what no version of the store writes.
+    async fn damage_by(self, sql: &str) -> Self {
+        drop(self.registry);
+        let file = self.directory.path().join("muster.db");
+        let database = rusqlite::Connection::open(file).unwrap();
+        assert_eq!(database.execute(sql, []).unwrap(), 1, "{sql}");
+        drop(database);
+        let registry = open(self.directory.path(), &self.changed).await;
+        Self { registry, ..self }
+    }
+
     async fn delete(&self, name: &str) {
         let (hub, id) = (hub(), id(name));
         let delete = self.registry.delete_configuration(&hub, &id, &IfMatch::Any);
@@ -137,6 +148,84 @@ async fn devices_keep_a_deployment_that_cannot_be_read_and_others_go_on() {
         fleet.pass(true).await;
         assert_eq!(fleet.images(3).await["top"], 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_of_another_type_stops_its_configuration_alone() {
+    for set in [
+        "document = x'ff'",
+        "document = CAST(x'ff' AS TEXT)",
+        "target_condition = CAST(x'2aff' AS TEXT)",
+        "priority = 'high'",
+        "revision = x'ff'",
+        "kind = x'ff'",
+        "configuration_id = CAST(x'ff' AS TEXT)",
+    ] {
+        let mut fleet = Fleet::of(2).await;
+        fleet
+            .put(deployment("part", 5, "deviceId = 'd0001'", "part"))
+            .await;
+        fleet.pass(true).await;
+        let sql = format!(
+            "UPDATE configurations SET {set} WHERE configuration_id = CAST('part' AS TEXT)"
+        );
+        fleet = fleet.damage_by(&sql).await;
+        fleet.put(deployment("top", 9, "*", "top")).await;
+        fleet.pass(true).await;
+        let images = fleet.images(2).await;
+        assert_eq!((images["part"], images["top"]), (1, 1), "{set}");
+        assert_eq!(fleet.listed().await, ["good", "new", "top"], "{set}");
+        let read = fleet.registry.configuration(&hub(), &id("part")).await;
+        assert!(read.is_err(), "{set}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_with_damaged_columns_holds_its_deployment_back_and_stops_no_other() {
+    for set in [
+        "hold = 3",
+        "hold = 'x'",
+        "configuration_id = 'a b'",
+        "document = x'ff'",
+        "revision = 'x', configuration = 'x'",
+    ] {
+        let mut fleet = Fleet::of(4).await;
+        fleet.pass(true).await;
+        let all = json!([{"percent": 100}]);
+        fleet.start(all.clone(), 2).await.unwrap();
+        fleet.pass(true).await;
+        fleet = fleet.damage_by(&format!("UPDATE rollouts SET {set}")).await;
+        fleet.put(deployment("other", 1, "", "other")).await;
+        fleet.start_of("other", all.clone(), 4).await.unwrap();
+        for _ in 0..3 {
+            fleet.pass(true).await;
+        }
+        let images = fleet.images(4).await;
+        assert_eq!(images.get("bad"), None, "{set}");
+        assert_eq!(images["other"], 4, "{set}");
+        let listed = fleet.registry.list_rollouts(&hub()).await.unwrap();
+        assert_eq!(listed.len(), 1, "{set}");
+        let listed = listed
+            .first()
+            .map(|rollout| rollout.configuration_id.as_str());
+        assert_eq!(listed, Some("other"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_rollout_may_begin_in_place_of_one_with_an_unknown_hold() {
+    let mut fleet = Fleet::of(2).await;
+    fleet.pass(true).await;
+    let all = json!([{"percent": 100}]);
+    fleet.start(all.clone(), 2).await.unwrap();
+    fleet = fleet.damage_by("UPDATE rollouts SET hold = -1").await;
+    fleet.pass(true).await;
+    assert_eq!(fleet.images(2).await["good"], 2);
+    fleet.start(all, 2).await.unwrap();
+    for _ in 0..3 {
+        fleet.pass(true).await;
+    }
+    assert_eq!(fleet.images(2).await["bad"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

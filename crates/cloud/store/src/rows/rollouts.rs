@@ -1,6 +1,6 @@
 use ids::ConfigurationId;
 
-use crate::StoreError;
+use crate::{ListedRow, StoreError};
 
 /// A staged rollout of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,15 @@ pub struct RolloutRow {
     pub created: i64,
     /// When its state last changed, 100 ns since 1970.
     pub updated: i64,
+}
+
+/// A rollout that holds a deployment back.
+#[derive(Debug)]
+pub struct HoldingRollout {
+    /// Row id of the deployment; `None` when it cannot be read.
+    pub configuration: Option<i64>,
+    /// The rollout, by the id of its deployment.
+    pub listed: ListedRow<RolloutRow>,
 }
 
 /// Where the deployment of a rollout applies.

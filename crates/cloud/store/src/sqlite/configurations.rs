@@ -57,7 +57,7 @@ impl View<'_> {
         self.one(sql, [hub.as_str(), id.as_str()], |row| {
             Ok(ConfigurationHead {
                 revision: row.get(0)?,
-                kind: ContentKind::named(row.get_ref(1)?.as_str()?),
+                kind: row.get_ref(1)?.as_str().ok().and_then(ContentKind::named),
             })
         })
     }
@@ -69,22 +69,20 @@ impl View<'_> {
     ) -> Result<Vec<ListedRow<ConfigurationRow>>, StoreError> {
         let sql = select!("WHERE hub = ?1 ORDER BY configuration_id");
         self.all(sql, [hub.as_str()], |row| {
-            Ok(ListedRow {
-                id: row.get(0)?,
-                key: row.get(1)?,
-                row: read(row).map_err(|error| StoreError::sql("reading", self.file, error)),
-            })
+            self.list_row(row, decode::lossy(row, 1)?, read)
         })
     }
 
     /// The versions of all configurations of a hub, and of the rollouts that hold one back, which
-    /// have negative row ids: enough to know whether remembered ones are current.
+    /// have negative row ids: enough to know whether remembered ones are current. What is no number
+    /// counts as one, so that a damaged row hides no other.
     pub fn configuration_versions(
         &self,
         hub: &HubName,
     ) -> Result<Vec<ConfigurationVersion>, StoreError> {
-        let sql = "SELECT id, revision FROM configurations WHERE hub = ?1 UNION ALL
-                   SELECT -r.id, r.hold FROM rollouts AS r JOIN configurations AS c
+        let sql = "SELECT id, CAST(revision AS INTEGER) FROM configurations
+                   WHERE hub = ?1 UNION ALL
+                   SELECT -r.id, CAST(r.hold AS INTEGER) FROM rollouts AS r JOIN configurations AS c
                        ON c.id = r.configuration WHERE r.hub = ?1 AND r.hold > 0 ORDER BY 1";
         self.all(sql, [hub.as_str()], |row| {
             Ok(ConfigurationVersion {

@@ -6,7 +6,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
 use crate::sqlite::schema;
-use crate::{OpenError, StoreError};
+use crate::{ListedRow, OpenError, StoreError};
 
 /// Statements kept compiled per connection: more than there are.
 const STATEMENTS: usize = 128;
@@ -172,6 +172,20 @@ impl View<'_> {
                 .collect::<rusqlite::Result<Vec<T>>>()
         };
         run().map_err(|error| StoreError::sql("reading", self.file, error))
+    }
+
+    /// Reads a row of a list whose columns begin with its id.
+    pub(crate) fn list_row<T>(
+        &self,
+        row: &Row<'_>,
+        key: String,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<ListedRow<T>> {
+        Ok(ListedRow {
+            id: row.get(0)?,
+            key,
+            row: read(row).map_err(|error| StoreError::sql("reading", self.file, error)),
+        })
     }
 
     /// All rows, each of which may be damaged.

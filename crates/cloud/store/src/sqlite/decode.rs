@@ -57,6 +57,18 @@ where
     }
 }
 
+/// Reads a name that may be damaged, for people: what is no text is shown as well as it can be.
+pub(crate) fn lossy(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
+    Ok(match row.get_ref(index)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Null => String::new(),
+    })
+}
+
 /// Reads a text as one of the names of an enum.
 pub(crate) fn named<T>(
     row: &Row<'_>,

@@ -133,13 +133,8 @@ impl View<'_> {
             let row = listed.row.as_ref();
             row.map_or(0, |row| row.document.len())
         };
-        let read_listed = |row: &Row<'_>| {
-            Ok(ListedRow {
-                id: row.get(0)?,
-                key: row.get(2)?,
-                row: read(row).map_err(|error| StoreError::sql("reading", self.file, error)),
-            })
-        };
+        // The next page begins after the key: it is read as it is.
+        let read_listed = |row: &Row<'_>| self.list_row(row, row.get(2)?, read);
         self.page(sql, values, limit, read_listed, bytes)
     }
 

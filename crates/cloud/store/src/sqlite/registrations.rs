@@ -102,13 +102,7 @@ impl View<'_> {
             let payload = row.and_then(|row| row.payload.as_ref());
             detail.map_or(0, |text| text.len()) + payload.map_or(0, String::len)
         };
-        let read_listed = |row: &Row<'_>| {
-            Ok(ListedRow {
-                id: row.get(0)?,
-                key: row.get(1)?,
-                row: read(row).map_err(|error| StoreError::sql("reading", self.file, error)),
-            })
-        };
+        let read_listed = |row: &Row<'_>| self.list_row(row, decode::lossy(row, 1)?, read);
         self.page(sql, values, limit, read_listed, bytes)
     }
 }

@@ -3,8 +3,8 @@ use rusqlite::{Error, Row, params};
 
 use crate::sqlite::decode;
 use crate::{
-    AdmittedRow, ListedAdmitted, Lock, RolloutDeviceRow, RolloutHold, RolloutRow, StoreError, Tx,
-    View,
+    AdmittedRow, HoldingRollout, ListedAdmitted, ListedRow, Lock, RolloutDeviceRow, RolloutHold,
+    RolloutRow, StoreError, Tx, View,
 };
 
 macro_rules! select {
@@ -45,9 +45,15 @@ fn hold_number(hold: RolloutHold) -> i64 {
 
 impl View<'_> {
     /// The rollouts of a hub, the latest first.
-    pub fn rollouts(&self, hub: &HubName, limit: usize) -> Result<Vec<RolloutRow>, StoreError> {
+    pub fn rollouts(
+        &self,
+        hub: &HubName,
+        limit: usize,
+    ) -> Result<Vec<ListedRow<RolloutRow>>, StoreError> {
         let sql = select!("WHERE hub = ?1 ORDER BY id DESC LIMIT ?2");
-        self.all(sql, params![hub.as_str(), limit], read)
+        self.all(sql, params![hub.as_str(), limit], |row| {
+            self.list_row(row, decode::lossy(row, 2)?, read)
+        })
     }
 
     pub fn rollout(&self, hub: &HubName, id: i64) -> Result<Option<RolloutRow>, StoreError> {
@@ -69,16 +75,21 @@ impl View<'_> {
     }
 
     /// The rollouts of a hub that hold a deployment back. One that went back holds nothing any more
-    /// when its deployment is gone.
-    pub fn holding_rollouts(&self, hub: &HubName) -> Result<Vec<RolloutRow>, StoreError> {
+    /// when its deployment is gone. One whose hold is unknown holds it back, too.
+    pub fn holding_rollouts(&self, hub: &HubName) -> Result<Vec<HoldingRollout>, StoreError> {
         self.all(
             select!(
-                "WHERE hub = ?1 AND (hold = 1 OR (hold > 1 AND EXISTS (
+                "WHERE hub = ?1 AND (hold = 1 OR (hold <> 0 AND EXISTS (
                      SELECT 1 FROM configurations AS c WHERE c.id = rollouts.configuration)))
                  ORDER BY id"
             ),
             [hub.as_str()],
-            read,
+            |row| {
+                Ok(HoldingRollout {
+                    configuration: row.get_ref(1)?.as_i64().ok(),
+                    listed: self.list_row(row, decode::lossy(row, 2)?, read)?,
+                })
+            },
         )
     }
 
@@ -227,14 +238,15 @@ impl Tx<'_> {
 
     /// Lets the earlier rollouts of a deployment hold nothing back.
     pub fn release_rollouts(&self, hub: &HubName, configuration: i64) -> Result<(), StoreError> {
-        let sql = "UPDATE rollouts SET hold = 0 WHERE hub = ?1 AND configuration = ?2 AND hold > 0";
+        let sql =
+            "UPDATE rollouts SET hold = 0 WHERE hub = ?1 AND configuration = ?2 AND hold <> 0";
         self.write(Lock::hub(hub), sql, params![hub.as_str(), configuration])
             .map(drop)
     }
 
     /// Deletes the rollouts of a hub but the latest ones and those that hold something back.
     pub fn trim_rollouts(&self, hub: &HubName, keep: usize) -> Result<(), StoreError> {
-        let sql = "DELETE FROM rollouts WHERE hub = ?1 AND (hold = 0 OR (hold > 1 AND NOT EXISTS (
+        let sql = "DELETE FROM rollouts WHERE hub = ?1 AND (hold = 0 OR (hold <> 1 AND NOT EXISTS (
                        SELECT 1 FROM configurations AS c WHERE c.id = rollouts.configuration)))
                    AND id NOT IN
                        (SELECT id FROM rollouts WHERE hub = ?1 ORDER BY id DESC LIMIT ?2)";

@@ -67,10 +67,14 @@ fn require_fresh(
         return Err(RolloutError::Conflict(text));
     }
     let holding = view.holding_rollouts(hub)?;
-    let of_this = |row: &&RolloutRow| row.configuration == configuration.id;
-    if let Some(row) = holding.iter().find(of_this)
-        && row.hold == RolloutHold::NotAdmitted
-    {
+    // One that cannot be read ends when another one begins.
+    let mut rollouts = holding
+        .iter()
+        .filter_map(|one| one.listed.row.as_ref().ok());
+    let is_active = |row: &RolloutRow| {
+        row.configuration == configuration.id && row.hold == RolloutHold::NotAdmitted
+    };
+    if rollouts.any(is_active) {
         let text = format!("{id} has an active rollout; abort it first");
         return Err(RolloutError::Conflict(text));
     }

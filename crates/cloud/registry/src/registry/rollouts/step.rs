@@ -1,7 +1,7 @@
 //! Brings the active rollouts of a hub one step further: observe, decide, act.
 
 use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
-use store::{AdmittedRow, ListedAdmitted, RolloutHold, RolloutRow, View, unit};
+use store::{AdmittedRow, ListedAdmitted, ListedRow, RolloutHold, RolloutRow, View, unit};
 use wire::muster_api::rollout::{OpenRing, RolloutState};
 
 use super::{Next, lock, stored};
@@ -26,28 +26,33 @@ impl Registry {
     /// that cannot be brought further is logged, and the others go on.
     /// Level-triggered: it starts from what is stored.
     pub async fn step_rollouts(&self, hub: &HubName, now: Timestamp) -> Result<bool, StorageError> {
-        let active = self.inner.store.read(|view| {
+        let holding = self.inner.store.read(|view| {
             let holding = view.holding_rollouts(hub)?;
             Ok::<_, StorageError>(holding)
         })?;
         let mut moved = false;
-        for row in active {
-            if row.hold == RolloutHold::NotAdmitted {
-                let (rollout, id) = (row.id, row.configuration_id.clone());
-                match self.step_rollout(hub, row, now).await {
-                    Ok(further) => moved |= further,
-                    Err(error) if error.is_damaged() => self
-                        .inner
-                        .configurations
-                        .log_damaged_rollout(hub, (rollout, &id), &error),
-                    Err(error) => tracing::error!(
-                        hub.name = %hub,
-                        configuration.id = %id,
-                        rollout.id = rollout,
-                        error = &error as &dyn std::error::Error,
-                        "a rollout was not brought further"
-                    ),
+        for ListedRow { id, key, row } in holding.into_iter().map(|one| one.listed) {
+            let further = match row {
+                Ok(row) if row.hold == RolloutHold::NotAdmitted => {
+                    self.step_rollout(hub, row, now).await
                 }
+                Ok(_) => continue,
+                Err(error) => Err(error.into()),
+            };
+            match further {
+                Ok(further) => moved |= further,
+                Err(error) if error.is_damaged() => {
+                    self.inner
+                        .configurations
+                        .log_damaged_rollout(hub, (id, &key), &error)
+                }
+                Err(error) => tracing::error!(
+                    hub.name = %hub,
+                    configuration.id = key,
+                    rollout.id = id,
+                    error = &error as &dyn std::error::Error,
+                    "a rollout was not brought further"
+                ),
             }
         }
         self.forget_ended_rollouts(hub).await?;
@@ -215,7 +220,8 @@ impl Registry {
         let ended = self.inner.store.read(|view| {
             let latest = view.rollouts(hub, FORGET.0)?;
             let mut ended = Vec::new();
-            for row in latest {
+            // One that cannot be read keeps its devices.
+            for row in latest.into_iter().filter_map(|listed| listed.row.ok()) {
                 if row.hold != RolloutHold::NotAdmitted && view.has_rollout_devices(row.id)? {
                     ended.push(row.id);
                 }
