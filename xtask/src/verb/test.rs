@@ -89,6 +89,8 @@ impl World {
         heading("What the tests need");
         // Some stories make their certificates with the OpenSSL command line.
         package::ensure("openssl", "openssl")?;
+        package::ensure("curl", "curl")?;
+        package::ensure("nats-server", "nats-server")?;
         package::ensure("swtpm", "swtpm")?;
         package::ensure("tpm2_createek", "tpm2-tools")?;
         let python = python::interpreter(workspace)?;

@@ -5,16 +5,19 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ids::{EndpointName, HubName};
+use outbound::OnBehalf;
+use registry::routing::RoutingTable;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
-use wire::muster_api::routing::WebhookEndpoint;
+use wire::muster_api::routing::{NatsEndpoint, WebhookEndpoint};
 
 use crate::service::Hub;
 
 mod backlog;
 mod deliver;
 pub(crate) mod health;
+mod nats;
 mod webhook;
 
 /// Endpoints without a reported change are looked at this often.
@@ -22,10 +25,42 @@ const PERIOD: Duration = Duration::from_secs(30);
 
 type Key = (HubName, EndpointName);
 
+/// An endpoint that events are delivered to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Endpoint {
+    Webhook(WebhookEndpoint),
+    Nats(NatsEndpoint),
+}
+
+impl Endpoint {
+    fn name(&self) -> &EndpointName {
+        match self {
+            Self::Webhook(webhook) => &webhook.name,
+            Self::Nats(stream) => &stream.name,
+        }
+    }
+
+    fn all(table: &RoutingTable) -> impl Iterator<Item = Self> {
+        let endpoints = &table.document().endpoints;
+        let webhooks = endpoints.webhooks.iter().cloned().map(Self::Webhook);
+        let streams = endpoints.nats_streams.iter().cloned().map(Self::Nats);
+        webhooks.chain(streams)
+    }
+}
+
+/// The first hub is the owner's.
+fn on_behalf(hub: &Hub, at: &HubName) -> OnBehalf {
+    let local = hub.registry().hubs();
+    match local.hubs.first().is_some_and(|first| first.name == *at) {
+        true => OnBehalf::Owner,
+        false => OnBehalf::Tenant,
+    }
+}
+
 /// The deliveries that run, with the endpoints that they are for.
 #[derive(Default)]
 struct Running {
-    deliveries: HashMap<Key, (WebhookEndpoint, AbortHandle)>,
+    deliveries: HashMap<Key, (Endpoint, AbortHandle)>,
     tasks: JoinSet<()>,
 }
 
@@ -72,15 +107,15 @@ impl Running {
     }
 }
 
-fn wanted(hub: &Hub) -> HashMap<Key, WebhookEndpoint> {
+fn wanted(hub: &Hub) -> HashMap<Key, Endpoint> {
     let mut wanted = HashMap::new();
     for local in &hub.registry().hubs().hubs {
         let Some(table) = hub.registry().routing_table(&local.name) else {
             continue;
         };
-        for endpoint in &table.document().endpoints.webhooks {
-            let key = (local.name.clone(), endpoint.name.clone());
-            wanted.insert(key, endpoint.clone());
+        for endpoint in Endpoint::all(&table) {
+            let key = (local.name.clone(), endpoint.name().clone());
+            wanted.insert(key, endpoint);
         }
     }
     wanted

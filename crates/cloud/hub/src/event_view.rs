@@ -4,6 +4,15 @@ use registry::StoredEvent;
 use wire::telemetry::{EventDocument, EventParts};
 
 pub(crate) fn document(stored: &StoredEvent) -> EventDocument {
+    view(stored, &stored.event.body)
+}
+
+/// For where the body goes apart.
+pub(crate) fn without_body(stored: &StoredEvent) -> EventDocument {
+    view(stored, &[])
+}
+
+fn view(stored: &StoredEvent, body: &[u8]) -> EventDocument {
     let event = &stored.event;
     EventDocument::new(EventParts {
         offset: stored.offset,
@@ -13,6 +22,6 @@ pub(crate) fn document(stored: &StoredEvent) -> EventDocument {
         module: event.module.clone(),
         sender: event.sender.as_deref(),
         properties: event.properties.clone(),
-        body: &event.body,
+        body,
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ids::{Clock, Timestamp};
-use outbound::Outbound;
+use outbound::{Outbound, Streams};
 use registry::Registry;
 use tokio::sync::watch;
 use transport::pace::{Pace, PaceLimiter};
@@ -23,6 +23,8 @@ pub struct HubOptions {
     pub pace: Pace,
     /// Calls webhooks.
     pub outbound: Arc<dyn Outbound>,
+    /// Connects to streams.
+    pub streams: Arc<dyn Streams>,
     /// How often each hub may be asked for what.
     pub limits: HubLimits,
     /// How often each device or module may ask for what.
@@ -43,6 +45,7 @@ struct Inner {
     clock: Clock,
     pace_limiter: PaceLimiter,
     outbound: Arc<dyn Outbound>,
+    streams: Arc<dyn Streams>,
     endpoint_health: EndpointHealth,
     buckets: HubBuckets,
     uploads: Uploads,
@@ -61,6 +64,7 @@ impl Hub {
                 clock: options.clock,
                 pace_limiter: PaceLimiter::new(options.pace),
                 outbound: options.outbound,
+                streams: options.streams,
                 endpoint_health: EndpointHealth::default(),
                 buckets: HubBuckets::new(&options.limits, &options.device_limits),
                 uploads: Uploads::new(options.uploads),
@@ -116,6 +120,10 @@ impl Hub {
 
     pub(crate) fn outbound(&self) -> &dyn Outbound {
         &*self.inner.outbound
+    }
+
+    pub(crate) fn streams(&self) -> &dyn Streams {
+        &*self.inner.streams
     }
 
     pub(crate) fn endpoint_health(&self) -> &EndpointHealth {

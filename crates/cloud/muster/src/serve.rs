@@ -124,6 +124,7 @@ fn new_hub(
     let options = hub::HubOptions {
         clock: Arc::new(clock::now),
         pace: config.pace,
+        streams: outbound.clone(),
         outbound,
         limits: config.hub_limits,
         device_limits: config.device_limits,

@@ -1,13 +1,20 @@
-//! Calls of the services to webhooks and remote hubs. The program that runs the services makes
-//! them: it alone opens sockets.
+//! Calls of the services to webhooks and remote hubs, and messages to streams. The program that
+//! runs the services makes them: it alone opens sockets.
 
 #![warn(missing_docs)]
+
+mod stream;
 
 use std::pin::Pin;
 use std::time::Duration;
 
 use axum::http::Method;
 use zeroize::Zeroizing;
+
+pub use stream::{
+    Connecting, Publishing, StreamConnection, StreamFault, StreamLogin, StreamMessage,
+    StreamServer, Streams,
+};
 
 /// On whose behalf a call is made. The operators of a service or hub choose the destination
 /// and see the answer.

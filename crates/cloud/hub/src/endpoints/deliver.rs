@@ -8,7 +8,8 @@ use tokio::time::sleep;
 use wire::muster_api::routing::WebhookEndpoint;
 
 use super::backlog::{Next, Outcome, Pacing};
-use super::webhook;
+use super::nats::NatsStream;
+use super::{Endpoint, webhook};
 use crate::service::Hub;
 
 /// Events that are looked at together.
@@ -24,16 +25,39 @@ const UNSTORED: u64 = 10_000;
 struct Delivery {
     hub: Hub,
     at: HubName,
-    endpoint: WebhookEndpoint,
+    name: EndpointName,
+    destination: Destination,
     cursor: EndpointCursor,
     /// The position that is stored.
     stored: u64,
     pacing: Pacing,
 }
 
+enum Destination {
+    Webhook(WebhookEndpoint),
+    Nats(NatsStream),
+}
+
+impl Destination {
+    fn new(endpoint: Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Webhook(webhook) => Self::Webhook(webhook),
+            Endpoint::Nats(stream) => Self::Nats(NatsStream::new(stream)),
+        }
+    }
+
+    async fn send(&mut self, hub: &Hub, at: &HubName, events: &[StoredEvent]) -> Outcome {
+        match self {
+            Self::Webhook(webhook) => webhook::post(hub, at, webhook, events).await,
+            Self::Nats(stream) => stream.publish(hub, at, events).await,
+        }
+    }
+}
+
 /// Delivers for ever. Ends when the endpoint has no cursor: it was deleted.
-pub(super) async fn run(hub: Hub, at: HubName, endpoint: WebhookEndpoint) {
-    let Some(cursor) = load(&hub, &at, &endpoint.name).await else {
+pub(super) async fn run(hub: Hub, at: HubName, endpoint: Endpoint) {
+    let name = endpoint.name().clone();
+    let Some(cursor) = load(&hub, &at, &name).await else {
         return;
     };
     let mut delivery = Delivery {
@@ -41,7 +65,8 @@ pub(super) async fn run(hub: Hub, at: HubName, endpoint: WebhookEndpoint) {
         pacing: Pacing::new(),
         hub,
         at,
-        endpoint,
+        name,
+        destination: Destination::new(endpoint),
         cursor,
     };
     loop {
@@ -67,7 +92,7 @@ impl Delivery {
     async fn page(&mut self) {
         let registry = self.hub.registry().clone();
         let after = self.cursor.position;
-        let read = registry.read_endpoint(&self.at, &self.endpoint.name, after, PAGE);
+        let read = registry.read_endpoint(&self.at, &self.name, after, PAGE);
         let page = match read.await {
             Ok(page) => page,
             Err(error) => {
@@ -100,7 +125,7 @@ impl Delivery {
         while let Some(first) = events.first() {
             let count = self.pacing.batch(events).min(events.len());
             let (batch, rest) = events.split_at(count);
-            let outcome = webhook::post(&self.hub, &self.at, &self.endpoint, batch).await;
+            let outcome = self.destination.send(&self.hub, &self.at, batch).await;
             self.note(&outcome);
             match self.pacing.after(&outcome, count) {
                 Next::Advance { dead_letter } => {
@@ -122,19 +147,19 @@ impl Delivery {
 
     fn advance_to(&mut self, position: u64) {
         self.cursor.position = position;
-        let key = (self.at.clone(), self.endpoint.name.clone());
+        let key = (self.at.clone(), self.name.clone());
         self.hub.endpoint_health().note_position(&key, position);
     }
 
     fn note(&self, outcome: &Outcome) {
-        let key = (self.at.clone(), self.endpoint.name.clone());
+        let key = (self.at.clone(), self.name.clone());
         let (health, now) = (self.hub.endpoint_health(), self.hub.now());
         match outcome {
             Outcome::Delivered => health.note_success(&key, now),
             Outcome::Refused(error) | Outcome::Failed(error) => {
                 tracing::warn!(
                     hub.name = %self.at,
-                    endpoint = %self.endpoint.name,
+                    endpoint = %self.name,
                     error,
                     "events were not taken by an endpoint"
                 );
@@ -154,7 +179,7 @@ impl Delivery {
 
     fn log_storage(&self, error: &(dyn std::error::Error + 'static)) {
         let error = error_chain(error);
-        let endpoint = &self.endpoint.name;
+        let endpoint = &self.name;
         tracing::error!(
             error,
             hub.name = %self.at,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use ids::HubName;
-use outbound::{OnBehalf, OutboundAnswer, OutboundCall, OutboundFault};
+use outbound::{OutboundAnswer, OutboundCall, OutboundFault};
 use registry::StoredEvent;
 use wire::muster_api::routing::WebhookEndpoint;
 use wire::sas::SharedAccessKey;
@@ -13,6 +13,7 @@ use wire::service_api::allocation::{SIGNATURE, SIGNED_AT, signature};
 use zeroize::Zeroizing;
 
 use super::backlog::Outcome;
+use super::on_behalf;
 use crate::event_view::document;
 use crate::service::Hub;
 
@@ -21,8 +22,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest answer that is read; only its status counts.
 const MAX_ANSWER: usize = 64 * 1024;
 /// Request headers: the hub, and the endpoint's name there.
-const HUB: &str = "x-muster-hub";
-const ENDPOINT: &str = "x-muster-endpoint";
+pub(super) const HUB: &str = "x-muster-hub";
+pub(super) const ENDPOINT: &str = "x-muster-endpoint";
 
 pub(super) async fn post(
     hub: &Hub,
@@ -58,14 +59,5 @@ pub(super) async fn post(
             Outcome::of_status(status)
         }
         Err(fault) => Outcome::Failed(fault.to_string()),
-    }
-}
-
-/// The first hub is the owner's.
-fn on_behalf(hub: &Hub, at: &HubName) -> OnBehalf {
-    let local = hub.registry().hubs();
-    match local.hubs.first().is_some_and(|first| first.name == *at) {
-        true => OnBehalf::Owner,
-        false => OnBehalf::Tenant,
     }
 }

@@ -47,7 +47,7 @@ async fn write(call: Call) -> Result<Reply, HubError> {
     tracing::info!(
         hub.name = %hub,
         routes = record.document.routes.len(),
-        endpoints = record.document.endpoints.webhooks.len(),
+        endpoints = record.document.endpoints.names().count(),
         "routing written"
     );
     Ok(reply(&call, record))
@@ -107,13 +107,16 @@ fn context(call: &Call) -> TestContext<'_> {
     }
 }
 
-/// Who may only read sees neither the keys of endpoints nor the queries of their URLs.
+/// Who may only read sees neither keys and passwords of endpoints nor the queries of their URLs.
 fn reply(call: &Call, record: RoutingRecord) -> Reply {
     let mut document = record.document;
     if !call.permit.writes_registry() {
         for webhook in &mut document.endpoints.webhooks {
             webhook.url = webhook.url.masked();
             webhook.key = None;
+        }
+        for stream in &mut document.endpoints.nats_streams {
+            stream.password = None;
         }
     }
     Reply::json(&document).with_etag(&record.etag)

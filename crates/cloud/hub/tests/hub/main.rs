@@ -25,5 +25,6 @@ mod queries;
 mod routing;
 mod sessions;
 mod stamps;
+mod streams;
 mod throttling;
 mod twins;

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod http;
+mod stream;
 mod webhook;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use wire::sas::SharedAccessKey;
 
 pub use certificates::{self_signed, self_signed_ca};
 pub use http::{Ask, Reply};
+pub use stream::Stream;
 pub use webhook::Webhook;
 
 pub const HOST: &str = "hub.example";
@@ -32,6 +34,7 @@ pub struct World {
     pub registry: Registry,
     /// What every endpoint of the hubs reaches.
     pub webhook: Arc<Webhook>,
+    pub stream: Stream,
     clock: Arc<AtomicI64>,
     stop: watch::Sender<bool>,
     pub directory: tempfile::TempDir,
@@ -60,17 +63,18 @@ impl World {
         )
         .await
         .unwrap();
-        let webhook = Arc::new(Webhook::default());
+        let (webhook, stream) = (Arc::new(Webhook::default()), Stream::default());
         let options = HubOptions {
             limits,
             device_limits,
-            ..options(&clock, &webhook, directory.path())
+            ..options(&clock, (&webhook, &stream), directory.path())
         };
         let hub = Hub::new(registry.clone(), options);
         let world = Self {
             hub,
             registry,
             webhook,
+            stream,
             clock,
             stop: watch::Sender::new(false),
             directory,
@@ -94,10 +98,9 @@ impl World {
     /// The hubs as a process that begins now finds them: what is not stored is gone.
     pub fn begin_again(&mut self) {
         self.stop();
-        self.hub = Hub::new(
-            self.registry.clone(),
-            options(&self.clock, &self.webhook, self.directory.path()),
-        );
+        let called = (&self.webhook, &self.stream);
+        let options = options(&self.clock, called, self.directory.path());
+        self.hub = Hub::new(self.registry.clone(), options);
     }
 
     pub fn now(&self) -> Timestamp {
@@ -204,7 +207,11 @@ impl World {
     }
 }
 
-fn options(clock: &Arc<AtomicI64>, webhook: &Arc<Webhook>, directory: &Path) -> HubOptions {
+fn options(
+    clock: &Arc<AtomicI64>,
+    (webhook, stream): (&Arc<Webhook>, &Stream),
+    directory: &Path,
+) -> HubOptions {
     let ticking = clock.clone();
     let clock: ids::Clock =
         Arc::new(move || Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed)));
@@ -212,6 +219,7 @@ fn options(clock: &Arc<AtomicI64>, webhook: &Arc<Webhook>, directory: &Path) -> 
         clock,
         pace: transport::pace::Pace::default(),
         outbound: webhook.clone(),
+        streams: Arc::new(stream.clone()),
         limits: HubLimits::default(),
         device_limits: DeviceLimits::default(),
         uploads: UploadOptions {

@@ -1,5 +1,5 @@
 //! Calls to webhooks and to remote hubs: HTTPS with the roots of the system and of the
-//! configuration, plain HTTP to this machine.
+//! configuration, plain HTTP to this machine. The same for streams of NATS.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -8,8 +8,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use outbound::{Answering, OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 use reqwest::redirect::Policy;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 mod guard;
+mod host_verifier;
+mod nats;
 
 pub use guard::Guard;
 
@@ -21,6 +26,8 @@ pub struct OutboundClient {
     /// Connects to no private address that is not listed.
     guarded: reqwest::Client,
     guard: Arc<Guard>,
+    /// Those that streams are verified with; the clients have their own.
+    roots: Arc<RootCertStore>,
     /// Whether the first service's calls are guarded too.
     guards_owner: bool,
 }
@@ -42,6 +49,7 @@ impl OutboundClient {
                 trusted,
             )?,
             guard,
+            roots: Arc::new(roots(trusted)?),
             guards_owner,
         })
     }
@@ -85,6 +93,19 @@ impl OutboundClient {
         }
         Ok(OutboundAnswer { status, body })
     }
+}
+
+fn roots(trusted: Option<&Path>) -> anyhow::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = trusted {
+        let unreadable = || format!("cannot read the trusted CAs {}", path.display());
+        let found = CertificateDer::pem_file_iter(path).with_context(unreadable)?;
+        for certificate in found {
+            roots.add(certificate.with_context(unreadable)?)?;
+        }
+    }
+    Ok(roots)
 }
 
 fn build(

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use ids::EndpointName;
 use wire::device_api::message::is_stamped;
 use wire::muster_api::routing::{
-    Enrichment, FallbackRoute, MAX_ENDPOINTS, MAX_ENRICHMENTS, MAX_ROUTES, Route, Routing,
+    Enrichment, FallbackRoute, MAX_ENDPOINTS, MAX_ENRICHMENTS, MAX_ROUTES, NatsEndpoint, Route,
+    Routing,
 };
 use wire::telemetry::EventSource;
 
@@ -24,6 +25,8 @@ const RESERVED: [&str; 4] = [
 /// Longest key of an enrichment, and longest value, in bytes.
 const MAX_KEY: usize = 256;
 const MAX_VALUE: usize = 4096;
+/// Longest name of a user of NATS, in bytes.
+const MAX_USER: usize = 256;
 /// Longest condition that is kept, in bytes.
 const MAX_CONDITION: usize = 16 * 1024;
 
@@ -101,16 +104,32 @@ fn note(seen: &mut HashSet<String>, name: &str, place: String) -> Result<(), Rou
 
 /// The built-in endpoint and those of the document.
 fn endpoint_names(document: &Routing) -> Result<Vec<EndpointName>, RoutingError> {
-    let webhooks = &document.endpoints.webhooks;
-    at_most("endpoints", webhooks.len(), MAX_ENDPOINTS)?;
+    let endpoints = &document.endpoints;
+    at_most("endpoints", endpoints.names().count(), MAX_ENDPOINTS)?;
     let mut seen: HashSet<String> = RESERVED.map(str::to_ascii_lowercase).into();
     let mut names = vec![EndpointName::built_in()];
-    for (index, webhook) in webhooks.iter().enumerate() {
-        let place = format!("endpoints.webhooks[{index}]");
-        note(&mut seen, webhook.name.as_str(), place)?;
-        names.push(webhook.name.clone());
+    for (name, place) in endpoints.names() {
+        note(&mut seen, name.as_str(), format!("endpoints.{place}"))?;
+        names.push(name.clone());
+    }
+    for (index, stream) in endpoints.nats_streams.iter().enumerate() {
+        require_login(stream, &format!("endpoints.natsStreams[{index}]"))?;
     }
     Ok(names)
+}
+
+fn require_login(stream: &NatsEndpoint, place: &str) -> Result<(), RoutingError> {
+    let Some(user) = &stream.user else {
+        return Ok(());
+    };
+    if user.is_empty() || user.len() > MAX_USER || user.chars().any(char::is_control) {
+        let problem = "its user must have 1 to 256 bytes, none of them a control character";
+        return Err(invalid(place, problem));
+    }
+    match stream.password {
+        Some(_) => Ok(()),
+        None => Err(invalid(place, "its user has no password")),
+    }
 }
 
 /// The one endpoint of a route, as it is spelled where it is defined.

@@ -9,8 +9,10 @@ use crate::service_api::allocation::WebhookUrl;
 use crate::service_api::identity::KeyText;
 use crate::telemetry::EventSource;
 
+mod nats;
 mod test;
 
+pub use nats::{NatsEndpoint, NatsPassword, NatsSubject, NatsUrl, NatsUrlError};
 pub use test::{
     CompilationError, Location, MatchedRoute, Position, TestDetails, TestMessage, TestResult,
     TestRouteRequest, TestRoutesRequest, TestRoutesResult,
@@ -45,6 +47,9 @@ pub struct Routing {
 pub struct Endpoints {
     /// Called with each batch of events.
     pub webhooks: Vec<WebhookEndpoint>,
+    /// Streams of NATS JetStream.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nats_streams: Vec<NatsEndpoint>,
     /// Event hubs of Azure; must be empty.
     #[serde(skip_serializing)]
     pub event_hubs: NotOffered,
@@ -66,6 +71,17 @@ pub struct Endpoints {
     pub cosmos_db_sql_containers: NotOffered,
 }
 
+impl Endpoints {
+    /// Names of all, with the kind and its place there, as `webhooks[0]`.
+    pub fn names(&self) -> impl Iterator<Item = (&EndpointName, String)> {
+        let webhooks = self.webhooks.iter().enumerate();
+        let webhooks = webhooks.map(|(index, to)| (&to.name, format!("webhooks[{index}]")));
+        let streams = self.nats_streams.iter().enumerate();
+        let streams = streams.map(|(index, to)| (&to.name, format!("natsStreams[{index}]")));
+        webhooks.chain(streams)
+    }
+}
+
 /// Endpoints of a kind that is not offered: an empty list.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(try_from = "Vec<Value>")]
@@ -77,7 +93,7 @@ impl TryFrom<Vec<Value>> for NotOffered {
     fn try_from(listed: Vec<Value>) -> Result<Self, &'static str> {
         match listed.is_empty() {
             true => Ok(Self),
-            false => Err("endpoints of this kind are not offered; webhooks are"),
+            false => Err("endpoints of this kind are not offered; webhooks and natsStreams are"),
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::sas::SharedAccessKey;
 
 mod definition;
 
+pub(crate) use definition::is_loopback;
+
 pub use definition::{CustomAllocation, MASK, WebhookUrl, WebhookUrlError, WebhookVersion};
 
 /// Largest answer that is read, bytes: an initial twin may be 40 KiB, a payload 64 KiB.

@@ -44,6 +44,7 @@ pub async fn services(directory: &std::path::Path) -> (Provisioning, Dps, Hub) {
             clock: clock.clone(),
             pace: transport::pace::Pace::default(),
             outbound: outbound.clone(),
+            streams: outbound.clone(),
             limits: hub::HubLimits::default(),
             device_limits: hub::DeviceLimits::default(),
         },

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ids::{HubName, Timestamp};
+use ids::{EndpointName, HubName, Timestamp};
 use store::{EndpointCursorRow, Lock, RoutingRow, Secret, StoreError, Tx, Unit, View, unit};
-use wire::muster_api::routing::{Routing, WebhookEndpoint};
+use wire::muster_api::routing::Routing;
 use wire::service_api::identity::KeyText;
 
 use super::{RoutingNow, RoutingRecord, RoutingWriteError, cursors, fresh_cursor, stored};
@@ -100,18 +100,14 @@ impl Unit for PutRouting {
         let table = RoutingTable::check(self.complete(&before.document)?)?;
         let document = serde_json::to_string(table.document())
             .map_err(|error| view.damaged("routing", error))?;
-        let webhooks = &table.document().endpoints.webhooks;
+        let endpoints = &table.document().endpoints;
         let cursors = cursors(view, &self.hub)?;
-        let is_new = |webhook: &&WebhookEndpoint| {
-            !cursors.iter().any(|cursor| cursor.endpoint == webhook.name)
-        };
-        let begun = webhooks.iter().filter(is_new);
-        let begun = begun.map(|webhook| fresh_cursor(&webhook.name, self.last_event));
+        let is_new = |name: &&EndpointName| !cursors.iter().any(|cursor| cursor.endpoint == **name);
+        let begun = endpoints.names().map(|(name, _)| name).filter(is_new);
+        let begun = begun.map(|name| fresh_cursor(name, self.last_event));
         let begun = begun.collect();
         let is_gone = |cursor: &EndpointCursorRow| {
-            !webhooks
-                .iter()
-                .any(|webhook| webhook.name == cursor.endpoint)
+            !endpoints.names().any(|(name, _)| *name == cursor.endpoint)
         };
         Ok(RoutingPlan {
             row: RoutingRow {
@@ -171,6 +167,13 @@ impl PutRouting {
             if webhook.key.is_none() {
                 let stored = known.and_then(|known| known.key.clone());
                 webhook.key = Some(stored.unwrap_or_else(|| fresh.clone()));
+            }
+        }
+        for stream in &mut document.endpoints.nats_streams {
+            let mut known = before.endpoints.nats_streams.iter();
+            let known = known.find(|known| known.name == stream.name && known.user == stream.user);
+            if stream.password.is_none() {
+                stream.password = known.and_then(|known| known.password.clone());
             }
         }
         Ok(document)

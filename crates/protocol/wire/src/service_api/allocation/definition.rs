@@ -124,7 +124,7 @@ impl WebhookUrl {
     }
 }
 
-fn is_loopback(host: &HubHost) -> bool {
+pub(crate) fn is_loopback(host: &HubHost) -> bool {
     let name = host.name();
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost")
