@@ -14,9 +14,13 @@ use wire::lenient::BodyError;
 use wire::muster_api::OwnBodyError;
 
 use crate::messages::method::MethodError;
+use crate::messages::open_streams::MAX_STREAMS;
 use crate::messages::telemetry::TelemetryError;
 use crate::quantities::{self, Throttled};
 use crate::sessions::prove::NotProven;
+
+/// When a stream of events is worth another try, seconds.
+const STREAM_WAIT: u64 = 10;
 
 /// A request that was not done.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +76,8 @@ pub(crate) enum HubError {
     Throttled(#[from] Throttled),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    #[error("the hub has {MAX_STREAMS} open streams of events, and no more are served")]
+    TooManyStreams,
     #[error(transparent)]
     Query(#[from] QueryError),
     #[error(transparent)]
@@ -120,7 +126,7 @@ impl HubError {
             Self::Rollout(RolloutError::Conflict(_)) => return (409, Code::InvalidOperation),
             Self::Rollout(error) => rollout(error),
             Self::Method(error) => method(error),
-            Self::Throttled(_) => Code::ThrottlingException,
+            Self::Throttled(_) | Self::TooManyStreams => Code::ThrottlingException,
             Self::Telemetry(error) => telemetry(error),
             Self::OwnBody(_) => Code::ArgumentInvalid,
             Self::Routing(error) => routing(error),
@@ -138,6 +144,7 @@ impl HubError {
             Self::Telemetry(TelemetryError::TooFast { wait }) => {
                 Some(quantities::whole_seconds(*wait))
             }
+            Self::TooManyStreams => Some(STREAM_WAIT),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use transport::pace::{Pace, PaceLimiter};
 use transport::sessions::Sessions;
 
 use crate::endpoints::health::EndpointHealth;
+use crate::messages::open_streams::OpenStreams;
 use crate::quantities::{DeviceLimits, HubBuckets, HubLimits};
 use crate::sessions::presence::unsaved::UnsavedPresences;
 use crate::sessions::watcher::SessionWatcher;
@@ -47,6 +48,9 @@ struct Inner {
     outbound: Arc<dyn Outbound>,
     streams: Arc<dyn Streams>,
     endpoint_health: EndpointHealth,
+    open_streams: OpenStreams,
+    /// Turns true once, when the hubs are drained.
+    draining: watch::Sender<bool>,
     buckets: HubBuckets,
     uploads: Uploads,
 }
@@ -66,14 +70,17 @@ impl Hub {
                 outbound: options.outbound,
                 streams: options.streams,
                 endpoint_health: EndpointHealth::default(),
+                open_streams: OpenStreams::default(),
+                draining: watch::Sender::new(false),
                 buckets: HubBuckets::new(&options.limits, &options.device_limits),
                 uploads: Uploads::new(options.uploads),
             }),
         }
     }
 
-    /// Closes every session and accepts no new one.
+    /// Closes every session and every stream of events, and accepts no new session.
     pub fn drain(&self) {
+        self.inner.draining.send_replace(true);
         self.sessions().drain("the server is shutting down");
     }
 
@@ -128,6 +135,14 @@ impl Hub {
 
     pub(crate) fn endpoint_health(&self) -> &EndpointHealth {
         &self.inner.endpoint_health
+    }
+
+    pub(crate) fn open_streams(&self) -> &OpenStreams {
+        &self.inner.open_streams
+    }
+
+    pub(crate) fn draining(&self) -> watch::Receiver<bool> {
+        self.inner.draining.subscribe()
     }
 
     pub(crate) fn pace_limiter(&self) -> &PaceLimiter {

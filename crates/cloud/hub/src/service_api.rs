@@ -8,6 +8,7 @@ mod consumer_groups;
 mod device_bound;
 mod devices;
 mod digital_twins;
+mod event_stream;
 mod events;
 mod files;
 mod jobs;

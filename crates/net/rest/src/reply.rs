@@ -15,7 +15,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 pub struct Reply {
     status: StatusCode,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 }
 
 impl Reply {
@@ -30,8 +30,19 @@ impl Reply {
         Self {
             status: StatusCode::OK,
             headers,
-            body: body.into(),
+            body: Body::from(body),
         }
+    }
+
+    /// 200 with a body that is made while it is sent.
+    #[must_use]
+    pub fn stream(content_type: &str, body: Body) -> Self {
+        let reply = Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body,
+        };
+        reply.with(CONTENT_TYPE.as_str(), content_type)
     }
 
     /// 200 with bytes of any kind.
@@ -40,7 +51,7 @@ impl Reply {
         let reply = Self {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
-            body: body.into(),
+            body: Body::from(body.into()),
         };
         reply.with(CONTENT_TYPE.as_str(), content_type)
     }
@@ -51,7 +62,7 @@ impl Reply {
         Self {
             status: StatusCode::NO_CONTENT,
             headers: HeaderMap::new(),
-            body: Bytes::new(),
+            body: Body::empty(),
         }
     }
 
@@ -109,7 +120,7 @@ impl Reply {
     #[must_use]
     pub fn into_response(self, request_id: &RequestId) -> Response<Body> {
         let reply = self.with(REQUEST_ID, &request_id.to_string());
-        let mut response = Response::new(Body::from(reply.body));
+        let mut response = Response::new(reply.body);
         *response.status_mut() = reply.status;
         *response.headers_mut() = reply.headers;
         response

@@ -14,7 +14,7 @@ use wire::telemetry::{
 };
 
 use super::access::Access;
-use super::{Call, Route};
+use super::{Call, Route, event_stream};
 use crate::error::HubError;
 use crate::event_view::document;
 use crate::messages::telemetry::{self, Message, TelemetryError};
@@ -84,7 +84,16 @@ fn properties(call: &Call) -> Result<Vec<(String, String)>, HubError> {
 
 /// `?after=N&max=M&wait=S`: the hub's events behind number N, waiting up to S seconds
 /// for the first one. With `consumerGroup=NAME` and without `after`: behind the group's checkpoint.
+/// As a stream where the caller accepts one.
 async fn read(call: Call) -> Result<Reply, HubError> {
+    if event_stream::is_wanted(&call) {
+        let last_seen = event_stream::last_seen(&call)?;
+        let after = match last_seen {
+            Some(last_seen) => last_seen,
+            None => begin(&call).await?,
+        };
+        return event_stream::open(&call, after);
+    }
     let mut after = begin(&call).await?;
     let max =
         number(&call, "max")?.map_or(MAX_EVENTS, |max| usize::try_from(max).unwrap_or(MAX_EVENTS));

@@ -13,6 +13,7 @@ mod cloud_messages;
 mod configurations;
 mod digital_twins;
 mod endpoints;
+mod event_streams;
 mod events;
 mod file_uploads;
 mod hub_events;

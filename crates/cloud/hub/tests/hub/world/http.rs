@@ -1,5 +1,6 @@
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Method, Request};
+use axum::body::{Body, BodyDataStream, to_bytes};
+use axum::http::{HeaderMap, Method, Request, Response};
+use futures_util::StreamExt;
 use pki::{PeerChain, PresentedChain};
 use serde_json::Value;
 
@@ -93,19 +94,7 @@ impl Ask<'_> {
     }
 
     pub async fn send_to(self, uri: &str) -> Reply {
-        let mut request = Request::builder()
-            .method(self.method)
-            .uri(uri)
-            .header("host", HOST);
-        for (name, value) in self.headers {
-            request = request.header(name, value);
-        }
-        let request = request
-            .extension(self.chain)
-            .body(Body::from(self.body))
-            .unwrap();
-        let response = self.world.hub.answer(request).await;
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.respond(uri).await.into_parts();
         let bytes = to_bytes(body, 16 * 1024 * 1024).await.unwrap();
         let body = match parts.headers.get("content-type") {
             None => {
@@ -121,6 +110,63 @@ impl Ask<'_> {
             headers: parts.headers,
             body,
             text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    async fn respond(self, uri: &str) -> Response<Body> {
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(uri)
+            .header("host", HOST);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        let request = request
+            .extension(self.chain)
+            .body(Body::from(self.body))
+            .unwrap();
+        self.world.hub.answer(request).await
+    }
+}
+
+/// A stream of server-sent events, read block by block.
+pub struct EventStream {
+    headers: HeaderMap,
+    body: BodyDataStream,
+    unread: String,
+}
+
+impl EventStream {
+    pub fn header(&self, name: &str) -> &str {
+        let header = self.headers.get(name);
+        header.map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The next lines before an empty one; `None` at the end.
+    pub async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.unread.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.unread = rest;
+                return Some(block);
+            }
+            let more = self.body.next().await?.unwrap();
+            self.unread.push_str(std::str::from_utf8(&more).unwrap());
+        }
+    }
+}
+
+impl World {
+    /// Opens a stream of events; a reader that comes back says what it has seen.
+    pub async fn stream_of(&self, path: &str, last_seen: &str) -> EventStream {
+        let ask = self.ask("GET", path).header("accept", "text/event-stream");
+        let ask = ask.header("last-event-id", last_seen);
+        let (parts, body) = ask.respond(path).await.into_parts();
+        assert_eq!(parts.status, 200);
+        EventStream {
+            headers: parts.headers,
+            body: body.into_data_stream(),
+            unread: String::new(),
         }
     }
 }
