@@ -2,6 +2,7 @@
 
 use registry::Event;
 use serde_json::{Value, json};
+use wire::telemetry::EventSource;
 
 use crate::world::{World, eventually};
 
@@ -35,8 +36,11 @@ fn read(event: &Event) -> (String, Value) {
     };
     assert_eq!((property("hubName"), property("$.uid")), ("hub", "hub"));
     assert_eq!(property("deviceId"), event.device.as_str());
-    let encoding = (property("$.ct"), property("$.ce"));
-    assert_eq!(encoding, ("application/json", "utf-8"));
+    let kind = match event.source {
+        EventSource::DigitalTwinChangeEvents => "application/json-patch+json",
+        _ => "application/json",
+    };
+    assert_eq!((property("$.ct"), property("$.ce")), (kind, "utf-8"));
     assert_eq!(property("operationTimestamp"), event.enqueued.to_string());
     let text = format!(
         "{} {} {} {}",
@@ -191,4 +195,80 @@ async fn an_event_that_is_too_large_stops_none_behind_it() {
     world.sas_device("d2").await;
     let all = emitted(&world, 1).await;
     assert_eq!(all[0].1["deviceId"], "d2");
+}
+
+#[tokio::test]
+async fn changes_of_digital_twins_are_json_patches() {
+    let world = World::start().await;
+    let key = world.sas_device("d1").await;
+    route(&world, &["DigitalTwinChangeEvents"]).await;
+    let mut device = world.device("d1", &key).await;
+    let topic = "$iothub/twin/PATCH/properties/reported/?$rid=1";
+    let body = json!({"temp": 20, "t1": {"__t": "c", "max": 1}});
+    device
+        .publish(topic, body.to_string().as_bytes())
+        .await
+        .unwrap();
+    world.patch_twin("d1", &json!({"tags": {"a": 1}})).await;
+    let change = json!([{"op": "add", "path": "/target", "value": 5}]);
+    let change = world.ask("PATCH", "/digitaltwins/d1").json(&change).send();
+    assert_eq!(change.await.status, 202);
+    world.advance(std::time::Duration::from_secs(1));
+    device.publish(topic, b"{\"temp\": 21}").await.unwrap();
+    let all = emitted(&world, 3).await;
+    let schema = "digitalTwinChangeEvents digitalTwinChangeNotification updateTwin -";
+    assert!(all.iter().all(|(text, _)| text == schema));
+    let paths = |body: &Value| -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let operations = body.as_array().unwrap().iter();
+        operations
+            .map(|operation| (text(&operation["op"]), text(&operation["path"])))
+            .collect()
+    };
+    let pair = |op: &str, path: &str| (op.to_owned(), path.to_owned());
+    let reported = paths(&all[0].1);
+    for (op, path) in [("add", "/temp"), ("add", "/t1"), ("add", "/$metadata/temp")] {
+        assert!(reported.contains(&pair(op, path)), "{reported:?}");
+    }
+    assert_eq!(paths(&all[1].1), [pair("add", "/$metadata/target")]);
+    assert_eq!(all[1].1[0]["value"]["desiredValue"], 5);
+    let again = paths(&all[2].1);
+    assert_eq!(
+        again,
+        [
+            pair("replace", "/temp"),
+            pair("replace", "/$metadata/temp/lastUpdateTime")
+        ]
+    );
+    assert_eq!(all[2].1[0]["value"], 21);
+}
+
+#[tokio::test]
+async fn what_a_job_comes_to_on_each_device_is_an_event() {
+    let world = World::start().await;
+    for id in ["d1", "d2"] {
+        world.sas_device(id).await;
+    }
+    world.patch_twin("d2", &json!({"tags": {"a": 1}})).await;
+    route(&world, &["DeviceJobLifecycleEvents"]).await;
+    let job = json!({"type": "scheduleUpdateTwin", "updateTwin": {"tags": {"a": 2}, "etag": "*"},
+        "queryCondition": "deviceId = 'd1'", "maxExecutionTimeInSeconds": 300});
+    world.ask("PUT", "/jobs/v2/j1").json(&job).send().await.ok();
+    let mut job = job;
+    job["updateTwin"]["etag"] = json!("another");
+    job["queryCondition"] = json!("deviceId = 'd2'");
+    emitted(&world, 1).await;
+    world.ask("PUT", "/jobs/v2/j2").json(&job).send().await.ok();
+    let all = emitted(&world, 2).await;
+    let schema = "deviceJobLifecycleEvents deviceJobLifecycleNotification";
+    for ((text, body), (operation, device, job, status)) in all.iter().zip([
+        ("completeDeviceJob", "d1", "j1", "completed"),
+        ("failDeviceJob", "d2", "j2", "failed"),
+    ]) {
+        assert_eq!(*text, format!("{schema} {operation} -"));
+        let said = ["deviceId", "jobId", "status"].map(|name| body[name].as_str().unwrap());
+        assert_eq!(said, [device, job, status]);
+        assert_eq!(body["jobType"], "scheduleUpdateTwin");
+    }
+    assert!(all[1].1["error"]["code"].is_string(), "{}", all[1].1);
 }

@@ -294,7 +294,7 @@ impl DeviceWriter {
             ..TwinRow::default()
         };
         tx.reset_twin(row, before.version, &fresh)?;
-        hub_events::twin_reset(tx, &self.watchers, row.key())?;
+        hub_events::twin_reset(tx, &self.watchers, row.key(), before)?;
         let old = rows::document(tx, "desired", before.desired.as_deref())?;
         let patch = difference(
             &old,

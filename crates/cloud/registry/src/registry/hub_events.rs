@@ -1,12 +1,15 @@
 //! Events of the hubs themselves: twins that changed, identities that came and went. An event is
 //! written with the change that it is about, when a route wants it, and goes from there to the log.
 
+mod digital_twin;
+mod job_device;
+
 use std::sync::Arc;
 
 use events::MAX_RECORD;
 use ids::{HubName, Identity, Timestamp};
 use serde_json::{Map, Value, json};
-use store::{IdentityKey, Lock, StoreError, Tx, View, unit};
+use store::{IdentityKey, Lock, StoreError, TwinRow, Tx, View, unit};
 use wire::device_api::message::system;
 use wire::telemetry::EventSource;
 
@@ -19,6 +22,8 @@ use crate::event::{Event, EventError};
 use crate::routing::Destinations;
 use crate::rows;
 use crate::twin::{Touched, Twin};
+
+pub(crate) use job_device::job_device_ended;
 
 /// Events that are relayed together.
 const BATCH: usize = 100;
@@ -171,17 +176,22 @@ pub(crate) fn twin_changed(
 ) -> Result<(), StoreError> {
     let source = EventSource::TwinChangeEvents;
     let visible = touched.tags || touched.desired.is_some() || touched.reported;
-    if !visible || !watchers.wants(&about.hub, source) {
+    let wanted = watchers.wants(&about.hub, source);
+    let digital = watchers.wants(&about.hub, EventSource::DigitalTwinChangeEvents);
+    if !visible || !(wanted || digital) {
         return Ok(());
     }
     let Some((row, before)) = tx.twin(about.into())? else {
         return Ok(());
     };
-    let before = match touched.replaced {
-        true => None,
-        false => rows::twin(tx, &before).ok(),
-    };
-    let (operation, body) = match before {
+    let before = rows::twin(tx, &before).ok();
+    if digital {
+        digital_twin::changed(tx, watchers, about, (before.as_ref(), after))?;
+    }
+    if !wanted {
+        return Ok(());
+    }
+    let (operation, body) = match before.filter(|_| !touched.replaced) {
         Some(before) => ("updateTwin", twin_event::patch(&before, after)),
         None => ("replaceTwin", twin_event::whole(&row, after)),
     };
@@ -198,15 +208,26 @@ pub(crate) fn twin_reset(
     tx: &Tx<'_>,
     watchers: &Arc<Watchers>,
     key: IdentityKey<'_>,
+    before: &TwinRow,
 ) -> Result<(), StoreError> {
     let source = EventSource::TwinChangeEvents;
-    if !watchers.wants(key.hub, source) {
+    let wanted = watchers.wants(key.hub, source);
+    let digital = watchers.wants(key.hub, EventSource::DigitalTwinChangeEvents);
+    if !(wanted || digital) {
         return Ok(());
     }
     let Some((row, twin)) = tx.twin(key)? else {
         return Ok(());
     };
-    let body = twin_event::whole(&row, &rows::twin(tx, &twin)?);
+    let twin = rows::twin(tx, &twin)?;
+    if digital {
+        let before = rows::twin(tx, before).ok();
+        digital_twin::changed(tx, watchers, &row.identity(), (before.as_ref(), &twin))?;
+    }
+    if !wanted {
+        return Ok(());
+    }
+    let body = twin_event::whole(&row, &twin);
     let schema = "twinChangeNotification";
     let event = event(source, schema, "replaceTwin", &row.identity(), &body);
     enter(tx, watchers, &event)

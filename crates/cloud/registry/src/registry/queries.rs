@@ -22,6 +22,8 @@ mod choose;
 mod jobs;
 mod walk;
 
+pub(crate) use jobs::job_device_document;
+
 use walk::{Collected, Walk};
 
 /// Rows looked at for one page. A page may be short, or empty, and still have a continuation.

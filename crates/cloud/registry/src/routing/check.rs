@@ -177,7 +177,6 @@ fn routes(
     for route in routes {
         let place = format!("route {}", route.name);
         note(&mut seen, route.name.as_str(), place.clone())?;
-        require_emitted(route.source, &place)?;
         let read = CompiledRoute {
             source: route.source,
             condition: condition(&route.condition, &place)?,
@@ -188,20 +187,6 @@ fn routes(
         }
     }
     Ok(compiled)
-}
-
-/// A route that no event can match is not accepted.
-fn require_emitted(source: EventSource, place: &str) -> Result<(), RoutingError> {
-    match source {
-        EventSource::DeviceMessages
-        | EventSource::TwinChangeEvents
-        | EventSource::DeviceLifecycleEvents
-        | EventSource::DeviceConnectionStateEvents => Ok(()),
-        EventSource::DigitalTwinChangeEvents | EventSource::DeviceJobLifecycleEvents => {
-            let problem = format!("{} are not offered yet", source.name());
-            Err(invalid(place, problem))
-        }
-    }
 }
 
 fn fallback(

@@ -8,6 +8,10 @@ use serde_json::{Map, Value, json};
 use crate::lenient::BodyError;
 use crate::twin::{METADATA, Section};
 
+mod difference;
+
+pub use difference::difference;
+
 /// The member that marks a component.
 const MARK: &str = "__t";
 /// Most operations of a patch.

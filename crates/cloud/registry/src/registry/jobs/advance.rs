@@ -9,6 +9,7 @@ use crate::change::Change;
 use crate::error::StorageError;
 use crate::job::{JobCounts, JobDeviceError, JobProgress, JobRecord};
 use crate::registry::Registry;
+use crate::registry::hub_events::job_device_ended;
 
 /// The error of a device that was being called when the server or the job ended.
 const INTERRUPTED: u32 = 500_002;
@@ -175,6 +176,7 @@ impl Registry {
         if count == 0 {
             return Ok(0);
         }
+        let watchers = self.inner.watchers.clone();
         let close = unit(
             (job.hub.clone(), devices),
             |(hub, devices)| {
@@ -196,6 +198,7 @@ impl Registry {
                 for mut row in still {
                     close(&mut row, now);
                     tx.update_job_device(hub, from, &row)?;
+                    job_device_ended(tx, &watchers, hub, &row)?;
                 }
                 Ok(())
             },

@@ -7,6 +7,7 @@ use super::JobTarget;
 use crate::error::StorageError;
 use crate::job::{DeviceOutcome, JobRecord};
 use crate::registry::Registry;
+use crate::registry::hub_events::job_device_ended;
 
 impl Registry {
     /// Some devices that a job has not worked on, by id.
@@ -74,6 +75,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(), StorageError> {
         let id = job.row;
+        let watchers = self.inner.watchers.clone();
         let end = unit(
             (job.hub.clone(), target),
             |(hub, (device, _))| {
@@ -90,7 +92,8 @@ impl Registry {
             move |(hub, _), tx, row| {
                 let Some(mut row) = row else { return Ok(()) };
                 finish(&mut row, &outcome, now);
-                tx.update_job_device(hub, JobDeviceState::Running, &row)
+                tx.update_job_device(hub, JobDeviceState::Running, &row)?;
+                job_device_ended(tx, &watchers, hub, &row)
             },
         );
         self.inner.store.write_in_background(end).await

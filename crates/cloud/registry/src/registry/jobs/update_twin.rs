@@ -10,6 +10,7 @@ use crate::error::StorageError;
 use crate::job::{DeviceOutcome, JobDeviceError, JobRecord};
 use crate::precondition::IfMatch;
 use crate::registry::Registry;
+use crate::registry::hub_events::job_device_ended;
 use crate::registry::twins::{ChangeTwin, read};
 use crate::twin::{CheckedPatch, Touched, Twin, TwinError, TwinPatch};
 
@@ -121,6 +122,7 @@ where
         row.started = Some(self.now.ticks());
         finish(&mut row, &outcome, self.now);
         let hub = &self.change.identity.hub;
-        tx.update_job_device(hub, JobDeviceState::Pending, &row)
+        tx.update_job_device(hub, JobDeviceState::Pending, &row)?;
+        job_device_ended(tx, &self.change.watchers, hub, &row)
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn job_rows(
                 let module = row.module_id.as_ref().map_or("", |module| module.as_str());
                 let key = format!("{}{BETWEEN}{}{BETWEEN}{module}", job.id, row.device_id);
                 bytes += row.response.as_ref().map_or(0, String::len);
-                rows.push((key, document(view, job, row)?));
+                rows.push((key, job_device_document(view, job, row)?));
                 if bytes >= max_bytes {
                     return Ok(rows);
                 }
@@ -61,7 +61,12 @@ pub(super) fn job_rows(
     Ok(rows)
 }
 
-fn document(view: &View<'_>, job: &JobRow, row: JobDeviceRow) -> Result<Json, StorageError> {
+/// A row of `devices.jobs`.
+pub(crate) fn job_device_document(
+    view: &View<'_>,
+    job: &JobRow,
+    row: JobDeviceRow,
+) -> Result<Json, StorageError> {
     let time = |ticks: i64| Timestamp::from_ticks(ticks).to_string();
     let status = match row.state {
         JobDeviceState::Pending => "pending",
