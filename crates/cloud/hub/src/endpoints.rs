@@ -16,6 +16,7 @@ use crate::service::Hub;
 
 mod backlog;
 mod deliver;
+mod figures;
 pub(crate) mod health;
 mod nats;
 mod webhook;
@@ -45,6 +46,13 @@ impl Endpoint {
         let webhooks = endpoints.webhooks.iter().cloned().map(Self::Webhook);
         let streams = endpoints.nats_streams.iter().cloned().map(Self::Nats);
         webhooks.chain(streams)
+    }
+}
+
+impl Hub {
+    /// Sets the gauges of the endpoints.
+    pub fn show_metrics(&self) {
+        figures::measure_backlog(self);
     }
 }
 

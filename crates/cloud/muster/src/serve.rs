@@ -60,7 +60,7 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     let health = |route| {
         health::router(
             provisioning.registry().clone(),
-            dps.clone(),
+            (dps.clone(), hub.clone()),
             recorder.clone(),
             route,
         )

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use wire::muster_api::routing::WebhookEndpoint;
 
 use super::backlog::{Next, Outcome, Pacing};
+use super::figures::{self, Fate};
 use super::nats::NatsStream;
 use super::{Endpoint, webhook};
 use crate::service::Hub;
@@ -60,6 +61,8 @@ pub(super) async fn run(hub: Hub, at: HubName, endpoint: Endpoint) {
     let Some(cursor) = load(&hub, &at, &name).await else {
         return;
     };
+    let key = (at.clone(), name.clone());
+    hub.endpoint_health().note_position(&key, cursor.position);
     let mut delivery = Delivery {
         stored: cursor.position,
         pacing: Pacing::new(),
@@ -113,6 +116,7 @@ impl Delivery {
             .map(|range| range.end() - range.start() + 1)
             .sum();
         self.cursor.missed += lost + page.expired;
+        figures::count_events(&self.at, &self.name, Fate::Missed, lost + page.expired);
         self.deliver(&page.events).await;
         self.advance_to(page.next);
         if self.cursor.position >= self.stored + UNSTORED || lost + page.expired > 0 {
@@ -130,10 +134,12 @@ impl Delivery {
             match self.pacing.after(&outcome, count) {
                 Next::Advance { dead_letter } => {
                     let done = u64::try_from(count).unwrap_or(u64::MAX);
-                    match dead_letter {
-                        true => self.cursor.dead_lettered += done,
-                        false => self.cursor.delivered += done,
-                    }
+                    let (counter, fate) = match dead_letter {
+                        true => (&mut self.cursor.dead_lettered, Fate::DeadLettered),
+                        false => (&mut self.cursor.delivered, Fate::Delivered),
+                    };
+                    *counter += done;
+                    figures::count_events(&self.at, &self.name, fate, done);
                     let last = batch.last().unwrap_or(first);
                     self.advance_to(last.offset);
                     self.store().await;
@@ -164,6 +170,7 @@ impl Delivery {
                     "events were not taken by an endpoint"
                 );
                 health.note_failure(&key, error.clone(), now);
+                figures::count_failure(&self.at, &self.name);
             }
         }
     }

@@ -11,6 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use dps::Dps;
+use hub::Hub;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use registry::Registry;
 use tokio::sync::Mutex;
@@ -25,6 +26,7 @@ const READY_FOR: Duration = Duration::from_secs(1);
 struct Health {
     registry: Registry,
     dps: Dps,
+    hub: Hub,
     metrics: PrometheusHandle,
     /// When the storage was checked last, and whether it could be written. Locked during a check,
     /// so that other requests wait for its result.
@@ -41,7 +43,7 @@ pub fn record_metrics() -> anyhow::Result<PrometheusHandle> {
 /// The routes of this module, with `/metrics` or without.
 pub fn router(
     registry: Registry,
-    dps: Dps,
+    (dps, hub): (Dps, Hub),
     metrics: PrometheusHandle,
     metrics_route: Metrics,
 ) -> Router {
@@ -55,6 +57,7 @@ pub fn router(
     router.with_state(Health {
         registry,
         dps,
+        hub,
         metrics,
         checked: Arc::default(),
     })
@@ -103,6 +106,7 @@ impl Health {
 
 async fn exposition(State(health): State<Health>) -> impl IntoResponse {
     health.dps.show_metrics();
+    health.hub.show_metrics();
     measure_telemetry(&health.registry).await;
     health.metrics.run_upkeep();
     (
@@ -145,10 +149,17 @@ mod tests {
     }
 
     async fn routers(directory: &std::path::Path) -> (Router, Router) {
-        let (provisioning, dps, _) = services(directory).await;
+        let (provisioning, dps, hub) = services(directory).await;
         let registry = provisioning.registry().clone();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let of = |route| router(registry.clone(), dps.clone(), metrics.clone(), route);
+        let of = |route| {
+            router(
+                registry.clone(),
+                (dps.clone(), hub.clone()),
+                metrics.clone(),
+                route,
+            )
+        };
         (of(Metrics::Exposed), of(Metrics::Hidden))
     }
 
@@ -169,12 +180,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_about_storage_is_reused_for_a_second() {
         let directory = tempfile::tempdir().unwrap();
-        let (provisioning, dps, _) = services(directory.path()).await;
+        let (provisioning, dps, hub) = services(directory.path()).await;
         let registry = provisioning.registry().clone();
         let before = Some((Instant::now(), false));
         let health = Health {
             registry,
             dps,
+            hub,
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             checked: Arc::new(Mutex::new(before)),
         };
