@@ -13,7 +13,7 @@ pub struct Stream(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     messages: Vec<StreamMessage>,
-    /// Who connected, and as whom.
+    /// Hosts, and the users of the connections to them.
     connected: Vec<(String, Option<String>)>,
     /// How many of the next calls fail.
     failures: usize,

@@ -28,7 +28,7 @@ pub struct NatsEndpoint {
     /// What events are published to. A stream must have it.
     #[serde(default)]
     pub subject: NatsSubject,
-    /// Whom the server knows the hub as.
+    /// The name that the hub logs in with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The password of the user; without a user, a token. Shown to callers who may write.
