@@ -48,9 +48,7 @@ async fn devices_are_created_changed_and_deleted_by_commands() -> Result<()> {
     let refused = server.try_muster(&stale).await?;
     ensure!(refused.stderr.contains("412"), "{refused:?}");
 
-    let of_thumbprint = format!("{DEVICE} create -d dev-2 --am x509_thumbprint --ptp {THUMBPRINT}");
-    let created = server.muster(&of_thumbprint).await?;
-    assert_eq!(created["authentication"]["type"], "selfSigned");
+    server.muster(&format!("{DEVICE} create -d dev-2")).await?;
     server
         .muster(&format!("{DEVICE} create -d edge-1 --ee --am x509_ca"))
         .await?;
@@ -69,6 +67,25 @@ async fn devices_are_created_changed_and_deleted_by_commands() -> Result<()> {
         .try_muster(&format!("{DEVICE} show -d dev-2"))
         .await?;
     ensure!(printed.stderr.contains("404"), "{printed:?}");
+    Ok(())
+}
+
+/// What has no keys gets none by the way, and a refusal says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_with_a_certificate_keeps_it() -> Result<()> {
+    let server = Server::start().await?;
+    let of_thumbprint = format!("{DEVICE} create -d dev-2 --am x509_thumbprint --ptp {THUMBPRINT}");
+    let created = server.muster(&of_thumbprint).await?;
+    assert_eq!(created["authentication"]["type"], "selfSigned");
+    for keys in [
+        "update -d dev-2 --pk c2Vjb25kYXJ5LWtleS1vZi1kZXYtMQ==",
+        "renew-key -d dev-2 --kt primary",
+        "renew-key -d nobody --kt primary",
+    ] {
+        let refused = server.try_muster(&format!("{DEVICE} {keys}")).await?;
+        let is_explained = !refused.stderr.contains("Bad Request");
+        ensure!(refused.code != Some(0) && is_explained, "{refused:?}");
+    }
     Ok(())
 }
 
@@ -149,6 +166,8 @@ async fn tokens_open_what_they_were_made_for() -> Result<()> {
     ensure!(refused.stderr.contains("401"), "{refused:?}");
     let refused = server.try_muster_as(text, show).await?;
     ensure!(refused.code == Some(2), "{refused:?}");
+    let secondary = token("--pn registryRead --kt secondary").await?;
+    assert_eq!(status("/devices/dev-1", &secondary).await?, 200);
     let all = server.muster("hub connection-string show --all").await?;
     assert_eq!(all.as_array().map(Vec::len), Some(5));
     Ok(())

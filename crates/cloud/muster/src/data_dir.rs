@@ -14,7 +14,7 @@ use wire::service_api::identity::KeyText;
 const ENDPOINTS: &str = "endpoints.json";
 
 /// What `muster show` prints.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Description {
     /// The ID scope of the first provisioning service.
@@ -66,7 +66,7 @@ pub struct LinkEntry {
     pub apply_allocation_policy: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HubEntry {
     pub name: String,
@@ -78,7 +78,6 @@ pub struct HubEntry {
 }
 
 /// A shared access policy with the connection strings of its two keys.
-#[derive(Debug)]
 pub struct PolicyEntry {
     pub name: String,
     pub primary: String,

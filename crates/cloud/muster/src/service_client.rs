@@ -229,14 +229,10 @@ impl ServiceClient {
         call: Call<'_>,
     ) -> Result<(StatusCode, HeaderMap, Vec<u8>), CommandError> {
         let url = self.url(&call);
-        let token = match call.token {
-            Some(token) => token.to_owned(),
-            None => self.token(TOKEN_LIFETIME),
-        };
         let mut request = self
             .http
             .request(call.method, &url)
-            .header("Authorization", token);
+            .header("Authorization", self.token(TOKEN_LIFETIME));
         for (name, value) in call.headers {
             request = request.header(*name, value);
         }

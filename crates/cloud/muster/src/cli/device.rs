@@ -5,9 +5,13 @@ mod properties;
 mod send_d2c_message;
 mod upload_file;
 
+use std::path::Path;
+
+use anyhow::Context;
 use clap::Subcommand;
 
 use super::Invocation;
+use crate::service_client::CommandError;
 
 /// Nouns of `muster device`.
 #[derive(Debug, Subcommand)]
@@ -27,4 +31,10 @@ pub async fn run(command: DeviceCommand, invocation: &Invocation) -> anyhow::Res
         DeviceCommand::SendD2cMessage(flags) => send_d2c_message::run(flags, invocation).await,
         DeviceCommand::UploadFile(flags) => upload_file::run(flags, invocation).await,
     }
+}
+
+/// Reads the file of `--data-file-path`.
+fn read_data(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let data = std::fs::read(file).with_context(|| format!("--data-file-path {}", file.display()));
+    Ok(data.map_err(CommandError::Input)?)
 }

@@ -14,7 +14,7 @@ mod monitor_events;
 pub mod monitor_feedback;
 mod query;
 mod routing;
-pub mod sas_token;
+mod sas_token;
 mod twin;
 
 use clap::Subcommand;

@@ -25,11 +25,23 @@ impl ServiceClient {
         if answer.status().is_success() {
             return Ok(());
         }
+        let status = answer.status().as_u16();
         let code = header_text(answer.headers(), ERROR_CODE);
+        let mut message = code.unwrap_or_else(|| "the blob was not written".to_owned());
+        if let Some(text) = answer.text().await.ok().as_deref().and_then(error_text) {
+            message = format!("{message}: {text}");
+        }
         Err(CommandError::Refused {
-            status: answer.status().as_u16(),
+            status,
             code: None,
-            message: code.unwrap_or_else(|| "the blob was not written".to_owned()),
+            message,
         })
     }
+}
+
+/// What an error of the storage dialect says to people: `<Message>` of its XML.
+fn error_text(xml: &str) -> Option<&str> {
+    let (_, rest) = xml.split_once("<Message>")?;
+    let (text, _) = rest.split_once("</Message>")?;
+    Some(text.trim())
 }

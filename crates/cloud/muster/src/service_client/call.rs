@@ -12,7 +12,6 @@ pub struct Call<'a> {
     pub(super) body: Option<&'a Value>,
     pub(super) continuation: Option<&'a str>,
     pub(super) page_size: Option<usize>,
-    pub(super) token: Option<&'a str>,
 }
 
 impl<'a> Call<'a> {
@@ -27,7 +26,6 @@ impl<'a> Call<'a> {
             body: None,
             continuation: None,
             page_size: None,
-            token: None,
         }
     }
 
@@ -37,14 +35,6 @@ impl<'a> Call<'a> {
 
     pub fn headers(self, headers: &'a [(&'a str, String)]) -> Self {
         Self { headers, ..self }
-    }
-
-    /// A SAS token in place of one of the policy.
-    pub fn token(self, token: &'a str) -> Self {
-        Self {
-            token: Some(token),
-            ..self
-        }
     }
 
     pub fn if_match(self, etag: &'a str) -> Self {

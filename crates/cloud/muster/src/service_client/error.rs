@@ -39,6 +39,12 @@ impl CommandError {
     }
 }
 
+/// The first error of an answer about several items, as of `POST /devices/keys/regenerate`.
+fn item_error(body: &Value) -> Option<String> {
+    let text = body["errors"][0]["errorStatus"].as_str()?;
+    Some(text.to_owned())
+}
+
 /// Reads Azure's error bodies: DPS has `message`, hubs have `Message`, which may hold JSON again.
 pub fn refused(status: StatusCode, body: &Value) -> CommandError {
     let text = |value: &Value| {
@@ -53,7 +59,7 @@ pub fn refused(status: StatusCode, body: &Value) -> CommandError {
     CommandError::Refused {
         status: status.as_u16(),
         code: inner.get("errorCode").and_then(Value::as_i64),
-        message: text(inner).unwrap_or_else(|| {
+        message: text(inner).or_else(|| item_error(body)).unwrap_or_else(|| {
             status
                 .canonical_reason()
                 .unwrap_or("no reason given")

@@ -55,12 +55,16 @@ impl Target {
         let named = self.hub_name.as_deref();
         let is_it =
             |hub: &data_dir::HubEntry| named.is_none_or(|name| hub.name.eq_ignore_ascii_case(name));
-        let mut hubs = data_dir::describe(data_dir)?.hubs.into_iter();
-        let unknown = || {
-            let name = named.unwrap_or_default();
-            CommandError::Usage(format!("{} has no hub {name}", data_dir.display()))
-        };
-        Ok(Some(hubs.find(is_it).ok_or_else(unknown)?))
+        let hubs = data_dir::describe(data_dir)?.hubs;
+        let known: Vec<&str> = hubs.iter().map(|hub| hub.name.as_str()).collect();
+        let unknown = format!(
+            "{} has no hub {}; it has {}",
+            data_dir.display(),
+            named.unwrap_or_default(),
+            known.join(", ")
+        );
+        let found = hubs.into_iter().find(is_it);
+        Ok(Some(found.ok_or(CommandError::Usage(unknown))?))
     }
 
     /// The connection string of a hub of the data directory, when the command goes to that server

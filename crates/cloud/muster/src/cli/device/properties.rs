@@ -11,10 +11,22 @@ const SYSTEM: [(&str, &str); 5] = [
     ("$.ce", "iothub-contentencoding"),
 ];
 
-/// The properties of a message; what begins with `$.` is a system property.
-pub fn parse(text: &str) -> Result<Vec<(String, String)>, CommandError> {
-    let pairs = text.split(';').filter(|pair| !pair.trim().is_empty());
-    pairs.map(property).collect()
+/// The properties of a message: those of other flags, then those of `--properties`. What begins
+/// with `$.` is a system property. None is given twice.
+pub fn join(
+    mut properties: Vec<(String, String)>,
+    text: Option<&str>,
+) -> Result<Vec<(String, String)>, CommandError> {
+    let pairs = text.unwrap_or_default().split(';');
+    for pair in pairs.filter(|pair| !pair.trim().is_empty()) {
+        let (name, value) = property(pair)?;
+        if properties.iter().any(|(known, _)| *known == name) {
+            let problem = format!("--properties: {pair:?} gives a property that is given already");
+            return Err(CommandError::Usage(problem));
+        }
+        properties.push((name, value));
+    }
+    Ok(properties)
 }
 
 fn property(pair: &str) -> Result<(String, String), CommandError> {
@@ -41,7 +53,7 @@ mod tests {
 
     #[test]
     fn properties_are_of_the_system_or_the_application() {
-        let read = |text| parse(text).map_err(|error| error.to_string());
+        let read = |text| join(Vec::new(), Some(text)).map_err(|error| error.to_string());
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             read("$.ct=text/plain; Room = 7;empty=;"),
@@ -54,5 +66,8 @@ mod tests {
         assert_eq!(read(""), Ok(Vec::new()));
         assert!(read("$.x=1").unwrap_err().contains("$.mid"));
         assert!(read("key").unwrap_err().contains("key=value"));
+        assert!(read("a=1;a=2").is_err());
+        let of_flags = vec![pair("iothub-messageid", "m1")];
+        assert!(join(of_flags, Some("$.mid=m2")).is_err());
     }
 }

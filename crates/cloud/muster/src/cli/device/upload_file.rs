@@ -3,23 +3,18 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::cli::hub::device_identity::keys::KeyType;
-use crate::cli::hub::sas_token;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, CommandError, Service, ServiceClient};
 
-/// How long the token of one upload is valid.
-const LIFETIME: Duration = Duration::from_secs(3600);
 /// The size of a block, in bytes.
 const BLOCK: u64 = 4 * 1024 * 1024;
 
@@ -34,7 +29,7 @@ pub struct UploadFlags {
     /// The file; its name is the name of the blob.
     #[arg(long, visible_alias = "fp", value_name = "FILE")]
     file_path: PathBuf,
-    /// The content type of the file.
+    /// The content type of the file, for hubs that keep it; those of Muster do not.
     #[arg(long, visible_alias = "ct", default_value = "application/octet-stream")]
     content_type: String,
 }
@@ -43,17 +38,11 @@ const COLUMNS: &[Column] = &[("Blob", "/blobName"), ("Bytes", "/bytes")];
 
 pub async fn run(flags: UploadFlags, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Hub)?;
-    let path = &flags.file_path;
-    let unreadable = || format!("--file-path {}", path.display());
-    let file = File::open(path).with_context(unreadable);
-    let file = file.map_err(CommandError::Input)?;
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.with_context(|| format!("{} has no name in UTF-8", path.display()))?;
+    let (name, file) = open(&flags.file_path).map_err(CommandError::Input)?;
     let device = flags.device_id.as_str();
-    let token = sas_token::of_identity(&client, (device, None), KeyType::Primary, LIFETIME).await?;
     let files = ["devices", device, "files"];
     let body = json!({ "blobName": name });
-    let call = Call::new(Method::POST, &files).body(&body).token(&token);
+    let call = Call::new(Method::POST, &files).body(&body);
     let grant = client.call(call).await?;
     let written = write(&client, &grant, file, &flags.content_type).await;
     let end = json!({
@@ -64,11 +53,22 @@ pub async fn run(flags: UploadFlags, invocation: &Invocation) -> anyhow::Result<
     });
     let notifications = ["devices", device, "files", "notifications"];
     let call = Call::new(Method::POST, &notifications).body(&end);
-    let ended = client.call(call.token(&token)).await;
+    let ended = client.call(call).await;
     let bytes = written?;
     ended?;
     let answer = json!({"blobName": grant["blobName"], "bytes": bytes});
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}
+
+/// The name of the blob, and the file.
+fn open(path: &Path) -> anyhow::Result<(String, File)> {
+    let flag = || format!("--file-path {}", path.display());
+    let file = File::open(path).with_context(flag)?;
+    let is_file = file.metadata().with_context(flag)?.is_file();
+    ensure!(is_file, "{} is not a file", flag());
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.with_context(|| format!("{} has no name in UTF-8", flag()))?;
+    Ok((name.to_owned(), file))
 }
 
 /// Writes the file as blocks, then the list of them. Returns its size.

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use crate::service_client::CommandError;
+use crate::service_client::{CommandError, Login};
 
 /// `--auth-method`, in the words of `az iot`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,10 +27,10 @@ pub struct AuthenticationFlags {
     auth_method: Option<AuthMethod>,
     /// The primary key, base64.
     #[arg(long, visible_alias = "pk")]
-    primary_key: Option<String>,
+    primary_key: Option<Login>,
     /// The secondary key, base64.
     #[arg(long, visible_alias = "sk")]
-    secondary_key: Option<String>,
+    secondary_key: Option<Login>,
     /// The thumbprint of the primary certificate: 40 (SHA-1) or 64 (SHA-256) hexadecimal digits.
     #[arg(long, visible_alias = "ptp")]
     primary_thumbprint: Option<String>,
@@ -47,13 +47,8 @@ impl AuthenticationFlags {
             return Ok(());
         };
         let authentication = &mut identity["authentication"];
-        let kind = match method {
-            AuthMethod::SharedPrivateKey => "sas",
-            AuthMethod::X509Ca => "certificateAuthority",
-            AuthMethod::X509Thumbprint => "selfSigned",
-        };
-        if authentication["type"] != kind {
-            *authentication = json!({ "type": kind });
+        if authentication["type"] != method.wire() {
+            *authentication = json!({ "type": method.wire() });
         }
         let (member, slots) = match method {
             AuthMethod::SharedPrivateKey => ("symmetricKey", self.keys()),
@@ -70,46 +65,69 @@ impl AuthenticationFlags {
 
     /// The method that the flags name or imply; `None` leaves all as it is.
     fn method(&self, identity: &Value) -> Result<Option<AuthMethod>, CommandError> {
-        let is_given = |slots: [(&str, &Option<String>); 2]| slots.iter().any(|(_, s)| s.is_some());
-        let method = match (is_given(self.keys()), is_given(self.thumbprints())) {
+        let is_given = |slots: Slots<'_>| slots.iter().any(|(_, text)| text.is_some());
+        let (keys, thumbprints) = (is_given(self.keys()), is_given(self.thumbprints()));
+        let implied = match (keys, thumbprints) {
             (true, true) => return Err(usage("keys and thumbprints exclude each other")),
-            (true, false) => self.auth_method.or(Some(AuthMethod::SharedPrivateKey)),
-            (false, true) => self.auth_method.or(Some(AuthMethod::X509Thumbprint)),
-            (false, false) => self.auth_method,
+            (true, false) => Some(AuthMethod::SharedPrivateKey),
+            (false, true) => Some(AuthMethod::X509Thumbprint),
+            (false, false) => None,
         };
-        let has_thumbprints = is_given(self.thumbprints())
-            || identity["authentication"]["x509Thumbprint"]["primaryThumbprint"].is_string();
+        let method = self.auth_method.or(implied);
+        let (stored, has_thumbprints) = {
+            let stored = &identity["authentication"];
+            let primary = &stored["x509Thumbprint"]["primaryThumbprint"];
+            (stored["type"].as_str(), thumbprints || primary.is_string())
+        };
         match method {
             Some(AuthMethod::X509Thumbprint) if !has_thumbprints => Err(usage(
                 "--auth-method x509_thumbprint needs --primary-thumbprint; \
                  `openssl x509 -in FILE -noout -fingerprint -sha256` prints it",
             )),
-            Some(AuthMethod::X509Thumbprint | AuthMethod::X509Ca) if is_given(self.keys()) => {
-                Err(usage("keys are of --auth-method shared_private_key only"))
-            }
-            Some(AuthMethod::SharedPrivateKey | AuthMethod::X509Ca)
-                if is_given(self.thumbprints()) =>
+            Some(method) if implied.is_some_and(|implied| implied != method) => Err(usage(
+                "keys are of --auth-method shared_private_key, thumbprints of x509_thumbprint",
+            )),
+            Some(method)
+                if self.auth_method.is_none() && stored.is_some_and(|is| is != method.wire()) =>
             {
-                Err(usage(
-                    "thumbprints are of --auth-method x509_thumbprint only",
-                ))
+                let stored = stored.unwrap_or_default();
+                Err(CommandError::Usage(format!(
+                    "its authentication is {stored}; give --auth-method to change that"
+                )))
             }
             method => Ok(method),
         }
     }
 
-    fn keys(&self) -> [(&'static str, &Option<String>); 2] {
+    fn keys(&self) -> Slots<'_> {
         [
-            ("primaryKey", &self.primary_key),
-            ("secondaryKey", &self.secondary_key),
+            ("primaryKey", self.primary_key.as_ref().map(Login::reveal)),
+            (
+                "secondaryKey",
+                self.secondary_key.as_ref().map(Login::reveal),
+            ),
         ]
     }
 
-    fn thumbprints(&self) -> [(&'static str, &Option<String>); 2] {
+    fn thumbprints(&self) -> Slots<'_> {
         [
-            ("primaryThumbprint", &self.primary_thumbprint),
-            ("secondaryThumbprint", &self.secondary_thumbprint),
+            ("primaryThumbprint", self.primary_thumbprint.as_deref()),
+            ("secondaryThumbprint", self.secondary_thumbprint.as_deref()),
         ]
+    }
+}
+
+/// Two members of an identity, and what the flags say of them.
+type Slots<'a> = [(&'static str, Option<&'a str>); 2];
+
+impl AuthMethod {
+    /// The name that hubs have for it.
+    fn wire(self) -> &'static str {
+        match self {
+            Self::SharedPrivateKey => "sas",
+            Self::X509Ca => "certificateAuthority",
+            Self::X509Thumbprint => "selfSigned",
+        }
     }
 }
 
@@ -168,7 +186,7 @@ mod tests {
                 ),
             ),
             (
-                "--ptp AB --stp CD",
+                "--am x509_thumbprint --ptp AB --stp CD",
                 keyed,
                 of(json!({"type": "selfSigned", "x509Thumbprint":
                     {"primaryThumbprint": "AB", "secondaryThumbprint": "CD"}})),
@@ -190,6 +208,11 @@ mod tests {
             "--am password",
         ] {
             assert!(written(line, json!({})).is_err(), "{line}");
+        }
+        // Flags that imply another method than the stored one do not change it by themselves.
+        let with_ca = json!({"authentication": {"type": "certificateAuthority"}});
+        for line in ["--pk a", "--ptp AB"] {
+            assert!(written(line, with_ca.clone()).is_err(), "{line}");
         }
     }
 }

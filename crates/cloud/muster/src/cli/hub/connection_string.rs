@@ -37,6 +37,10 @@ const COLUMNS: &[Column] = &[
     ("ConnectionString", "/connectionString"),
 ];
 
+/// Other policies of a hub are in its data directory only.
+pub const OTHER_POLICY: &str = "a connection string (--login, or MUSTER_HUB_CONNECTION_STRING) \
+    knows no other policy and no other key; give --data-dir and --hub-name";
+
 pub fn run(command: ConnectionStringCommand, invocation: &Invocation) -> anyhow::Result<()> {
     let ConnectionStringCommand::Show(flags) = command;
     let printed = match invocation.target.local_hub()? {
@@ -55,21 +59,38 @@ pub fn run(command: ConnectionStringCommand, invocation: &Invocation) -> anyhow:
 
 fn of_policies(policies: &[PolicyEntry], flags: &ShowFlags) -> Result<Value, CommandError> {
     let row = |policy: &PolicyEntry| {
-        let text = match flags.key_type.unwrap_or(KeyType::Primary) {
-            KeyType::Primary => &policy.primary,
-            KeyType::Secondary => &policy.secondary,
-        };
+        let text = policy.connection_string(flags.key_type);
         json!({"policy": policy.name, "connectionString": text})
     };
     if flags.all {
         return Ok(policies.iter().map(row).collect());
     }
-    let name = flags.policy_name.as_deref().unwrap_or("iothubowner");
+    let text = of_policy(policies, flags.policy_name.as_deref(), flags.key_type)?;
+    Ok(json!({ "connectionString": text }))
+}
+
+/// The connection string of a policy, `iothubowner` when it is not named.
+pub fn of_policy<'a>(
+    policies: &'a [PolicyEntry],
+    name: Option<&str>,
+    key_type: Option<KeyType>,
+) -> Result<&'a str, CommandError> {
+    let name = name.unwrap_or("iothubowner");
     let mut found = policies.iter();
     let found = found.find(|policy| policy.name.eq_ignore_ascii_case(name));
-    found.map(row).ok_or_else(|| {
+    let found = found.map(|policy| policy.connection_string(key_type));
+    found.ok_or_else(|| {
         let known: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();
         let known = known.join(", ");
         CommandError::Usage(format!("the hub has no policy {name}; it has {known}"))
     })
+}
+
+impl PolicyEntry {
+    fn connection_string(&self, key_type: Option<KeyType>) -> &str {
+        match key_type {
+            None | Some(KeyType::Primary) => &self.primary,
+            Some(KeyType::Secondary) => &self.secondary,
+        }
+    }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 use anyhow::Context;
 use reqwest::Method;
 use serde_json::{Value, json};
+use wire::connection_string::ConnectionString;
 use wire::sas::SharedAccessKey;
 
+use super::connection_string::{self, OTHER_POLICY};
 use super::device_identity::keys;
 use crate::cli::{Column, Invocation, output};
 use crate::clock;
-use crate::service_client::{Call, Service, ServiceClient};
+use crate::service_client::{Call, CommandError, Service, ServiceClient};
 
 /// Flags of `muster hub generate-sas-token`.
 #[derive(Debug, clap::Args)]
@@ -19,14 +21,17 @@ use crate::service_client::{Call, Service, ServiceClient};
         muster hub generate-sas-token -d dev-1 --duration 86400 --data-dir ./data")]
 pub struct SasTokenFlags {
     /// The device that will use it; signed with the device's key [default: a back end, signed with
-    /// the key of this command's policy].
+    /// the key of a policy].
     #[arg(long, short = 'd')]
     device_id: Option<String>,
     /// The module of the device that will use it.
     #[arg(long, short = 'm', requires = "device_id")]
     module_id: Option<String>,
-    /// Which key of the device or module signs.
-    #[arg(long, visible_alias = "kt", value_enum, requires = "device_id")]
+    /// The policy whose key signs [default: that of this command].
+    #[arg(long, visible_alias = "pn", conflicts_with = "device_id")]
+    policy_name: Option<String>,
+    /// Which key of the device, module or policy signs [default: primary].
+    #[arg(long, visible_alias = "kt", value_enum)]
     key_type: Option<keys::KeyType>,
     /// How many seconds it is valid.
     #[arg(long, visible_alias = "du", default_value_t = 3600,
@@ -45,6 +50,17 @@ pub async fn run(flags: SasTokenFlags, invocation: &Invocation) -> anyhow::Resul
             let key_type = flags.key_type.unwrap_or(keys::KeyType::Primary);
             of_identity(&client, (device, module), key_type, lifetime).await?
         }
+        None if flags.policy_name.is_some() || flags.key_type.is_some() => {
+            let hub = invocation.target.local_hub()?;
+            let hub = hub.ok_or_else(|| CommandError::Usage(OTHER_POLICY.to_owned()))?;
+            let name = flags.policy_name.as_deref();
+            let text = connection_string::of_policy(&hub.policies, name, flags.key_type)?;
+            let policy = ConnectionString::parse(text)?;
+            let key = SharedAccessKey::try_from(&policy.key).context("the key of the policy")?;
+            let resource = client.host().to_string();
+            let expiry = clock::now().plus(lifetime);
+            wire::sas::build(&resource, Some(&policy.policy), expiry, &key)
+        }
         None => client.token(lifetime),
     };
     let printed = json!({ "sas": token });
@@ -52,7 +68,7 @@ pub async fn run(flags: SasTokenFlags, invocation: &Invocation) -> anyhow::Resul
 }
 
 /// A token of a device or module, for all that it may do.
-pub async fn of_identity(
+async fn of_identity(
     client: &ServiceClient,
     (device, module): (&str, Option<&str>),
     key_type: keys::KeyType,

@@ -70,9 +70,7 @@ pub async fn run(flags: SendFlags, invocation: &Invocation) -> anyhow::Result<()
     let client = invocation.target.connect(Service::Hub)?;
     let body = match (&flags.data, &flags.data_file_path) {
         (Some(text), _) => text.clone().into_bytes(),
-        (None, Some(file)) => {
-            std::fs::read(file).with_context(|| format!("--data-file-path {}", file.display()))?
-        }
+        (None, Some(file)) => crate::cli::device::read_data(file)?,
         (None, None) => Vec::new(),
     };
     let body = request_bodies::cloud_message(&batch_properties(&flags)?, &body);
@@ -114,12 +112,11 @@ fn batch_properties(flags: &SendFlags) -> anyhow::Result<Vec<(String, String)>> 
         ("iothub-ack", ack.map(str::to_owned)),
     ];
     let given = system.into_iter();
-    let mut properties: Vec<(String, String)> = given
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-        .collect();
-    let text = flags.properties.as_deref().unwrap_or_default();
-    properties.extend(properties::parse(text)?);
-    Ok(properties)
+    let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Ok(properties::join(
+        given.collect(),
+        flags.properties.as_deref(),
+    )?)
 }
 
 fn expiry(text: &str) -> Result<String, CommandError> {

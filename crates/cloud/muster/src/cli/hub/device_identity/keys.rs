@@ -90,8 +90,11 @@ pub fn key(identity: &Value, key_type: KeyType) -> Result<&str, CommandError> {
     };
     let key = identity["authentication"]["symmetricKey"][name].as_str();
     key.filter(|key| !key.is_empty()).ok_or_else(|| {
-        let text = "the identity has no key that the policy of this command may see";
-        CommandError::Usage(text.to_owned())
+        let text = match identity["authentication"]["type"].as_str() {
+            Some("sas") | None => "the policy of this command may not see keys".to_owned(),
+            Some(other) => format!("the identity has no keys: its authentication is {other}"),
+        };
+        CommandError::Usage(text)
     })
 }
 
