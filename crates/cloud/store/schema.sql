@@ -639,3 +639,13 @@ CREATE TABLE file_uploads (
 );
 CREATE INDEX file_uploads_by_identity ON file_uploads (identity);
 CREATE INDEX file_uploads_by_expiry ON file_uploads (expires);
+
+-- How many devices and modules hubs have: counting the rows would read all of them. Changed at the end of
+-- each transaction that inserts, deletes, moves, enables or disables some.
+CREATE TABLE identity_counts (
+    hub     TEXT NOT NULL PRIMARY KEY,
+    devices INTEGER NOT NULL,
+    -- Devices that may connect.
+    enabled INTEGER NOT NULL,
+    modules INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -93,4 +93,8 @@
         "0024-file-uploads",
         include_str!("0024-file-uploads/up.sql"),
     ),
+    (
+        "0025-kept-counts-of-identities",
+        include_str!("0025-kept-counts-of-identities/up.sql"),
+    ),
 ]

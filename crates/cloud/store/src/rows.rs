@@ -70,7 +70,7 @@ pub use enrollments::{
 pub use file_uploads::FileUploadRow;
 pub use former_hosts::FormerHostRow;
 pub use hubs::{HubRow, LinkRow, RemoteAccessRow};
-pub use identities::{AuthKind, DeviceCounts, IdentityKey, IdentityRow, IdentityVersion, Listed};
+pub use identities::{AuthKind, IdentityCounts, IdentityKey, IdentityRow, IdentityVersion, Listed};
 pub use issuers::IssuerRow;
 pub use jobs::{
     JobCounts, JobDeviceError, JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, OpenJobRow,

@@ -26,6 +26,7 @@ mod former_hosts;
 mod hub_events;
 pub(crate) mod hubs;
 pub(crate) mod identities;
+pub(crate) mod identity_counts;
 mod issuers;
 mod job_devices;
 mod jobs;

@@ -76,8 +76,8 @@ async fn remove(call: Call, device: DeviceId) -> Result<Reply, HubError> {
 }
 
 async fn statistics(call: Call) -> Result<Reply, HubError> {
-    let counted = call.service.registry().statistics(call.permit.hub());
-    Ok(Reply::json(&counted.await?))
+    let counted = call.service.registry().statistics(call.permit.hub())?;
+    Ok(Reply::json(&counted))
 }
 
 async fn connected(call: Call) -> Result<Reply, HubError> {

@@ -1,9 +1,7 @@
 //! Devices of a hub's registry.
 
 use ids::{DeviceId, HubName, Identity, Timestamp};
-use store::{
-    DeviceCounts, IdentityKey, IdentityRow, Lock, StoreError, TargetingChange, Tx, Unit, View, unit,
-};
+use store::{IdentityKey, IdentityRow, Lock, StoreError, TargetingChange, Tx, Unit, View, unit};
 use wire::service_api::identity::{
     Authentication, AuthenticationRequest, DeviceRequest, RegistryStatistics, Status,
 };
@@ -150,15 +148,14 @@ impl Registry {
         self.inner.store.scan(scan).await
     }
 
-    /// Counts a hub's devices.
-    pub async fn statistics(&self, hub: &HubName) -> Result<RegistryStatistics, StorageError> {
-        let hub = hub.clone();
-        let count = move |view: &View<'_>| Ok::<_, StorageError>(view.count_devices(&hub)?);
-        let DeviceCounts { total, enabled } = self.inner.store.scan(count).await?;
+    /// How many devices a hub has.
+    pub fn statistics(&self, hub: &HubName) -> Result<RegistryStatistics, StorageError> {
+        let count = |view: &View<'_>| Ok::<_, StorageError>(view.identity_counts(hub)?);
+        let counts = self.inner.store.read(count)?;
         Ok(RegistryStatistics {
-            total,
-            enabled,
-            disabled: total.saturating_sub(enabled),
+            total: counts.devices,
+            enabled: counts.enabled,
+            disabled: counts.devices.saturating_sub(counts.enabled),
         })
     }
 

@@ -128,11 +128,13 @@ pub struct Listed<T> {
     pub row: Result<T, StoreError>,
 }
 
-/// How many devices a hub has.
+/// How many devices and modules a hub has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeviceCounts {
-    pub total: u64,
+pub struct IdentityCounts {
+    pub devices: u64,
+    /// Devices that may connect.
     pub enabled: u64,
+    pub modules: u64,
 }
 
 /// Tells whether an identity or its twin has changed.

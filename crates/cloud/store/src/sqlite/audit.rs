@@ -87,7 +87,7 @@ impl Tx<'_> {
             "(first, since, until, records) VALUES (?1, ?2, ?3, ?4)"
         );
         let values = params![row.first, row.since, row.until, row.records];
-        self.write_audit(sql, values).map(drop)
+        self.write_at_end(sql, values).map(drop)
     }
 
     /// Begins a segment, or notes how far it goes.
@@ -108,7 +108,7 @@ impl Tx<'_> {
             row.bytes,
             row.since, row.until,
         ];
-        self.write_audit(sql, values).map(drop)
+        self.write_at_end(sql, values).map(drop)
     }
 
     /// Deletes the oldest segment with its blocks.
@@ -118,9 +118,9 @@ impl Tx<'_> {
         row: &SegmentRow,
     ) -> Result<(), StoreError> {
         let sql = of_stream!(stream, "DELETE FROM", "WHERE first <= ?1");
-        self.write_audit(sql, [row.last])?;
+        self.write_at_end(sql, [row.last])?;
         let sql = "DELETE FROM audit_segments WHERE stream = ?1 AND first = ?2";
-        self.write_audit(sql, params![stream.name(), row.first])
+        self.write_at_end(sql, params![stream.name(), row.first])
             .map(drop)
     }
 }

@@ -5,7 +5,8 @@ use ids::{DeviceId, HubName, ModuleId};
 use rusqlite::{Row, params};
 
 use crate::sqlite::decode;
-use crate::{AuthKind, DeviceCounts, IdentityKey, IdentityRow, Listed, Lock, StoreError, Tx, View};
+use crate::sqlite::identity_counts::Counted;
+use crate::{AuthKind, IdentityKey, IdentityRow, Listed, Lock, StoreError, Tx, View};
 
 /// The columns of an [`IdentityRow`], in the order in which [`read_identity`] takes them.
 macro_rules! identity_columns {
@@ -133,18 +134,6 @@ impl View<'_> {
         let found = self.one(sql, [hub.as_str(), device_id.as_str()], |row| row.get(0))?;
         Ok(found.unwrap_or_default())
     }
-
-    pub fn count_devices(&self, hub: &HubName) -> Result<DeviceCounts, StoreError> {
-        let sql = "SELECT count(*), coalesce(sum(enabled), 0) FROM identities WHERE hub = ?1 AND
-                   module_id = ''";
-        let found = self.one(sql, [hub.as_str()], |row| {
-            Ok(DeviceCounts {
-                total: row.get(0)?,
-                enabled: row.get(1)?,
-            })
-        })?;
-        Ok(found.unwrap_or_default())
-    }
 }
 
 impl Tx<'_> {
@@ -162,12 +151,16 @@ impl Tx<'_> {
             row.auth_kind.name(), row.auth_primary, row.auth_secondary, row.iot_edge, row.managed_by,
             row.device_scope, row.parent_scopes,
         ];
-        self.write_version(lock(row), sql, values)
+        let before = self.counted_in_row(row.id)?;
+        self.write_version(lock(row), sql, values)?;
+        self.count(&row.hub, Counted::of(row).plus(before.gone()));
+        Ok(())
     }
 
     /// Deletes a device with its modules, its place in deployments and all their twins.
     pub fn delete_device(&self, hub: &HubName, device_id: &DeviceId) -> Result<(), StoreError> {
         self.unindex_device(hub, device_id)?;
+        self.count(hub, self.counted_of_device(hub, device_id)?.gone());
         let sql = "DELETE FROM identities WHERE hub = ?1 AND device_id = ?2";
         let lock = Lock::device(hub, device_id);
         self.write(lock, sql, [hub.as_str(), device_id.as_str()])?;
@@ -188,6 +181,7 @@ impl Tx<'_> {
         self.reindex(key, id, None)?;
         let sql = "DELETE FROM identities WHERE id = ?1";
         self.write_version(lock, sql, [id])?;
+        self.count(key.hub, Counted::MODULE.gone());
         self.write_configuration_settings(key, None)?;
         let sql = "DELETE FROM configuration_targets
                    WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3";
@@ -215,6 +209,9 @@ impl Tx<'_> {
                    WHERE hub = ?1 AND device_id = ?2";
         let settings = self.write(lock, sql, values)?;
         self.move_index(from, to.0)?;
+        let counted = self.counted_of_device(hub, device_id)?;
+        self.count(hub, counted.gone());
+        self.count(to.0, counted);
         let sql = "UPDATE identities SET hub = ?3, device_id = ?4
                    WHERE hub = ?1 AND device_id = ?2";
         self.write(lock, sql, values)?;

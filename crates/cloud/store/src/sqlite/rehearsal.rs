@@ -83,6 +83,9 @@ pub(crate) fn difference(first: &Run, second: &Run) -> Option<String> {
     if first.effects.entries != second.effects.entries {
         return Some("both runs entered other records into the audit".to_owned());
     }
+    if first.effects.counts != second.effects.counts {
+        return Some("both runs counted other devices".to_owned());
+    }
     let effects = |run: &Run| (run.effects.after.len(), run.effects.bumps_group_generation);
     (effects(first) != effects(second)).then(|| "both runs had other effects".to_owned())
 }

@@ -2,6 +2,7 @@ use ids::{DeviceId, HubName};
 use rusqlite::{Row, params};
 
 use crate::sqlite::identities::{identity_columns, key_texts, lock, module_text, read_identity};
+use crate::sqlite::identity_counts::Counted;
 use crate::{
     IdentityKey, IdentityRow, IdentityVersion, Listed, Oversized, StoreError, TwinRow, TwinWrite,
     Tx, View,
@@ -124,6 +125,7 @@ impl Tx<'_> {
             twin.written, twin.tags, twin.desired,
         ];
         self.write(lock(row), sql, values)?;
+        self.count(&row.hub, Counted::of(row));
         match &twin.tags {
             Some(tags) => self.index_inserted(row, tags),
             None => Ok(()),

@@ -3,9 +3,11 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+use ids::HubName;
 use rusqlite::{Connection, Params};
 
 use crate::audit::Entry;
+use crate::sqlite::identity_counts::{CountChanges, Counted};
 use crate::sqlite::rehearsal::Trace;
 use crate::{Lock, StoreError, View};
 
@@ -28,6 +30,7 @@ pub(crate) struct TxEffects {
     pub(crate) entries: Vec<Entry>,
     /// Whether another enrollment group may match a device than before.
     pub(crate) bumps_group_generation: bool,
+    pub(crate) counts: CountChanges,
 }
 
 impl TxEffects {
@@ -35,6 +38,7 @@ impl TxEffects {
         self.after.extend(more.after);
         self.entries.extend(more.entries);
         self.bumps_group_generation |= more.bumps_group_generation;
+        self.counts.extend(more.counts);
     }
 }
 
@@ -76,6 +80,13 @@ impl<'c> Tx<'c> {
     /// Says that another enrollment group may match a device than before.
     pub(crate) fn bump_group_generation(&self) {
         self.effects.borrow_mut().bumps_group_generation = true;
+    }
+
+    /// Notes devices and modules that a hub has more or fewer.
+    pub(crate) fn count(&self, hub: &HubName, counted: Counted) {
+        if counted != Counted::default() {
+            self.effects.borrow_mut().counts.add(hub, counted);
+        }
     }
 
     pub(crate) fn enter(&self, entry: Entry) {
@@ -127,9 +138,9 @@ impl<'c> Tx<'c> {
         self.connection.last_insert_rowid()
     }
 
-    /// Runs a statement on the tables of the audit. The writer fills them at the end of a commit;
-    /// a unit enters records only.
-    pub(crate) fn write_audit(
+    /// Runs a statement on a table that the writer fills at the end of a commit, from what units
+    /// left for it: the audit, counts.
+    pub(crate) fn write_at_end(
         &self,
         sql: &'static str,
         params: impl Params,

@@ -148,6 +148,8 @@ impl Writer {
         };
         let committed = effects.and_then(|mut effects| {
             self.seal(std::mem::take(&mut effects.entries))?;
+            let tx = Tx::new(&self.connection, &self.file, self.batch);
+            std::mem::take(&mut effects.counts).write(&tx)?;
             self.sql("COMMIT")?;
             Ok(effects)
         });

@@ -131,7 +131,11 @@ impl Walk {
                 ranges.iter().map(count).sum::<Result<u64, _>>()?
             }
             Source::Devices(_) if self.query.condition.is_none() => {
-                view.count_identities(hub.0, hub.1)?
+                let counts = view.identity_counts(hub.0)?;
+                match self.kind {
+                    IdentityKind::Device => counts.devices,
+                    IdentityKind::Module => counts.modules,
+                }
             }
             _ => return Ok(false),
         };

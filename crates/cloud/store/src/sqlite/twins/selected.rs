@@ -99,15 +99,4 @@ impl View<'_> {
             bytes,
         )
     }
-
-    /// How many devices or modules a hub has.
-    pub fn count_identities(&self, hub: &HubName, kind: IdentityKind) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM identities WHERE hub = ?1 AND (module_id > '') = ?2";
-        let count = self.one(
-            sql,
-            params![hub.as_str(), kind == IdentityKind::Module],
-            |row| row.get(0),
-        )?;
-        Ok(count.unwrap_or_default())
-    }
 }
