@@ -41,10 +41,11 @@ where
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let session = serve(acceptor.clone(), stream);
+        let acceptor = acceptor.clone();
         tokio::spawn(async move {
-            // A client that breaks off is seen, and counted, at the client.
-            let _ = session.await;
+            // Made here: a future that is moved takes its room twice. A client that breaks off is
+            // seen, and counted, at the client.
+            let _ = serve(acceptor, stream).await;
         });
     }
 }

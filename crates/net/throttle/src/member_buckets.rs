@@ -17,7 +17,7 @@ use crate::rate::{Bucket, Rate};
 /// Members are spread over so many locks.
 const SHARDS: usize = 16;
 /// The number of entries of a shard from which on idle ones are forgotten.
-const FORGET_ABOVE: usize = 512;
+const FORGET_ABOVE: usize = 32;
 
 /// Demands of `N` kinds. Every kind has buckets of its own.
 pub struct MemberBuckets<const N: usize> {

@@ -7,6 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -82,12 +83,12 @@ struct Incoming {
 /// Accepts until `stopping` turns true, then waits until the open connections have ended.
 pub async fn run<H, F>(port: Port, mut stopping: watch::Receiver<bool>, handle: H)
 where
-    H: Fn(Connection, Peer) -> F + Clone + Send + 'static,
+    H: Fn(Connection, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     let mut queue = HandshakeQueue::new(port.max_queued);
-    let acceptor = Arc::new(Acceptor::new(&port));
+    let (acceptor, handle) = (Arc::new(Acceptor::new(&port)), Arc::new(handle));
     while !*stopping.borrow() {
         if queue.is_empty() {
             // Cancel-safe: waiting for a connection loses nothing when dropped.
@@ -217,26 +218,30 @@ impl Acceptor {
     }
 }
 
-/// Runs one connection from its handshake to its end.
-async fn serve<H, F>(
+/// Runs one connection from its handshake to its end. The future of an `async fn` has room for its
+/// arguments twice; that of a block has not.
+fn serve<H, F>(
     acceptor: Arc<Acceptor>,
     incoming: Incoming,
     (connection, eviction): (TrackedConnection, EvictionNotice),
-    handle: H,
+    handle: Arc<H>,
     mut stopping: watch::Receiver<bool>,
-) where
-    H: Fn(Connection, Peer) -> F,
-    F: Future<Output = ()>,
+) -> impl Future<Output = ()> + Send
+where
+    H: Fn(Connection, Peer) -> F + Send + Sync,
+    F: Future<Output = ()> + Send,
 {
     let Incoming { stream, peer, slot } = incoming;
-    // Pinned where it is made: a future that is moved takes its room twice.
-    let server_task = std::pin::pin!(async move {
+    async move {
+        // An evicted connection is cut at any point, as if its client had closed it.
+        let mut evicted = pin!(eviction.evicted());
         // Boxed, so that a connection that lives for months does not carry the handshake's state.
         let handshake = Box::pin(acceptor.handshake(stream, peer));
         // A client whose handshake is cut by a stop has been promised nothing.
         let stream = tokio::select! {
             stream = handshake => stream,
             () = shutdown::requested(&mut stopping) => None,
+            _ = &mut evicted => None,
         };
         let Some(stream) = stream else { return };
         let peer = Peer {
@@ -245,14 +250,12 @@ async fn serve<H, F>(
             connection,
         };
         let _open = OpenConnection::count(&acceptor.open);
-        handle(stream, peer).await;
-    });
-    // An evicted connection is cut at any point, as if its client had closed it.
-    tokio::select! {
-        () = server_task => {}
-        _ = eviction.evicted() => {}
+        tokio::select! {
+            () = handle(stream, peer) => {}
+            _ = evicted => {}
+        }
+        drop(slot);
     }
-    drop(slot);
 }
 
 /// Counts an open connection until it is dropped, however the connection ends.

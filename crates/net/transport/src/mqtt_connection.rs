@@ -23,32 +23,40 @@ use session_loop::SessionEnd;
 /// A client that has not sent CONNECT by then is disconnected.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Serves one connection until either side ends it.
-pub async fn serve<S, A>(stream: S, peer: Peer, services: A, stopping: watch::Receiver<bool>)
+/// Serves one connection until either side ends it. The future of an `async fn` has room for its
+/// arguments twice; that of a block has not.
+pub fn serve<S, A>(
+    stream: S,
+    peer: Peer,
+    services: A,
+    stopping: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
     A: DeviceService,
 {
-    let address = peer.address;
     let mut packets = PacketStream::new(stream, peer.connection.clone());
-    let _counted = OpenConnection::count();
-    // Boxed, because it happens once: a session that lives for months does not carry its state.
-    match Box::pin(open(&mut packets, peer, &services, stopping.clone())).await {
-        Ok(Some(accepted)) => run(&mut packets, accepted, stopping).await,
-        Ok(None) => {}
-        // A client that has sent nothing only looked whether the port is open.
-        Err(close) if packets.is_silent() => tracing::debug!(
-            client.address = %address,
-            reason.code = close.code,
-            "an MQTT connection ended: {close}"
-        ),
-        Err(close) => tracing::info!(
-            client.address = %address,
-            reason.code = close.code,
-            "an MQTT connection ended before it was accepted: {close}"
-        ),
+    async move {
+        let _counted = OpenConnection::count();
+        let address = peer.address;
+        // Boxed, because it happens once: a session that lives for months does not carry its state.
+        match Box::pin(open(&mut packets, peer, services, stopping.clone())).await {
+            Ok(Some(accepted)) => run(&mut packets, accepted, stopping).await,
+            Ok(None) => {}
+            // A client that has sent nothing only looked whether the port is open.
+            Err(close) if packets.is_silent() => tracing::debug!(
+                client.address = %address,
+                reason.code = close.code,
+                "an MQTT connection ended: {close}"
+            ),
+            Err(close) => tracing::info!(
+                client.address = %address,
+                reason.code = close.code,
+                "an MQTT connection ended before it was accepted: {close}"
+            ),
+        }
+        packets.close().await;
     }
-    packets.close().await;
 }
 
 /// Counts an open connection until it is dropped, also when the connection is evicted.
@@ -67,7 +75,8 @@ impl Drop for OpenConnection {
     }
 }
 
-/// A session that the service has accepted.
+/// A session that the service has accepted. Boxed: every future that takes it by value would have
+/// room for it twice.
 struct Accepted<D> {
     device: D,
     session: ServerSession,
@@ -79,9 +88,9 @@ struct Accepted<D> {
 async fn open<S, A>(
     packets: &mut PacketStream<S>,
     peer: Peer,
-    services: &A,
+    services: A,
     mut stopping: watch::Receiver<bool>,
-) -> Result<Option<Accepted<A::Session>>, Close>
+) -> Result<Option<Box<Accepted<A::Session>>>, Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
     A: DeviceService,
@@ -140,7 +149,7 @@ fn accept<S, D>(
     packets: &mut PacketStream<S>,
     connect: Connect,
     device: D,
-) -> Result<Accepted<D>, Close>
+) -> Result<Box<Accepted<D>>, Close>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     D: DeviceSession,
@@ -150,17 +159,17 @@ where
         code: ConnectReturnCode::Accepted,
     }))?;
     packets.limit_packets(device.max_packet());
-    Ok(Accepted {
+    Ok(Box::new(Accepted {
         device,
         session: ServerSession::new(&connect, packets.now()),
         will: connect.will,
-    })
+    }))
 }
 
 /// Runs an accepted session to its end.
 async fn run<S, D>(
     packets: &mut PacketStream<S>,
-    mut accepted: Accepted<D>,
+    mut accepted: Box<Accepted<D>>,
     stopping: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin,
@@ -173,8 +182,9 @@ async fn run<S, D>(
         Err(close) => Ending::Closed(close),
     };
     metrics::counter!("muster_mqtt_sessions_ended_total", "reason" => how.code()).increment(1);
-    let will = accepted.will.filter(|_| how != Ending::Disconnect);
-    Box::pin(accepted.device.ended(how, will)).await;
+    let Accepted { device, will, .. } = *accepted;
+    let will = will.filter(|_| how != Ending::Disconnect);
+    Box::pin(device.ended(how, will)).await;
 }
 
 #[cfg(test)]

@@ -9,11 +9,17 @@ use crate::peer::Peer;
 use crate::service::DeviceService;
 
 /// Serves one connection until its client or `stopping` ends it.
-pub async fn serve<S, A>(stream: S, peer: Peer, services: A, stopping: watch::Receiver<bool>)
+pub fn serve<S, A>(
+    stream: S,
+    peer: Peer,
+    services: A,
+    stopping: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
     A: DeviceService,
 {
+    // No `async fn`, whose future would have room for the arguments beside that of the other.
     let stream = Metered::new(stream, peer.connection.clone());
-    mqtt_connection::serve(stream, peer, services, stopping).await;
+    mqtt_connection::serve(stream, peer, services, stopping)
 }

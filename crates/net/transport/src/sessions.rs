@@ -20,7 +20,7 @@ use crate::device_session::Close;
 use mailbox::SessionHandle;
 use table::Table;
 
-pub use mailbox::{Mailbox, MethodAnswer, NotDelivered, PendingCall, Push};
+pub use mailbox::{CloseNotice, Mailbox, MethodAnswer, NotDelivered, PendingCall, Push};
 pub use presence::{Presence, PresenceObserver};
 
 /// All live sessions of a server. Clones share one table.

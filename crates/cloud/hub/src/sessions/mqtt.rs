@@ -246,11 +246,12 @@ impl DeviceSession for HubSession {
     /// A session ends with its proof: when the token or certificate expires, and when
     /// the registered identity changes.
     fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
-        let (hub, expires, closed) = (self.hub.clone(), self.expires, self.mailbox.closed());
+        let (hub, expires) = (self.hub.clone(), self.expires);
+        let notice = self.mailbox.close_notice();
         async move {
             // Cancel-safe: both arms only wait, and neither is polled again.
             tokio::select! {
-                close = closed => close,
+                close = notice.closed() => close,
                 () = expired(&hub, expires) => {
                     Close::new("expired", "its token or certificate expired")
                 }

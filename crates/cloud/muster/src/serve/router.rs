@@ -114,7 +114,8 @@ impl DeviceSession for RoutedSession {
 
     fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
         match self {
-            Self::Dps(session) => Either::Left(session.closed()),
+            // Boxed: sessions of hubs, which live longer, do not carry its state.
+            Self::Dps(session) => Either::Left(Box::pin(session.closed())),
             Self::Hub(session) => Either::Right(session.closed()),
         }
     }

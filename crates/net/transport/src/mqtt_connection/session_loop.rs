@@ -1,7 +1,6 @@
 //! An accepted session: the packets of the client, the messages of the service, and
 //! the deadlines of both.
 
-use std::future::pending;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -59,6 +58,12 @@ impl Receipts {
         }
         Ok(())
     }
+
+    /// What was in the output buffer is written.
+    fn confirm_written(&mut self, device: &mut impl DeviceSession) {
+        let written = self.written.drain(..);
+        written.for_each(|number| device.delivered(number));
+    }
 }
 
 /// Runs a session until its client, its service or `stopping` ends it.
@@ -91,13 +96,12 @@ where
             close = closed.as_mut() => return Err(close),
             flushed = packets.flush() => flushed?,
         }
-        receipts
-            .written
-            .drain(..)
-            .for_each(|number| device.delivered(number));
+        receipts.confirm_written(device);
         let (due, omission) = session.deadline();
         let due = packets.started() + Duration::from_millis(due.0);
         let complete_by = packets.complete_by(device.is_proven());
+        // One timer: each takes room in every idle session.
+        let wake_at = complete_by.map_or(due, |complete_by| complete_by.min(due));
         // Cancel-safe: `fill` reads bytes only when it completes, `next` loses no message, the
         // others only wait.
         tokio::select! {
@@ -107,7 +111,10 @@ where
             message = device.next(), if session.can_publish() => {
                 receipts.push(packets, session, message)?;
             }
-            () = tokio::time::sleep_until(due) => {
+            () = tokio::time::sleep_until(wake_at) => {
+                if complete_by == Some(wake_at) {
+                    return Err(unfinished());
+                }
                 // What the client has sent meanwhile counts: the service may have waited for the
                 // storage since the socket was last read.
                 let filled = unconstrained(packets.fill()).now_or_never();
@@ -116,7 +123,6 @@ where
                     None => return Err(overdue(omission)),
                 }
             }
-            () = reached(complete_by) => return Err(unfinished()),
         }
     }
 }
@@ -218,14 +224,6 @@ fn event_of(
     event
         .map(Some)
         .map_err(|error| Close::new("protocol", error.to_string()))
-}
-
-/// Waits until a moment, if there is one.
-async fn reached(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => pending().await,
-    }
 }
 
 fn unfinished() -> Close {

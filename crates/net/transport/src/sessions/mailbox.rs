@@ -193,6 +193,16 @@ pub struct Mailbox {
     shared: Arc<Shared>,
 }
 
+/// Tells a session that it has to end.
+pub struct CloseNotice(Arc<Shared>);
+
+impl CloseNotice {
+    /// Resolves with the reason when the session has to end. Cancel-safe.
+    pub async fn closed(&self) -> Close {
+        self.0.inbox.closed().await
+    }
+}
+
 impl Mailbox {
     /// The device or module that is connected.
     #[must_use]
@@ -210,10 +220,10 @@ impl Mailbox {
         push
     }
 
-    /// Resolves with the reason when the session has to end.
-    pub fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
-        let shared = self.shared.clone();
-        async move { shared.inbox.closed().await }
+    /// Tells why the session has to end, also while the mailbox is in use.
+    #[must_use]
+    pub fn close_notice(&self) -> CloseNotice {
+        CloseNotice(self.shared.clone())
     }
 
     /// Whether desired patches are pushed from now on.

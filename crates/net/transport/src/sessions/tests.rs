@@ -28,7 +28,14 @@ async fn a_newer_connection_replaces_the_older_one() {
     let sessions = sessions();
     let older = sessions.open(identity(None)).unwrap();
     let newer = sessions.open(identity(None)).unwrap();
-    assert!(older.closed().await.reason.contains("400027"));
+    assert!(
+        older
+            .close_notice()
+            .closed()
+            .await
+            .reason
+            .contains("400027")
+    );
     drop(older);
     assert_eq!(sessions.connected(&identity(None).hub), 1);
     assert!(sessions.presence(&identity(None)).connected);
@@ -45,8 +52,8 @@ async fn a_deleted_device_takes_its_modules_with_it_and_leaves_nothing() {
     let gone = Close::new("identity_deleted", "the identity was deleted");
     sessions.close_with_modules(&identity(None), &gone);
     sessions.forget(&identity(None));
-    for closed in [device.closed(), module.closed()] {
-        assert_eq!(closed.await.code, "identity_deleted");
+    for notice in [device.close_notice(), module.close_notice()] {
+        assert_eq!(notice.closed().await.code, "identity_deleted");
     }
     drop((device, module));
     assert!(locked(&sessions.table).is_empty());
@@ -60,7 +67,7 @@ async fn a_mailbox_that_is_not_emptied_closes_its_session() {
     for version in 1..=200 {
         sessions.push_desired(&identity(None), &Map::new(), version);
     }
-    assert_eq!(mailbox.closed().await.code, "not_taken");
+    assert_eq!(mailbox.close_notice().closed().await.code, "not_taken");
 }
 
 #[tokio::test]

@@ -29,11 +29,12 @@ impl EvictionNotice {
             mut evicted,
             connection,
         } = self;
-        let lingering = async {
+        // Boxed: it is dropped when the client has proved itself.
+        let lingering = Box::pin(async {
             sleep(LINGERS).await;
             connection.mark_lingering();
             pending::<()>().await;
-        };
+        });
         // Cancel-safe: neither is waited for again.
         let cause = tokio::select! {
             cause = &mut evicted => cause.ok(),

@@ -49,6 +49,10 @@ impl UnsavedPresences {
                 all.remove(identity);
             }
         }
+        // After a fleet has connected, what its map took is given back.
+        if all.is_empty() {
+            *all = HashMap::new();
+        }
     }
 
     /// Removes a deleted identity, and the modules of a deleted device.
@@ -103,6 +107,7 @@ mod tests {
         assert_eq!(unsaved.get(&identity), Some(seen(2, Some("dtmi:a;1"))));
         unsaved.mark_saved(&unsaved.up_to(10));
         assert!(unsaved.is_empty());
+        assert_eq!(unsaved.all().capacity(), 0);
         unsaved.add(&identity, seen(3, None));
         unsaved.remove(&identity);
         assert!(unsaved.is_empty());

@@ -182,3 +182,15 @@ async fn a_late_body_is_answered_408() {
     assert!(read.to_ascii_lowercase().contains("connection: close"));
     assert!((50..55).contains(&took.as_secs()));
 }
+
+/// Bytes of the future that a function returns.
+fn returned<S, P, A, W, F>(_: impl Fn(S, P, A, W) -> F) -> usize {
+    size_of::<F>()
+}
+
+#[test]
+fn a_session_that_says_nothing_is_small() {
+    let size = returned(mqtts::serve::<transport::accept::Connection, Router>);
+    // With what runs it the task fills an allocation of 2 KiB.
+    assert!(size <= 1600, "{size} bytes");
+}
