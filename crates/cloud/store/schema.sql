@@ -391,12 +391,6 @@ CREATE TABLE queued_messages (
 CREATE INDEX queued_messages_by_identity ON queued_messages (identity, id);
 CREATE INDEX queued_messages_by_expiry ON queued_messages (expires);
 
--- MQTT subscriptions to cloud-to-device messages that outlive their session (CleanSession 0).
-CREATE TABLE queue_subscriptions (
-    identity INTEGER PRIMARY KEY REFERENCES identities (id) ON DELETE CASCADE,
-    qos      INTEGER NOT NULL CHECK (qos IN (0, 1))
-);
-
 -- What back ends are to hear: outcomes of cloud-to-device messages, uploaded files.
 CREATE TABLE notifications (
     -- Never given out twice: the sequence number that receivers see.
@@ -649,3 +643,12 @@ CREATE TABLE identity_counts (
     enabled INTEGER NOT NULL,
     modules INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- The MQTT subscriptions that outlive their session (CleanSession 0).
+CREATE TABLE kept_subscriptions (
+    identity INTEGER PRIMARY KEY REFERENCES identities (id) ON DELETE CASCADE,
+    -- The QoS of each subscription that there is.
+    messages INTEGER CHECK (messages IN (0, 1)),
+    desired  INTEGER CHECK (desired IN (0, 1)),
+    methods  INTEGER CHECK (methods IN (0, 1))
+);

@@ -76,9 +76,9 @@ pub use registry::{
 };
 pub use rollout::{RolloutCommand, RolloutError};
 pub use store::EndpointCursorRow as EndpointCursor;
-pub use store::NotificationKind;
 pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};
 pub use store::{ContentKind, Right};
+pub use store::{KeptSubscriptions, NotificationKind};
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
     TwinReplacement,

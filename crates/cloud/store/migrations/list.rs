@@ -97,4 +97,8 @@
         "0025-kept-counts-of-identities",
         include_str!("0025-kept-counts-of-identities/up.sql"),
     ),
+    (
+        "0026-kept-subscriptions",
+        include_str!("0026-kept-subscriptions/up.sql"),
+    ),
 ]

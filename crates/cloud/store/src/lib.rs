@@ -25,14 +25,14 @@ pub use rows::{
     EnrollmentKind, EnrollmentRow, EnrollmentVersion, ExpiredMessage, FileUploadRow, FormerHostRow,
     FullPassRow, HoldingRollout, HubRow, IdentityCounts, IdentityKey, IdentityKind, IdentityRow,
     IdentityVersion, IssuerRow, JobCounts, JobDeviceError, JobDeviceRow, JobDeviceState, JobKind,
-    JobRow, JobState, LinkRow, Listed, ListedAdmitted, ListedMessage, ListedRow, LockHolder,
-    MAX_TAG_PATH, MessageContentRow, MessageLockRow, MetricCounts, NewMessageRow, NotificationKind,
-    NotificationRow, OpenJobRow, Oversized, PassScope, PendingDue, PendingRow, PolicyOwner,
-    PolicyRow, PresenceRow, QueueOwnerRow, QueuedMessageRow, ReferredCaCertificate, RefusalFilter,
-    RefusalRow, RegistrationRow, RegistrationStatus, RemoteAccessRow, RemoteTaskKind,
-    RemoteTaskRow, Right, RolloutDeviceRow, RolloutHold, RolloutRow, RoutingRow, SectionWrite,
-    ServiceRow, SettingsRow, Substatus, TagEntry, TagRange, TagValue, TargetRow, TargetingChange,
-    TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode,
+    JobRow, JobState, KeptSubscriptions, LinkRow, Listed, ListedAdmitted, ListedMessage, ListedRow,
+    LockHolder, MAX_TAG_PATH, MessageContentRow, MessageLockRow, MetricCounts, NewMessageRow,
+    NotificationKind, NotificationRow, OpenJobRow, Oversized, PassScope, PendingDue, PendingRow,
+    PolicyOwner, PolicyRow, PresenceRow, QueueOwnerRow, QueuedMessageRow, ReferredCaCertificate,
+    RefusalFilter, RefusalRow, RegistrationRow, RegistrationStatus, RemoteAccessRow,
+    RemoteTaskKind, RemoteTaskRow, Right, RolloutDeviceRow, RolloutHold, RolloutRow, RoutingRow,
+    SectionWrite, ServiceRow, SettingsRow, Substatus, TagEntry, TagRange, TagValue, TargetRow,
+    TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

@@ -37,6 +37,7 @@ mod hubs;
 mod identities;
 mod issuers;
 mod jobs;
+mod kept_subscriptions;
 mod notifications;
 mod pending_registrations;
 mod policies;
@@ -75,6 +76,7 @@ pub use issuers::IssuerRow;
 pub use jobs::{
     JobCounts, JobDeviceError, JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, OpenJobRow,
 };
+pub use kept_subscriptions::KeptSubscriptions;
 pub use notifications::{NotificationKind, NotificationRow};
 pub use pending_registrations::{PendingDue, PendingRow};
 pub use policies::{PolicyOwner, PolicyRow, Right};

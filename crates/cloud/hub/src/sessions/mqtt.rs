@@ -5,9 +5,10 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ids::{Identity, Timestamp, error_chain};
+use ids::{Identity, Timestamp};
 use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 use pki::PresentedChain;
+use registry::KeptSubscriptions;
 use transport::sessions::{Mailbox, MethodAnswer, Push};
 use transport::{Close, ConnectRefused, DeviceSession, Ending, NotKept, Outgoing};
 use wire::sas::CLOCK_SKEW;
@@ -24,6 +25,7 @@ mod connection;
 mod downlink;
 mod messages;
 mod outgoing;
+mod subscriptions;
 mod twin_request;
 
 /// A telemetry message of 256 KB, its topic and its property bag.
@@ -43,8 +45,10 @@ pub struct HubSession {
     desired_qos: QoS,
     /// Of a client that subscribed to cloud-to-device messages.
     downlink: Option<Box<Downlink>>,
-    /// Whether that subscription outlives the session.
+    /// Whether the session leaves nothing to the next one.
     clean: bool,
+    /// What it leaves.
+    kept: KeptSubscriptions,
     session_present: bool,
 }
 
@@ -88,6 +92,7 @@ pub(crate) async fn accept(
         desired_qos: QoS::AtMostOnce,
         downlink: None,
         clean: connect.clean_session,
+        kept: KeptSubscriptions::default(),
         session_present: false,
     };
     session.resume().await?;
@@ -133,54 +138,6 @@ impl HubSession {
             identity: self.identity(),
             stamp: &self.stamp,
         }
-    }
-
-    /// Goes on with the subscription of an earlier session, or forgets it for a clean one.
-    async fn resume(&mut self) -> Result<(), ConnectRefused> {
-        let registry = self.hub.registry();
-        let failed = |error| unavailable(error_chain(&error));
-        let kept = registry.message_subscription(self.identity());
-        let Some(qos) = kept.map_err(failed)? else {
-            return Ok(());
-        };
-        if self.clean {
-            let forgotten = registry.put_message_subscription(self.identity(), None);
-            return forgotten.await.map_err(failed);
-        }
-        self.session_present = true;
-        self.receive_messages(match qos {
-            0 => QoS::AtMostOnce,
-            _ => QoS::AtLeastOnce,
-        });
-        Ok(())
-    }
-
-    fn receive_messages(&mut self, qos: QoS) {
-        let mut downlink = match self.downlink.take() {
-            Some(downlink) => downlink,
-            None => Box::new(Downlink::new(self.hub.clone(), self.identity().clone())),
-        };
-        downlink.subscribe(qos);
-        self.downlink = Some(downlink);
-        self.mailbox.want_messages(true);
-    }
-
-    /// Keeps or forgets the subscription to messages for later sessions; whether that worked.
-    async fn keep_subscription(&self, qos: Option<QoS>) -> bool {
-        if self.clean {
-            return true;
-        }
-        let qos = qos.map(|qos| u8::from(qos == QoS::AtLeastOnce));
-        let registry = self.hub.registry();
-        let put = registry.put_message_subscription(self.identity(), qos);
-        let Err(error) = put.await else { return true };
-        tracing::error!(
-            hub.name = %self.identity().hub,
-            device.id = %self.identity().device,
-            error = &error as &dyn std::error::Error,
-            "a subscription to cloud-to-device messages was not written"
-        );
-        false
     }
 
     fn filter(&self, filter: &str) -> Option<Filter> {
@@ -260,39 +217,15 @@ impl DeviceSession for HubSession {
     }
 
     async fn subscribe(&mut self, filter: &str, qos: QoS) -> SubscribeResult {
-        let Some(known) = self.filter(filter) else {
-            return SubscribeResult::Refused;
-        };
-        match known {
-            Filter::DesiredPatches => {
-                self.desired_qos = qos;
-                self.mailbox.want_desired(true);
-            }
-            Filter::MethodRequests => self.mailbox.want_methods(true),
-            Filter::DeviceBound => {
-                if !self.keep_subscription(Some(qos)).await {
-                    return SubscribeResult::Refused;
-                }
-                self.receive_messages(qos);
-            }
-            // Twin responses are sent without a subscription, and nothing is routed to inputs here.
-            Filter::TwinResponses | Filter::ModuleInputs => {}
+        match self.filter(filter) {
+            None => SubscribeResult::Refused,
+            Some(known) => self.add_subscription(known, qos).await,
         }
-        SubscribeResult::Granted(qos)
     }
 
     async fn unsubscribe(&mut self, filter: &str) {
-        match self.filter(filter) {
-            Some(Filter::DesiredPatches) => self.mailbox.want_desired(false),
-            Some(Filter::MethodRequests) => self.mailbox.want_methods(false),
-            Some(Filter::DeviceBound) => {
-                self.keep_subscription(None).await;
-                self.mailbox.want_messages(false);
-                if let Some(downlink) = &mut self.downlink {
-                    downlink.unsubscribe();
-                }
-            }
-            _ => {}
+        if let Some(known) = self.filter(filter) {
+            self.end_subscription(known).await;
         }
     }
 

@@ -4,6 +4,7 @@ use mqtt::{ConnectReturnCode, QoS, SubscribeResult, Will};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use crate::methods::answer;
 use crate::world::{Device, World, connect};
 
 const DESIRED: &str = "$iothub/twin/PATCH/properties/desired/#";
@@ -80,12 +81,51 @@ async fn desired_patches_come_as_long_as_they_are_subscribed_to() {
     device.subscribe(DESIRED).await;
     world.patch_twin("d1", &patch(4)).await;
     assert_eq!(device.pushed().await.unwrap().1["n"], 4);
-    // CleanSession 0 keeps no subscription to patches: a session begins without them.
+}
+
+// Azure's Python SDK does not subscribe again when it connects again.
+#[tokio::test]
+async fn subscriptions_to_patches_and_methods_outlive_the_session_unless_it_is_clean() {
+    let mut world = World::start().await;
+    let key = world.sas_device("d1").await;
+    let patch = |n: u32| json!({"properties": {"desired": {"n": n}}});
+    let call = json!({"methodName": "ping"});
     let mut device = world.device("d1", &key).await;
-    world.patch_twin("d1", &patch(5)).await;
+    assert!(!device.session_present());
     device.subscribe(DESIRED).await;
-    world.patch_twin("d1", &patch(6)).await;
-    assert_eq!(device.pushed().await.unwrap().1["n"], 6);
+    device.subscribe("$iothub/methods/POST/#").await;
+    device.end(None).await;
+
+    // Another process: nothing of the session is in memory.
+    world.begin_again();
+    let mut device = world.device("d1", &key).await;
+    assert!(device.session_present());
+    world.patch_twin("d1", &patch(1)).await;
+    assert_eq!(device.pushed().await.unwrap().1["n"], 1);
+    let (reply, _) = tokio::join!(
+        world.ask("POST", "/twins/d1/methods").json(&call).send(),
+        answer(&mut device, 200, b"1")
+    );
+    assert_eq!(reply.ok(), json!({"status": 200, "payload": 1}));
+    device.unsubscribe("$iothub/methods/POST/#").await;
+    device.end(None).await;
+    let device = world.device("d1", &key).await;
+    assert!(device.session_present());
+    let reply = world.ask("POST", "/twins/d1/methods").json(&call).send();
+    reply.await.refused(404, "DeviceNotOnline");
+    device.end(None).await;
+
+    let mut clean = connect("d1", Some(&world.token("devices/d1", &key)));
+    clean.clean_session = true;
+    let device = world.open(&clean, None).await.unwrap();
+    assert!(!device.session_present());
+    device.end(None).await;
+    let mut device = world.device("d1", &key).await;
+    assert!(!device.session_present());
+    world.patch_twin("d1", &patch(2)).await;
+    device.subscribe(DESIRED).await;
+    world.patch_twin("d1", &patch(3)).await;
+    assert_eq!(device.pushed().await.unwrap().1["n"], 3);
 }
 
 /// A client as the documents want it: it subscribes, reads its twin, and applies what is newer.

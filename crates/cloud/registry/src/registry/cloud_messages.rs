@@ -9,8 +9,8 @@ use std::time::Duration;
 use ids::{Etag, Identity, Timestamp};
 use serde_json::json;
 use store::{
-    ListedMessage, LockHolder, MessageLockRow, QueueOwnerRow, QueuedMessageRow, StoreError, View,
-    unit,
+    KeptSubscriptions, ListedMessage, LockHolder, MessageLockRow, QueueOwnerRow, QueuedMessageRow,
+    StoreError, View, unit,
 };
 use wire::cloud_message::FeedbackStatus;
 
@@ -214,27 +214,23 @@ impl Registry {
         self.inner.store.scan(move |view| counts(view, &of)).await
     }
 
-    /// The QoS (0 or 1) of the subscription to messages that outlives the sessions of a device or
-    /// module.
-    pub fn message_subscription(&self, of: &Identity) -> Result<Option<u8>, StorageError> {
-        let read = |view: &View<'_>| Ok(view.queue_subscription(of.into())?);
+    /// What a device or module is subscribed to across its sessions.
+    pub fn kept_subscriptions(&self, of: &Identity) -> Result<KeptSubscriptions, StorageError> {
+        let read = |view: &View<'_>| Ok(view.kept_subscriptions(of.into())?);
         self.inner.store.read(read)
     }
 
-    /// Writes or deletes that subscription; durable then.
-    pub async fn put_message_subscription(
+    /// Writes those subscriptions, or deletes them when there is none; durable then.
+    pub async fn put_kept_subscriptions(
         &self,
         of: &Identity,
-        qos: Option<u8>,
+        kept: KeptSubscriptions,
     ) -> Result<(), StorageError> {
-        if self.message_subscription(of)? == qos {
-            return Ok(());
-        }
         let put = unit(
             of.clone(),
             |of| vec![lock(of)],
             |_, _| Ok::<_, StorageError>(()),
-            move |of, tx, ()| tx.put_queue_subscription(of.into(), qos),
+            move |of, tx, ()| tx.put_kept_subscriptions(of.into(), kept),
         );
         self.inner.store.write_without_act(put).await
     }

@@ -238,7 +238,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "receive",
     "settle_message",
     "complete_message",
-    "put_message_subscription",
+    "put_kept_subscriptions",
     "begin_upload",
     "end_upload",
     // Back ends that read what the server has for them.

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use ids::{Ack, DeviceId, Etag, HubName, Identity, ModuleId, Timestamp};
 use registry::{
-    Change, IfMatch, MessageDraft, MessageError, NotificationKind, Registry, Settlement,
+    Change, IfMatch, KeptSubscriptions, MessageDraft, MessageError, NotificationKind, Registry,
+    Settlement,
 };
 use serde_json::{Value, json};
 use wire::cloud_message::SendRequest;
@@ -314,10 +315,11 @@ pub(crate) async fn messages_expire_and_so_does_feedback_that_nobody_reads(bench
 pub(crate) async fn a_device_that_is_created_again_has_an_empty_queue(bench: Bench) {
     let registry = bench.with_d1().await;
     bench.send("a", Ack::Full).await;
-    registry
-        .put_message_subscription(&D1, Some(1))
-        .await
-        .unwrap();
+    let kept = KeptSubscriptions {
+        messages: Some(1),
+        ..KeptSubscriptions::default()
+    };
+    registry.put_kept_subscriptions(&D1, kept).await.unwrap();
     let deleted = registry.delete_device(&HUB, &DEVICE, &IfMatch::Any);
     deleted.await.unwrap();
     bench.with_d1().await;
@@ -328,22 +330,35 @@ pub(crate) async fn a_device_that_is_created_again_has_an_empty_queue(bench: Ben
             .unwrap(),
         [0]
     );
-    assert_eq!(registry.message_subscription(&D1).unwrap(), None);
+    let kept = registry.kept_subscriptions(&D1).unwrap();
+    assert_eq!(kept, KeptSubscriptions::default());
     assert!(bench.claimed(&session("s1"), 9).await.is_empty());
 }
 
 pub(crate) async fn messages_and_subscriptions_outlive_the_process(bench: Bench) {
     let registry = bench.with_d1().await;
     bench.send("a", Ack::None).await;
-    for qos in [Some(0), Some(1), Some(1), None, Some(0)] {
-        registry.put_message_subscription(&D1, qos).await.unwrap();
-        assert_eq!(registry.message_subscription(&D1).unwrap(), qos);
+    let kept = |messages, desired, methods| KeptSubscriptions {
+        messages,
+        desired,
+        methods,
+    };
+    let last = kept(Some(0), Some(1), Some(0));
+    for kept in [
+        kept(Some(0), None, None),
+        kept(Some(1), None, Some(1)),
+        kept(None, Some(1), Some(1)),
+        kept(None, None, None),
+        last,
+    ] {
+        registry.put_kept_subscriptions(&D1, kept).await.unwrap();
+        assert_eq!(registry.kept_subscriptions(&D1).unwrap(), kept);
     }
     bench.claimed(&session("before"), 9).await;
     let directory = bench.directory;
     drop(bench.registry);
     let registry = open(directory.path(), "localhost").await;
-    assert_eq!(registry.message_subscription(&D1).unwrap(), Some(0));
+    assert_eq!(registry.kept_subscriptions(&D1).unwrap(), last);
     let now = Timestamp::from_unix_seconds(1_700_000_100);
     let me = session("after");
     let claimed = registry.claim_messages(&D1, &me, 9, now);
