@@ -20,8 +20,17 @@ fuzz_target!(|data: &[u8]| {
         metadata: json!({}),
         version,
     };
-    for (desired, reported) in [(&patch, &Map::new()), (&Map::new(), &patch), (&patch, &patch)] {
-        let twin = document("d1", "dtmi:a;1", &section(desired, 2), &section(reported, 1));
+    for (desired, reported) in [
+        (&patch, &Map::new()),
+        (&Map::new(), &patch),
+        (&patch, &patch),
+    ] {
+        let twin = document(
+            "d1",
+            "dtmi:a;1",
+            &section(desired, 2),
+            &section(reported, 1),
+        );
         assert!(twin["$metadata"]["$model"].is_string() || patch.contains_key("$metadata"));
     }
 });

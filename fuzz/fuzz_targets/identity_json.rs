@@ -24,6 +24,11 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Ok(rotation) = KeyRotation::parse(&body) {
         assert!((1..=MAX_BULK).contains(&rotation.targets.len()));
-        assert!(rotation.targets.iter().all(|target| target.module != Some("")));
+        assert!(
+            rotation
+                .targets
+                .iter()
+                .all(|target| target.module != Some(""))
+        );
     }
 });
