@@ -43,8 +43,6 @@ pub(crate) enum HubError {
     Bad(String),
     #[error(transparent)]
     Body(#[from] BodyError),
-    #[error("{0} are not offered yet")]
-    NotOffered(&'static str),
     #[error(transparent)]
     MessageProperty(#[from] PropertyError),
     #[error(transparent)]
@@ -99,8 +97,6 @@ impl HubError {
     pub(crate) fn code(&self) -> (u16, Code) {
         let code = match self {
             Self::Request(error) => return request(error),
-            // The hub's list has no code of its own for this.
-            Self::NotOffered(_) => return (501, Code::InvalidOperation),
             Self::Upload(UploadError::Unknown) => return (404, Code::InvalidOperation),
             Self::Upload(error) => upload(error),
             Self::Files(_) => Code::ServerError,

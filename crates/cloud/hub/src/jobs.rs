@@ -6,6 +6,7 @@
 mod call;
 mod run;
 mod select;
+mod transfer;
 mod update;
 pub(crate) mod view;
 

@@ -23,6 +23,7 @@ mod twin_view;
 mod deployments;
 mod endpoints;
 mod event_view;
+mod import_view;
 mod jobs;
 mod metrics;
 mod query;

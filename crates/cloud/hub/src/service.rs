@@ -1,5 +1,6 @@
 //! What all parts of the hubs share.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ids::{Clock, Timestamp};
@@ -32,6 +33,8 @@ pub struct HubOptions {
     pub device_limits: DeviceLimits,
     /// Where files of devices go.
     pub uploads: UploadOptions,
+    /// The folder of what is imported and exported.
+    pub transfers: PathBuf,
 }
 
 /// The hubs of a data directory. Cheap to clone; clones share the live sessions.
@@ -53,6 +56,7 @@ struct Inner {
     draining: watch::Sender<bool>,
     buckets: HubBuckets,
     uploads: Uploads,
+    transfers: PathBuf,
 }
 
 impl Hub {
@@ -74,6 +78,7 @@ impl Hub {
                 draining: watch::Sender::new(false),
                 buckets: HubBuckets::new(&options.limits, &options.device_limits),
                 uploads: Uploads::new(options.uploads),
+                transfers: options.transfers,
             }),
         }
     }
@@ -151,6 +156,10 @@ impl Hub {
 
     pub(crate) fn uploads(&self) -> &Uploads {
         &self.inner.uploads
+    }
+
+    pub(crate) fn transfers(&self) -> &Path {
+        &self.inner.transfers
     }
 
     pub(crate) fn hub_buckets(&self) -> &HubBuckets {

@@ -14,12 +14,12 @@ mod files;
 mod jobs;
 mod methods;
 mod modules;
-mod not_offered;
 mod notifications;
 mod queries;
 mod rollouts;
 mod routing;
 mod send_message;
+mod transfers;
 mod twins;
 
 use std::ops::Deref;
@@ -66,11 +66,11 @@ static ROUTES: LazyLock<Table<ServiceApi>> = LazyLock::new(|| {
         consumer_groups::routes(),
         routing::routes(),
         jobs::routes(),
+        transfers::routes(),
         send_message::routes(),
         device_bound::routes(),
         notifications::routes(),
         files::routes(),
-        not_offered::routes(),
     ])
 });
 

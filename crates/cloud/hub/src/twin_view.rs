@@ -107,7 +107,7 @@ impl Facts {
     }
 }
 
-fn section(stored: registry::Section) -> Section {
+pub(crate) fn section(stored: registry::Section) -> Section {
     Section {
         properties: stored.document,
         metadata: Value::Object(stored.metadata),

@@ -129,6 +129,7 @@ fn new_hub(
         limits: config.hub_limits,
         device_limits: config.device_limits,
         uploads: config.uploads.clone(),
+        transfers: config.data_dir.join("transfers"),
     };
     Hub::new(provisioning.registry().clone(), options)
 }

@@ -2,6 +2,7 @@
 
 mod step;
 mod targets;
+mod transfer_cursor;
 
 use ids::{DeviceId, HubName, Identity, JobId, ModuleId, Timestamp};
 use store::{JobDeviceRow, JobRow, OpenJobRow};
@@ -9,7 +10,9 @@ use store::{JobDeviceRow, JobRow, OpenJobRow};
 pub use step::{JobProgress, JobStep, next_step};
 pub use store::{JobCounts, JobDeviceError, JobDeviceState, JobKind, JobState};
 pub use targets::{JobTargets, TargetsError};
+pub use transfer_cursor::TransferCursor;
 
+use crate::actor::Actor;
 use crate::error::StorageError;
 
 /// A job that an operator asks for.
@@ -47,7 +50,7 @@ pub struct JobRecord {
     pub work: String,
     /// The operator on whose behalf it runs, JSON.
     pub(crate) actor: String,
-    /// How far it is: of an import, the bytes that are done.
+    /// How far it is; of imports and exports a [`TransferCursor`].
     pub cursor: String,
     /// Why it failed.
     pub failure: Option<String>,
@@ -73,6 +76,25 @@ impl JobRecord {
             failure: row.failure,
             counts,
         }
+    }
+
+    /// The operator on whose behalf it runs.
+    #[must_use]
+    pub fn actor(&self, now: Timestamp) -> Option<Actor> {
+        let stored: serde_json::Value = serde_json::from_str(&self.actor).ok()?;
+        let text = |name: &str| stored[name].as_str();
+        Some(Actor {
+            policy: text("policy")?.to_owned(),
+            request_id: text("requestId")?.to_owned(),
+            address: text("address").and_then(|address| address.parse().ok()),
+            at: now,
+        })
+    }
+
+    /// Whether it is an import or export.
+    #[must_use]
+    pub fn is_transfer(&self) -> bool {
+        matches!(self.kind, JobKind::Import | JobKind::Export)
     }
 
     /// When it must have ended. The time before it could begin does not count.

@@ -60,7 +60,7 @@ pub use identity::{Credentials, DeviceRecord, IdentityError, IdentityRecord, Mod
 pub use job::{
     DeviceOutcome, JobCounts, JobDevice, JobDeviceError, JobDeviceState, JobDraft, JobError,
     JobKind, JobProgress, JobRecord, JobState, JobStep, JobTargets, OpenJob, TargetsError,
-    next_step,
+    TransferCursor, next_step,
 };
 pub use limits::{MAX_CONFIGURATIONS, MAX_HUBS, MAX_MODULES, MAX_OPEN_JOBS, MAX_RUNNING_JOBS};
 pub use page::{BadContinuation, Continuation, Page, PageRequest};

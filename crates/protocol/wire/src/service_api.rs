@@ -13,3 +13,4 @@ pub mod job;
 pub mod key_rotation;
 pub mod method;
 pub mod remote_hub;
+pub mod transfer_job;

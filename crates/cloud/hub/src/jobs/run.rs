@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use wire::lenient::BodyError;
 
 use super::call::Calls;
-use super::{log_failure, select, update};
+use super::{log_failure, select, transfer, update};
 use crate::service::Hub;
 
 /// After the storage failed.
@@ -21,6 +21,9 @@ pub(super) enum StepError {
     /// The job that is stored was written by a version that allowed more.
     #[error("the job cannot be read: {0}")]
     Unreadable(String),
+    /// A file of an import or export could not be read or written.
+    #[error("{0}")]
+    Stopped(String),
 }
 
 impl From<BodyError> for StepError {
@@ -41,7 +44,9 @@ pub(super) async fn run(hub: &Hub, row: i64) {
                 log_failure(&error, "a job could not go on");
                 sleep(RETRY).await;
             }
-            Err(StepError::Unreadable(cause)) => fail(hub, row, cause).await,
+            Err(StepError::Unreadable(cause) | StepError::Stopped(cause)) => {
+                fail(hub, row, cause).await
+            }
         }
     }
 }
@@ -67,12 +72,17 @@ async fn step(
         JobStep::Wait(_) | JobStep::Nothing => return Ok(false),
         JobStep::Start => {
             tracing::info!(hub.name = %job.hub, job.id = %job.id, "job started");
-            hub.registry().start_job(&job, JobState::Selecting).await?;
+            let first = match job.is_transfer() {
+                true => JobState::Working,
+                false => JobState::Selecting,
+            };
+            hub.registry().start_job(&job, first).await?;
         }
         JobStep::Select => select::step(hub, &job).await?,
         JobStep::Work => match job.kind {
             JobKind::DeviceMethod => calls.make(hub, &job).await?,
-            _ => update::step(hub, &job).await?,
+            JobKind::UpdateTwin => update::step(hub, &job).await?,
+            JobKind::Import | JobKind::Export => transfer::step(hub, &job).await?,
         },
         // The outcome of a call could not be written.
         JobStep::Await(_) if calls.are_none() => {
@@ -93,6 +103,9 @@ async fn step(
             while close(hub, &job, JobDeviceState::Pending).await? > 0 {}
         }
         JobStep::Finish => {
+            if job.is_transfer() {
+                transfer::end(hub, &job).await;
+            }
             hub.registry().finish_job(&job, now).await?;
             tracing::info!(hub.name = %job.hub, job.id = %job.id, "job ended");
         }

@@ -1,9 +1,10 @@
 //! Jobs as the service API answers them.
 
 use ids::Timestamp;
-use registry::{JobKind, JobRecord, JobState};
+use registry::{JobKind, JobRecord, JobState, TransferCursor};
 use serde_json::value::RawValue;
 use wire::service_api::job::{JobResponse, JobStatistics, JobStatus, JobType};
+use wire::service_api::transfer_job::{TransferResponse, TransferStatus};
 
 pub(crate) fn kind(kind: JobKind) -> JobType {
     match kind {
@@ -54,5 +55,27 @@ pub(crate) fn job(job: JobRecord, now: Timestamp) -> JobResponse {
             running_count: counts.running,
             pending_count: counts.pending,
         },
+    }
+}
+
+/// A job of `/jobs`.
+pub(crate) fn transfer(job: JobRecord) -> TransferResponse {
+    let cursor = TransferCursor::parse(&job.cursor).unwrap_or_default();
+    TransferResponse {
+        status: match job.state {
+            JobState::Scheduled => TransferStatus::Enqueued,
+            JobState::Selecting | JobState::Working | JobState::Completing => {
+                TransferStatus::Running
+            }
+            JobState::Failing | JobState::Failed => TransferStatus::Failed,
+            JobState::Cancelling | JobState::Cancelled => TransferStatus::Cancelled,
+            JobState::Completed => TransferStatus::Completed,
+        },
+        progress: cursor.percent(),
+        job_id: job.id,
+        start_time_utc: job.created,
+        end_time_utc: job.ended,
+        failure_reason: job.failure,
+        request: serde_json::from_str(&job.work).unwrap_or_default(),
     }
 }

@@ -7,7 +7,6 @@ use ids::{DeviceId, Identity, ModuleId};
 use registry::Right;
 use rest::{Reply, post};
 use serde_json::Value;
-use wire::error::HubErrorCode;
 use wire::service_api::import_device::{ImportDevice, ImportError, bulk_items, bulk_result};
 use wire::service_api::key_rotation::{
     KeyRotation, RotatedKey, RotatedKeys, RotationTarget, rotation_result,
@@ -16,6 +15,7 @@ use wire::service_api::key_rotation::{
 use super::access::Access;
 use super::{Call, Route, acting, json};
 use crate::error::HubError;
+use crate::import_view::failed;
 
 /// 100 devices, each with a twin as large as twins may be.
 const MAX_BULK_BODY: usize = 8 * 1024 * 1024;
@@ -60,29 +60,6 @@ async fn bulk(call: Call) -> Result<Reply, HubError> {
     tracing::info!(hub.name = %hub, devices, errors = errors.len(), "devices written in bulk");
     let status = if errors.is_empty() { 200 } else { 400 };
     Ok(Reply::json(&bulk_result(&errors)).with_status(status))
-}
-
-fn failed(
-    (device_id, module_id): (String, String),
-    error: &HubError,
-    operation: Option<&'static str>,
-) -> ImportError {
-    let (_, code) = error.code();
-    if code == HubErrorCode::ServerError {
-        let cause = ids::error_chain(error);
-        tracing::error!(
-            device.id = device_id,
-            error = cause,
-            "a device was not written"
-        );
-    }
-    ImportError {
-        device_id,
-        module_id: (!module_id.is_empty()).then_some(module_id),
-        error_code: code.code(),
-        error_status: error.outside(),
-        operation,
-    }
 }
 
 /// 200 when every identity got its keys, 207 when some did, 400 when none did.

@@ -20,11 +20,6 @@ const KINDS: (JobKind, JobKind) = (JobKind::UpdateTwin, JobKind::DeviceMethod);
 pub(super) fn routes() -> Vec<Route> {
     let access = Access::AnyOf(&[Right::ServiceConnect]);
     vec![
-        get(
-            "/jobs",
-            Access::AnyOf(&[Right::RegistryRead]),
-            list_transfers,
-        ),
         get("/jobs/v2/query", access, list),
         put("/jobs/v2/{job}", access, create),
         get("/jobs/v2/{job}", access, read),
@@ -63,15 +58,21 @@ async fn create(call: Call, id: JobId) -> Result<Reply, HubError> {
 }
 
 async fn read(call: Call, id: JobId) -> Result<Reply, HubError> {
-    let job = call.service.registry().job(call.permit.hub(), &id).await?;
-    // Imports and exports have an API of their own.
-    match job.kind {
-        JobKind::UpdateTwin | JobKind::DeviceMethod => Ok(reply(&call, job)),
-        JobKind::Import | JobKind::Export => Err(registry::JobError::NotFound(id).into()),
+    let job = require_scheduled(&call, &id).await?;
+    Ok(reply(&call, job))
+}
+
+/// Imports and exports have an API of their own.
+async fn require_scheduled(call: &Call, id: &JobId) -> Result<JobRecord, HubError> {
+    let job = call.service.registry().job(call.permit.hub(), id).await?;
+    match job.is_transfer() {
+        false => Ok(job),
+        true => Err(registry::JobError::NotFound(id.clone()).into()),
     }
 }
 
 async fn cancel(call: Call, id: JobId) -> Result<Reply, HubError> {
+    require_scheduled(&call, &id).await?;
     let (hub, now) = (call.permit.hub(), call.service.now());
     let job = acting(&call).cancel_job(hub, &id, now).await?;
     tracing::info!(hub.name = %hub, job.id = %id, "job cancelled");
@@ -101,12 +102,6 @@ async fn list(call: Call) -> Result<Reply, HubError> {
         "jobResponse",
         page.continuation.as_ref(),
     ))
-}
-
-/// Imports and exports, which this version does not run: clients that list all jobs ask for them,
-/// too.
-async fn list_transfers(_call: Call) -> Result<Reply, HubError> {
-    Ok(Reply::json(&[0_u8; 0]))
 }
 
 /// A filter of the query string.

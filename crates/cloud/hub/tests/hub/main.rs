@@ -28,4 +28,5 @@ mod sessions;
 mod stamps;
 mod streams;
 mod throttling;
+mod transfers;
 mod twins;

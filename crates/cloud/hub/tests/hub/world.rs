@@ -226,6 +226,7 @@ fn options(
             directory: directory.join("uploads"),
             max_bytes: 1024,
         },
+        transfers: directory.join("transfers"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ids::{DeviceId, HubName, JobId, ModuleId, Timestamp};
 use serde_json::{Value, json};
-use store::{JobCounts, JobKind, JobRow, JobState, Lock, View, unit};
+use store::{JobCounts, JobKind, JobRow, JobState, Lock, StoreError, View, unit};
 
 pub use update_twin::{JobTwinUpdate, UpdateFault};
 
@@ -78,10 +78,7 @@ impl Registry {
                 tx.insert_job(row)?;
                 let hub = row.hub.clone();
                 watchers.tell(tx, Change::Jobs { hub });
-                let mut particulars = Particulars::new();
-                if !row.condition.is_empty() {
-                    particulars.insert("queryCondition".to_owned(), json!(row.condition));
-                }
+                let particulars = particulars(tx, row)?;
                 Ok(((), particulars))
             },
         );
@@ -218,6 +215,20 @@ impl Registry {
 
 fn lock(hub: &HubName) -> Lock<'_> {
     Lock::Jobs { hub: hub.as_str() }
+}
+
+/// What the audit says of a new job.
+fn particulars(view: &View<'_>, row: &JobRow) -> Result<Particulars, StoreError> {
+    let mut particulars = Particulars::new();
+    if !row.condition.is_empty() {
+        particulars.insert("queryCondition".to_owned(), json!(row.condition));
+    }
+    if matches!(row.kind, JobKind::Import | JobKind::Export) {
+        // Whether keys are exported, and where to.
+        let work: Value = view.decoded("work", serde_json::from_str(&row.work))?;
+        particulars.insert("transfer".to_owned(), work);
+    }
+    Ok(particulars)
 }
 
 fn actor_json(actor: &Actor) -> Value {

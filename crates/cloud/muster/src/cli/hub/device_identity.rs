@@ -3,6 +3,7 @@
 mod change;
 mod hierarchy;
 pub mod keys;
+mod transfer;
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -87,6 +88,17 @@ pub enum DeviceIdentityCommand {
         #[arg(long, visible_alias = "kt", value_enum)]
         key_type: keys::RenewedKey,
     },
+    /// Carry out the lines of a file, each an identity, in a job of the server.
+    #[command(after_help = "Example:\n  \
+            muster hub device-identity import --ibcu fleet --data-dir ./data\n\n\
+            The file is transfers/HUB/fleet/devices.txt in the data directory; what could not be \
+            done is in importErrors.log beside it.")]
+    Import(transfer::ImportFlags),
+    /// Write all identities and twins to a file, in a job of the server.
+    #[command(after_help = "Example:\n  \
+            muster hub device-identity export --bcu fleet --include-keys --data-dir ./data\n\n\
+            The file is transfers/HUB/fleet/devices.txt in the data directory.")]
+    Export(transfer::ExportFlags),
     /// The connection string of a device.
     #[command(subcommand)]
     ConnectionString(keys::ConnectionStringCommand),
@@ -147,6 +159,12 @@ pub async fn run(command: DeviceIdentityCommand, invocation: &Invocation) -> any
             device_id,
             key_type,
         } => keys::renew(&device_id, None, key_type, &client).await?,
+        DeviceIdentityCommand::Import(flags) => {
+            return transfer::import(flags, &client, invocation).await;
+        }
+        DeviceIdentityCommand::Export(flags) => {
+            return transfer::export(flags, &client, invocation).await;
+        }
         DeviceIdentityCommand::ConnectionString(command) => {
             let printed = keys::connection_string(command, &client).await?;
             return Ok(output::print(

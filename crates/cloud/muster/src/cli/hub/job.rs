@@ -28,14 +28,14 @@ pub enum JobCommand {
         #[arg(long, visible_alias = "jid")]
         job_id: String,
     },
-    /// List jobs, the oldest first.
+    /// List jobs: updates and methods, then imports and exports, the oldest first.
     #[command(after_help = "Example:\n  \
             muster hub job list --job-status running --data-dir ./data --output table")]
     List {
-        /// scheduleUpdateTwin or scheduleDeviceMethod.
+        /// scheduleUpdateTwin, scheduleDeviceMethod, import or export.
         #[arg(long, visible_alias = "jt")]
         job_type: Option<String>,
-        /// scheduled, queued, running, completed, failed or cancelled.
+        /// scheduled, queued (enqueued), running, completed, failed or cancelled.
         #[arg(long, visible_alias = "js")]
         job_status: Option<String>,
         /// At most this many jobs.
@@ -98,6 +98,7 @@ const COLUMNS: &[Column] = &[
     ("Devices", "/deviceJobStatistics/deviceCount"),
     ("Succeeded", "/deviceJobStatistics/succeededCount"),
     ("Failed", "/deviceJobStatistics/failedCount"),
+    ("Progress", "/progress"),
     ("Start", "/startTime"),
     ("End", "/endTime"),
 ];
@@ -111,26 +112,59 @@ pub async fn run(command: JobCommand, invocation: &Invocation) -> anyhow::Result
             job_type,
             job_status,
             top,
-        } => {
-            let query = [("jobType", job_type), ("jobStatus", job_status)];
-            let given = query.into_iter();
-            let query: Vec<_> = given
-                .filter_map(|(name, text)| Some((name, text?)))
-                .collect();
-            let path = ["jobs", "v2", "query"];
-            client.list_with_query(&path, &query, top).await?.into()
-        }
-        JobCommand::Cancel { job_id } => {
-            let path = ["jobs", "v2", &job_id, "cancel"];
-            client.call(Call::new(Method::POST, &path)).await?
-        }
+        } => list((job_type, job_status), top, &client).await?,
+        JobCommand::Cancel { job_id } => cancel(&job_id, &client).await?,
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
 }
 
+/// Imports and exports have a path of their own.
 async fn show(id: &str, client: &ServiceClient) -> Result<Value, CommandError> {
     let path = ["jobs", "v2", id];
-    client.call(Call::new(Method::GET, &path)).await
+    match client.call(Call::new(Method::GET, &path)).await {
+        Err(CommandError::Refused { status: 404, .. }) => {
+            client.call(Call::new(Method::GET, &["jobs", id])).await
+        }
+        answer => answer,
+    }
+}
+
+async fn cancel(id: &str, client: &ServiceClient) -> Result<Value, CommandError> {
+    let path = ["jobs", "v2", id, "cancel"];
+    match client.call(Call::new(Method::POST, &path)).await {
+        Err(CommandError::Refused { status: 404, .. }) => {
+            client
+                .call(Call::new(Method::DELETE, &["jobs", id]))
+                .await?;
+            show(id, client).await
+        }
+        answer => answer,
+    }
+}
+
+async fn list(
+    (job_type, job_status): (Option<String>, Option<String>),
+    top: usize,
+    client: &ServiceClient,
+) -> Result<Value, CommandError> {
+    let query = [("jobType", &job_type), ("jobStatus", &job_status)];
+    let given = query.into_iter();
+    let query: Vec<_> = given
+        .filter_map(|(name, text)| Some((name, text.clone()?)))
+        .collect();
+    let path = ["jobs", "v2", "query"];
+    let mut jobs = client.list_with_query(&path, &query, top).await?;
+    let others = client.call(Call::new(Method::GET, &["jobs"])).await?;
+    let is = |job: &Value, member: &str, wanted: &Option<String>| {
+        let text = job[member].as_str().unwrap_or_default();
+        let wanted = wanted.as_deref();
+        wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(text))
+    };
+    let others = others.as_array().cloned().unwrap_or_default().into_iter();
+    let others = others.filter(|job| is(job, "type", &job_type) && is(job, "status", &job_status));
+    jobs.extend(others);
+    jobs.truncate(top);
+    Ok(jobs.into())
 }
 
 async fn create(flags: Create, client: &ServiceClient) -> anyhow::Result<Value> {

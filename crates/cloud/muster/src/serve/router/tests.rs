@@ -41,6 +41,7 @@ pub async fn services(directory: &std::path::Path) -> (Provisioning, Dps, Hub) {
                 directory: directory.join("uploads"),
                 max_bytes: 1 << 20,
             },
+            transfers: directory.join("transfers"),
             clock: clock.clone(),
             pace: transport::pace::Pace::default(),
             outbound: outbound.clone(),

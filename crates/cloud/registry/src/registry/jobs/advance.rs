@@ -25,9 +25,11 @@ impl Registry {
                 let devices = view.job_devices_in(row, state, 1)?;
                 Ok::<_, StorageError>(!devices.is_empty())
             };
-            let pending = any(JobDeviceState::Pending)?;
-            let running = any(JobDeviceState::Running)?;
             let job = JobRecord::new(found, JobCounts::default());
+            // An import or export has no devices: it works until it says that it is done.
+            let working = job.is_transfer() && job.state == JobState::Working;
+            let pending = working || any(JobDeviceState::Pending)?;
+            let running = any(JobDeviceState::Running)?;
             let progress = JobProgress {
                 state: job.state,
                 starts: job.starts,
@@ -82,7 +84,7 @@ impl Registry {
         .await
     }
 
-    /// Notes how far an import is.
+    /// Notes how far an import or export is.
     pub async fn advance_job(&self, job: &JobRecord, cursor: String) -> Result<(), StorageError> {
         self.change_job(job, move |row, _| {
             row.cursor.clone_from(&cursor);
