@@ -118,6 +118,31 @@ impl HubBuckets {
         Self { limits, buckets }
     }
 
+    /// Counts messages that come together: all of them, or as many as may ever come at once. Says
+    /// how many were counted, and how long they wait until their turn. They are admitted when the
+    /// first of them would be if it came alone.
+    ///
+    /// # Errors
+    /// When the first one would wait for longer than `patience`. Nothing is counted then.
+    pub(crate) fn take_messages(
+        &self,
+        sender: &Identity,
+        messages: u32,
+        patience: Duration,
+        now: Timestamp,
+    ) -> Result<(u32, Duration), Throttled> {
+        let MemberLimits { member, group } = self.limits[Quantity::Sends as usize];
+        let limits = || member.into_iter().chain(group);
+        let at_once = limits().map(Rate::burst).min().unwrap_or(u32::MAX);
+        let slowest = limits().map(Rate::interval).max().unwrap_or_default();
+        let count = messages.min(at_once);
+        let behind_first = slowest.saturating_mul(count.saturating_sub(1));
+        let patience = patience.saturating_add(behind_first);
+        let counted = (Quantity::Sends, count);
+        let wait = self.take((&sender.hub, Some(sender)), counted, patience, now)?;
+        Ok((count, wait))
+    }
+
     /// The time that a request has to wait until its turn; at most `patience`, or it is refused.
     pub(crate) fn take(
         &self,
@@ -149,6 +174,45 @@ fn rate(count: u32, per: Duration, at_once: Duration) -> Option<Rate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Refused batches that used up tokens left a busy hub nothing to admit.
+    #[test]
+    fn a_hub_that_is_asked_too_much_takes_what_it_may() {
+        let limits = HubLimits {
+            sends_per_second: 100,
+            ..HubLimits::default()
+        };
+        let unlimited = DeviceLimits::default();
+        let buckets = HubBuckets::new(&limits, &unlimited);
+        let hub = HubName::parse("hub").unwrap();
+        let device = |n: usize| {
+            let id = ids::DeviceId::parse(&format!("d{n}")).unwrap();
+            Identity::device(hub.clone(), id)
+        };
+        let senders: Vec<Identity> = (0..60).map(device).collect();
+        let patience = Duration::from_secs(10);
+        let begin = Timestamp::from_unix_seconds(0);
+        let (mut idle_at, mut accepted) = (vec![0_u64; senders.len()], 0);
+        for millis in 0..120_000 {
+            let now = begin.plus(Duration::from_millis(millis));
+            for (sender, idle_at) in senders.iter().zip(&mut idle_at) {
+                if *idle_at > millis {
+                    continue;
+                }
+                let wait = match buckets.take_messages(sender, 64, patience, now) {
+                    Ok((count, wait)) => {
+                        accepted += count;
+                        wait
+                    }
+                    // It connects again.
+                    Err(_) => Duration::from_millis(500),
+                };
+                *idle_at = millis + u64::try_from(wait.as_millis()).unwrap() + 1;
+            }
+        }
+        // 120 s, the 1,600 that may come at once, and what waits for its turn at the end.
+        assert!((12_000..=14_700).contains(&accepted), "{accepted}");
+    }
 
     #[test]
     fn each_path_counts_against_what_azure_counts_it_against() {

@@ -12,6 +12,8 @@ use crate::service::Hub;
 const METHOD_METER: usize = 4 * 1024;
 /// The longest delay of a telemetry message. A sender that would have to wait longer is refused.
 const MAX_DELAY: Duration = Duration::from_secs(10);
+/// The longest delay of messages that come together: a batch of an MQTT session at one a second.
+const MAX_DELAY_OF_ALL: Duration = Duration::from_secs(120);
 
 impl Hub {
     /// Counts one request of a device, or of an operator when `device` is `None`.
@@ -42,42 +44,31 @@ impl Hub {
         self.count((hub, None), (Quantity::Methods, pieces))
     }
 
-    /// Counts messages of a device, and waits until all of them may be sent. Each is counted by
-    /// itself: a bucket counts no more at once than it holds, and refuses at once what has to wait
-    /// for longer than [`MAX_DELAY`]. Without a limit a count is two comparisons.
+    /// Counts messages of a device, and waits until all of them may be sent. Only messages that may
+    /// never come at once are counted in parts. Without a limit a count is two comparisons.
     ///
     /// # Errors
-    /// When the next message would have to wait for longer than [`MAX_DELAY`] although those before
-    /// it have had their turn: others use up what the hub may have. Over MQTT the connection ends
-    /// then, because a PUBLISH has no other refusal.
+    /// When the first message would have to wait for longer than [`MAX_DELAY`], or all of them for
+    /// longer than [`MAX_DELAY_OF_ALL`]. Over MQTT the connection ends then, because a PUBLISH has no
+    /// other refusal.
     pub(crate) async fn wait_for_sends(
         &self,
         sender: &Identity,
         messages: usize,
     ) -> Result<(), Throttled> {
-        let caller = (&sender.hub, Some(sender));
-        let counted = (Quantity::Sends, 1);
-        let mut wait = Duration::ZERO;
-        let mut left = messages;
+        let mut left = u32::try_from(messages).unwrap_or(u32::MAX);
+        let mut waited = Duration::ZERO;
         while left > 0 {
+            let patience = MAX_DELAY.min(MAX_DELAY_OF_ALL.saturating_sub(waited));
             let buckets = self.hub_buckets();
-            match buckets.take(caller, counted, MAX_DELAY, self.now()) {
-                Ok(turn) => {
-                    if !turn.is_zero() {
-                        note(Quantity::Sends, "delayed");
-                    }
-                    wait = wait.max(turn);
-                    left -= 1;
-                }
-                Err(throttled) if wait.is_zero() => {
-                    note(Quantity::Sends, "refused");
-                    return Err(throttled);
-                }
-                Err(_the_others_have_a_turn) => sleep(std::mem::take(&mut wait)).await,
+            let taken = buckets.take_messages(sender, left, patience, self.now());
+            let (counted, wait) = taken.inspect_err(|_| note(Quantity::Sends, "refused"))?;
+            if !wait.is_zero() {
+                note(Quantity::Sends, "delayed");
+                sleep(wait).await;
             }
-        }
-        if !wait.is_zero() {
-            sleep(wait).await;
+            waited += wait;
+            left -= counted;
         }
         Ok(())
     }

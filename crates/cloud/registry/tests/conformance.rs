@@ -284,7 +284,7 @@ promises!(
         when_devices_were_heard_of_outlives_the_process,
     },
     readers::{
-        readers_that_are_further_than_a_restored_log_begin_again,
+        readers_that_are_further_than_a_restored_log_go_on_with_the_next,
         damaged_routing_stops_no_start_and_can_be_written_again,
     },
     unreadable::{

@@ -23,12 +23,14 @@ impl Rate {
     }
 
     /// Time until one more token is available.
-    pub(crate) fn interval(self) -> Duration {
+    #[must_use]
+    pub fn interval(self) -> Duration {
         duration_of_ticks(self.interval)
     }
 
     /// Tokens of a full bucket.
-    pub(crate) fn burst(self) -> u32 {
+    #[must_use]
+    pub fn burst(self) -> u32 {
         self.burst
     }
 

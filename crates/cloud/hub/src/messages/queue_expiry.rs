@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use registry::StorageError;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -14,13 +15,8 @@ const PERIOD: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
     while !*shutdown.borrow() {
-        match pass(hub).await {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "expired cloud-to-device messages were not ended"
-            ),
+        if pass(hub).await {
+            continue;
         }
         // Cancel-safe: both arms only wait.
         tokio::select! {
@@ -30,11 +26,21 @@ pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
     }
 }
 
-/// One bounded step; whether there is more to do.
-async fn pass(hub: &Hub) -> Result<bool, registry::StorageError> {
+/// One bounded step; whether there is more to do. The one does not wait for the other to succeed.
+async fn pass(hub: &Hub) -> bool {
     let now = hub.now();
-    let notifications = hub.registry().expire_notifications(now).await;
-    // The one does not wait for the other to succeed.
+    let notifications = hub
+        .registry()
+        .expire_notifications(now)
+        .await
+        .map(|()| false);
     let messages = hub.registry().expire_messages(now).await;
-    notifications.and(messages)
+    let more = |expired: Result<bool, StorageError>, what: &'static str| {
+        expired.unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "expired {what} were not ended");
+            false
+        })
+    };
+    more(notifications, "notifications") | more(messages, "cloud-to-device messages")
 }

@@ -26,7 +26,7 @@ pub(super) fn kept<T>(
     rows.into_iter().filter_map(kept).collect()
 }
 
-/// Lets readers that are further than the log of their hub begin again. They are when the log was
+/// Takes readers that are further than the log of their hub to its end. They are when the log was
 /// restored from an older copy than the database; they would miss the events until it has grown
 /// as far again.
 pub(super) async fn rewind(
@@ -46,7 +46,7 @@ pub(super) async fn rewind(
             last,
             readers = ahead,
             "endpoints or consumer groups were further than the event log, as after a restore of \
-             older data; they begin again with the oldest event"
+             older data; they go on with the next event"
         );
         let hub = hub.clone();
         store.write_without_act(Rewind { hub, last }).await?;

@@ -1,6 +1,8 @@
 //! Endpoints and consumer groups, which read the event log of a hub, and what becomes of them when
 //! what is stored is older than they are, or damaged.
 
+use std::path::Path;
+
 use registry::{ConsumerGroupRecord, EndpointCursor, Event, IfMatch, Registry};
 use serde_json::json;
 use store::DataDirectory;
@@ -74,27 +76,60 @@ async fn read_all(bench: &Bench, last: u64) {
     registry.advance_endpoint(&hub, cursor).await.unwrap();
 }
 
-pub(crate) async fn readers_that_are_further_than_a_restored_log_begin_again(bench: Bench) {
+pub(crate) async fn readers_that_are_further_than_a_restored_log_go_on_with_the_next(bench: Bench) {
     put_routing(&bench).await;
     put_group(&bench, "group").await;
     append(&bench).await;
+    let earlier = |directory: &Path| directory.join("earlier");
+    let bench = bench
+        .reopened_after(|directory| copy(&DataDirectory::events(directory), &earlier(directory)))
+        .await;
     let last = append(&bench).await;
     read_all(&bench, last).await;
     let bench = bench.reopened().await;
-    assert_eq!(cursors(&bench.registry).await[0], ("hook-one".into(), last));
-    assert_eq!(groups(&bench.registry).await[1].1, Some(last));
+    assert_eq!(positions(&bench).await, (last, last));
 
-    // The log of an earlier day.
+    // The log of an earlier day: what it has was delivered.
+    let bench = bench
+        .reopened_after(|directory| {
+            let events = DataDirectory::events(directory);
+            std::fs::remove_dir_all(&events).unwrap();
+            std::fs::rename(earlier(directory), events).unwrap();
+        })
+        .await;
+    assert_eq!(positions(&bench).await, (1, 1));
+    assert!(append(&bench).await > 1);
+
+    // No log.
     let bench = bench
         .reopened_after(|directory| {
             std::fs::remove_dir_all(DataDirectory::events(directory)).unwrap();
         })
         .await;
-    assert_eq!(cursors(&bench.registry).await[0], ("hook-one".into(), 0));
-    assert_eq!(groups(&bench.registry).await[1].1, Some(0));
+    assert_eq!(positions(&bench).await, (0, 0));
     assert_eq!(append(&bench).await, 1);
     read_all(&bench, 1).await;
-    assert_eq!(cursors(&bench.registry).await[0], ("hook-one".into(), 1));
+    assert_eq!(positions(&bench).await, (1, 1));
+}
+
+/// Of the endpoint and of the group.
+async fn positions(bench: &Bench) -> (u64, u64) {
+    let endpoint = cursors(&bench.registry).await.remove(0).1;
+    let group = groups(&bench.registry).await.remove(1).1;
+    (endpoint, group.unwrap())
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (entry, to) = (entry.unwrap(), to.to_owned());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => {
+                std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+    }
 }
 
 pub(crate) async fn damaged_routing_stops_no_start_and_can_be_written_again(bench: Bench) {

@@ -63,12 +63,12 @@ impl Tx<'_> {
         self.write_version(Lock::Hub { hub }, sql, values)
     }
 
-    /// Lets the endpoints and consumer groups that are further than the event log of their hub
-    /// begin again with the oldest event that is kept.
+    /// Takes the endpoints and consumer groups that are further than the event log of their hub to
+    /// its end: they have had what is in it, and get what is appended next.
     pub fn rewind_readers(&self, hub: &str, last: u64) -> Result<(), StoreError> {
         for sql in [
-            "UPDATE endpoint_cursors SET position = 0 WHERE hub = ?1 AND position > ?2",
-            "UPDATE consumer_groups SET position = 0 WHERE hub = ?1 AND position > ?2",
+            "UPDATE endpoint_cursors SET position = ?2 WHERE hub = ?1 AND position > ?2",
+            "UPDATE consumer_groups SET position = ?2 WHERE hub = ?1 AND position > ?2",
         ] {
             self.write(Lock::Hub { hub }, sql, params![hub, last])?;
         }
