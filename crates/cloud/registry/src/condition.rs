@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::query::parse_condition;
-use crate::query::{Collection, Expression, ParseError, Path, Query, Quotes, Scope, Value};
+use crate::query::parse_condition_within;
+use crate::query::{Collection, Expression, Limits, ParseError, Path, Query, Quotes, Scope, Value};
 
 /// Longest condition, in characters. System metrics repeat it inside of queries.
 const MAX_TEXT: usize = 16 * 1024;
@@ -37,15 +37,23 @@ pub struct Facts<'a> {
 impl Condition {
     /// Parses the condition of a configuration of devices, such as `tags.site = 'north'`.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        Self::read(text, Collection::Devices, |text| {
-            parse_condition(text, Quotes::Single).map(Some)
-        })
+        Self::of_devices(text, Limits::Usual)
     }
 
     /// Parses the condition of a configuration of modules: `FROM devices.modules WHERE …`.
     pub fn parse_of_modules(text: &str) -> Result<Self, ParseError> {
+        Self::of_modules(text, Limits::Usual)
+    }
+
+    pub(crate) fn of_devices(text: &str, limits: Limits) -> Result<Self, ParseError> {
+        Self::read(text, Collection::Devices, |text| {
+            parse_condition_within(text, Quotes::Single, limits).map(Some)
+        })
+    }
+
+    pub(crate) fn of_modules(text: &str, limits: Limits) -> Result<Self, ParseError> {
         Self::read(text, Collection::Modules, |text| {
-            let query = Query::parse_from(text, Quotes::Single)?;
+            let query = Query::parse_from(text, Quotes::Single, limits)?;
             match query.from {
                 Collection::Modules => Ok(query.condition),
                 _ => Err(ParseError::new(

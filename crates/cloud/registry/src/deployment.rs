@@ -6,14 +6,18 @@ use store::ContentKind;
 
 use crate::StorageError;
 use crate::condition::Condition;
-use crate::query::ParseError;
+use crate::query::{Limits, ParseError};
 
 /// Reads the target condition of a configuration of this kind.
-pub(crate) fn parse_condition(kind: ContentKind, text: &str) -> Result<Condition, ParseError> {
+pub(crate) fn parse_condition(
+    kind: ContentKind,
+    text: &str,
+    limits: Limits,
+) -> Result<Condition, ParseError> {
     match kind {
-        ContentKind::Module => Condition::parse_of_modules(text),
+        ContentKind::Module => Condition::of_modules(text, limits),
         ContentKind::Deployment | ContentKind::LayeredDeployment | ContentKind::Device => {
-            Condition::parse(text)
+            Condition::of_devices(text, limits)
         }
     }
 }

@@ -40,6 +40,6 @@ pub use ast::{
 pub use evaluate::Scope;
 pub use function::Function;
 pub use lexer::Quotes;
-pub use parse::{MAX_TEXT, ParseError, parse_condition};
+pub use parse::{Limits, MAX_TEXT, ParseError, parse_condition, parse_condition_within};
 pub use twin::Connection;
 pub use value::Value;

@@ -30,9 +30,10 @@ pub use rows::{
     NotificationKind, NotificationRow, OpenJobRow, Oversized, PassScope, PendingDue, PendingRow,
     PolicyOwner, PolicyRow, PresenceRow, QueueOwnerRow, QueuedMessageRow, ReferredCaCertificate,
     RefusalFilter, RefusalRow, RegistrationRow, RegistrationStatus, RemoteAccessRow,
-    RemoteTaskKind, RemoteTaskRow, Right, RolloutDeviceRow, RolloutHold, RolloutRow, RoutingRow,
-    SectionWrite, ServiceRow, SettingsRow, Substatus, TagEntry, TagRange, TagValue, TargetRow,
-    TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode,
+    RemoteTaskKind, RemoteTaskRow, Right, RolloutDeviceCounts, RolloutDeviceRow, RolloutHold,
+    RolloutRow, RoutingRow, SectionWrite, ServiceRow, SettingsRow, Substatus, TagEntry, TagRange,
+    TagValue, TargetRow, TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite,
+    VerificationCode,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

@@ -89,7 +89,8 @@ pub use refusals::{RefusalFilter, RefusalRow};
 pub use registrations::{DeviceOwner, RegistrationRow, RegistrationStatus, Substatus};
 pub use remote_tasks::{RemoteTaskKind, RemoteTaskRow};
 pub use rollouts::{
-    AdmittedRow, HoldingRollout, ListedAdmitted, RolloutDeviceRow, RolloutHold, RolloutRow,
+    AdmittedRow, HoldingRollout, ListedAdmitted, RolloutDeviceCounts, RolloutDeviceRow,
+    RolloutHold, RolloutRow,
 };
 pub use routing::{EndpointCursorRow, RoutingRow};
 pub use services::ServiceRow;

@@ -153,7 +153,8 @@ fn conditions_of_earlier_versions_are_read_as_they_were() {
             tags: tags.as_object().unwrap(),
             reported: tags.as_object().unwrap(),
         };
-        Condition::parse(condition).map(|condition| condition.matches(facts))
+        let read = Condition::of_devices(condition, Limits::Stored);
+        read.map(|condition| condition.matches(facts))
     };
     let values: Vec<_> = (0..2000).map(|n| format!("'v{n}'")).collect();
     let long = "9,".repeat(8000);
@@ -207,6 +208,24 @@ fn nesting_has_a_limit() {
             .contains("nests deeper")
     );
     assert!(Condition::parse(&format!("{}tags.a = 1", "NOT ".repeat(4000))).is_err());
+}
+
+#[test]
+fn new_conditions_have_the_limits_of_queries() {
+    let many = |count| vec!["9"; count].join(",");
+    for (large, problem) in [
+        (format!("tags.n IN [{}]", many(1025)), "1024 values"),
+        ("tags.n=9 or ".repeat(1300) + "tags.n=2", "2048 parts"),
+    ] {
+        assert!(Condition::of_devices(&large, Limits::Stored).is_ok());
+        let refused = Condition::parse(&large).unwrap_err();
+        assert!(refused.problem.contains(problem), "{refused}");
+        let of_modules = format!("FROM devices.modules WHERE {large}");
+        assert!(Condition::of_modules(&of_modules, Limits::Stored).is_ok());
+        assert!(Condition::parse_of_modules(&of_modules).is_err());
+    }
+    let allowed = format!("tags.n IN [{}]", many(1024));
+    assert!(Condition::parse(&allowed).is_ok());
 }
 
 #[test]

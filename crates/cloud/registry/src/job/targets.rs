@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::query::{
-    Collection, Expression, ParseError, Path, Query, Quotes, Segment, SelectItem, Selected,
+    Collection, Expression, Limits, ParseError, Path, Query, Quotes, Segment, SelectItem, Selected,
     Selection,
 };
 
@@ -40,7 +40,7 @@ impl JobTargets {
         }
         let first = text.split_whitespace().next().unwrap_or_default();
         let query = match first.eq_ignore_ascii_case("from") {
-            true => Query::parse_from(text, Quotes::Any)?,
+            true => Query::parse_from(text, Quotes::Any, Limits::Usual)?,
             false => Query::parse_where(Collection::Devices, text, Quotes::Any)?,
         };
         match query.from {

@@ -17,9 +17,9 @@ const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 2048;
 /// Longest list of `IN`.
 const MAX_LIST: usize = 1024;
-/// The same of target conditions: all that their text can hold, as earlier versions stored them.
-const MAX_TARGET_NODES: usize = 16 * 1024;
-const MAX_TARGET_LIST: usize = 8 * 1024;
+/// The same of target conditions that earlier versions stored: all that their text can hold.
+const MAX_STORED_NODES: usize = 16 * 1024;
+const MAX_STORED_LIST: usize = 8 * 1024;
 /// Most members of `SELECT`, and most paths of `GROUP BY`.
 const MAX_ITEMS: usize = 64;
 
@@ -42,9 +42,27 @@ impl ParseError {
     }
 }
 
-/// Parses a condition alone: of a route, of a job, of a deployment.
+/// How large a condition may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limits {
+    /// Of what is written now.
+    Usual,
+    /// Of a target condition that is stored: earlier versions took larger ones.
+    Stored,
+}
+
+/// Parses a condition alone: of a route, of a job, of a new deployment.
 pub fn parse_condition(text: &str, quotes: Quotes) -> Result<Expression, ParseError> {
-    let mut parser = Parser::new(text, quotes)?;
+    parse_condition_within(text, quotes, Limits::Usual)
+}
+
+/// Parses a condition that may be as large as `limits` say.
+pub fn parse_condition_within(
+    text: &str,
+    quotes: Quotes,
+    limits: Limits,
+) -> Result<Expression, ParseError> {
+    let mut parser = Parser::new(text, quotes, limits)?;
     let expression = parser.condition()?;
     parser.end("AND, OR or the end")?;
     Ok(expression)
@@ -52,7 +70,7 @@ pub fn parse_condition(text: &str, quotes: Quotes) -> Result<Expression, ParseEr
 
 impl Query {
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let mut parser = Parser::new(text, Quotes::Any)?;
+        let mut parser = Parser::new(text, Quotes::Any, Limits::Usual)?;
         let mut query = parser.query()?;
         parser.end("the end")?;
         query.fingerprint = fingerprint(text);
@@ -62,8 +80,8 @@ impl Query {
 
     /// Parses a query without `SELECT`: `FROM devices.modules WHERE …`, as module configurations
     /// and jobs have it.
-    pub fn parse_from(text: &str, quotes: Quotes) -> Result<Self, ParseError> {
-        let mut parser = Parser::new(text, quotes)?;
+    pub fn parse_from(text: &str, quotes: Quotes, limits: Limits) -> Result<Self, ParseError> {
+        let mut parser = Parser::new(text, quotes, limits)?;
         let from = parser.from()?;
         let condition = parser.where_clause()?;
         parser.end("AND, OR or the end")?;
@@ -111,15 +129,15 @@ struct Parser {
 }
 
 impl Parser {
-    fn new(text: &str, quotes: Quotes) -> Result<Self, ParseError> {
+    fn new(text: &str, quotes: Quotes, limits: Limits) -> Result<Self, ParseError> {
         let length = text.chars().count();
         if length > MAX_TEXT {
             let problem = format!("the text has {length} characters; {MAX_TEXT} are allowed");
             return Err(ParseError::new(MAX_TEXT, problem));
         }
-        let (max_nodes, max_list) = match quotes {
-            Quotes::Any => (MAX_NODES, MAX_LIST),
-            Quotes::Single => (MAX_TARGET_NODES, MAX_TARGET_LIST),
+        let (max_nodes, max_list) = match limits {
+            Limits::Usual => (MAX_NODES, MAX_LIST),
+            Limits::Stored => (MAX_STORED_NODES, MAX_STORED_LIST),
         };
         Ok(Self {
             tokens: tokens(text, quotes)?,

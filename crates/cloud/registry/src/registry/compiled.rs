@@ -15,13 +15,14 @@ use super::rollouts;
 use crate::condition::Condition;
 use crate::deployment::{ConfigurationError, ConfigurationRecord, parse_condition};
 use crate::etag;
+use crate::query::Limits;
 use crate::resolve::Content;
 use crate::rollout::Rings;
 use crate::settings::SettingsContent;
 
 /// A configuration with what was read out of it once.
 pub(crate) struct Compiled {
-    pub(crate) record: ConfigurationRecord,
+    pub(crate) record: Arc<ConfigurationRecord>,
     pub(crate) condition: Condition,
     pub(crate) effect: Effect,
     /// What holds it back.
@@ -50,6 +51,8 @@ pub(crate) enum Effect {
 #[derive(Default)]
 pub(crate) struct Configurations {
     pub(crate) readable: Vec<Compiled>,
+    /// By id, also of those whose condition or content cannot be read.
+    pub(crate) records: Vec<Arc<ConfigurationRecord>>,
     /// What these give is not known: devices that have one of them keep what they have.
     unreadable: BTreeSet<String>,
     /// Whether one of them is known by no id: devices keep all that no other configuration gives.
@@ -142,7 +145,7 @@ impl ConfigurationCache {
     }
 
     /// Logs, once, that a configuration cannot be read.
-    pub(crate) fn log_damaged(&self, hub: &HubName, (row, id): (i64, &str), error: &StoreError) {
+    fn log_damaged(&self, hub: &HubName, (row, id): (i64, &str), error: &StoreError) {
         if self.is_new_damage(hub, row) {
             tracing::error!(
                 hub.name = %hub,
@@ -184,6 +187,8 @@ impl ConfigurationCache {
             let rollout = rollouts.remove(&id);
             let compiled = row
                 .and_then(|row| record(view, row))
+                .map(Arc::new)
+                .inspect(|record| all.records.push(record.clone()))
                 .and_then(|record| compile(view, record, rollout));
             match compiled {
                 Ok(compiled) => all.readable.push(compiled),
@@ -240,13 +245,13 @@ fn rings(view: &View<'_>, row: &RolloutRow) -> Result<Rings, StoreError> {
     let documents = rollouts::stored(view, row)?.rings;
     view.decoded(
         "rings",
-        Rings::new(&documents).map_err(|error| error_chain(&error)),
+        Rings::new(&documents, Limits::Stored).map_err(|error| error_chain(&error)),
     )
 }
 
 fn compile(
     view: &View<'_>,
-    record: ConfigurationRecord,
+    record: Arc<ConfigurationRecord>,
     rollout: Option<CompiledRollout>,
 ) -> Result<Compiled, StoreError> {
     let read = read_effect(&record);
@@ -272,7 +277,7 @@ fn compile(
 }
 
 fn read_effect(record: &ConfigurationRecord) -> Result<(Condition, Effect), ConfigurationError> {
-    let condition = parse_condition(record.kind, &record.target_condition)?;
+    let condition = parse_condition(record.kind, &record.target_condition, Limits::Stored)?;
     let member = |name: &str| &record.content[name];
     let effect = match record.kind {
         ContentKind::Deployment | ContentKind::LayeredDeployment => {

@@ -18,7 +18,7 @@ use crate::error::StorageError;
 use crate::etag;
 use crate::limits::MAX_CONFIGURATIONS;
 use crate::precondition::{IfMatch, PutDecision};
-use crate::query::Query;
+use crate::query::{Limits, Query};
 use crate::resolve::Content;
 use crate::settings::SettingsContent;
 
@@ -140,20 +140,10 @@ impl Registry {
     pub async fn list_configurations(
         &self,
         hub: &HubName,
-    ) -> Result<Vec<ConfigurationRecord>, StorageError> {
+    ) -> Result<Vec<Arc<ConfigurationRecord>>, StorageError> {
         self.inner.store.read(|view| {
-            let mut records = Vec::new();
-            for listed in view.configurations(hub)? {
-                match listed.row.and_then(|row| record(view, row)) {
-                    Ok(record) => records.push(record),
-                    Err(error) if error.is_damaged() => {
-                        let whose = (listed.id, listed.key.as_str());
-                        self.inner.configurations.log_damaged(hub, whose, &error);
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Ok(records)
+            let all = self.inner.configurations.current(view, hub)?;
+            Ok(all.records.clone())
         })
     }
 
@@ -263,7 +253,7 @@ impl PutConfiguration {
             priority: self.draft.priority,
             kind,
             target_condition: self.draft.target_condition.clone(),
-            reads_reported: self.reads_reported(kind)?,
+            reads_reported: self.reads_reported(kind, Limits::Usual)?,
             document: self.document(content.clone())?,
             created: self.now.ticks(),
             updated: self.now.ticks(),
@@ -281,19 +271,27 @@ impl PutConfiguration {
         if content.is_some_and(|content| *content != stored.content) {
             return Err(ConfigurationError::ContentChanged(self.draft.id.clone()));
         }
+        let limits = match row.target_condition == self.draft.target_condition {
+            true => Limits::Stored,
+            false => Limits::Usual,
+        };
         row.revision += 1;
         row.priority = self.draft.priority;
         row.target_condition
             .clone_from(&self.draft.target_condition);
-        row.reads_reported = self.reads_reported(row.kind)?;
+        row.reads_reported = self.reads_reported(row.kind, limits)?;
         row.document = self.document(stored.content)?;
         row.updated = self.now.ticks();
         Ok(row)
     }
 
     /// Reads the condition.
-    fn reads_reported(&self, kind: ContentKind) -> Result<bool, ConfigurationError> {
-        Ok(parse_condition(kind, &self.draft.target_condition)?.reads_reported())
+    fn reads_reported(
+        &self,
+        kind: ContentKind,
+        limits: Limits,
+    ) -> Result<bool, ConfigurationError> {
+        Ok(parse_condition(kind, &self.draft.target_condition, limits)?.reads_reported())
     }
 
     fn document(&self, content: Value) -> Result<String, ConfigurationError> {

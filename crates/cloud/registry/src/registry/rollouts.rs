@@ -119,10 +119,10 @@ fn commanded(
         (RolloutState::Running(open), Pause) => (RolloutState::Paused(*open), "paused"),
         (RolloutState::Paused(open), Resume) => {
             // The time of the pause is no soak.
-            let soaking_since = None;
             let open = OpenRing {
-                soaking_since,
-                ..*open
+                ring: open.ring,
+                soaking_since: None,
+                first_good: None,
             };
             (RolloutState::Running(open), "resumed")
         }

@@ -17,6 +17,10 @@ pub(crate) struct Observation {
     pub(crate) counts: RolloutCounts,
     /// Devices of the open ring itself that got the deployment.
     pub(crate) admitted_in_ring: u64,
+    /// Devices of the open ring itself that wait or are changing.
+    pub(crate) unsettled_in_ring: u64,
+    /// Admitted devices of all rings that another deployment has.
+    pub(crate) superseded: u64,
     /// Whether every device has been looked at since configurations changed: until then, devices of
     /// the ring may be missing.
     pub(crate) complete: bool,
@@ -34,6 +38,10 @@ pub(crate) enum Step {
     Complete,
     Return { reason: String },
 }
+
+/// How many soaks, beside the timeout of a device, may pass from the first moment that all devices
+/// of a ring were good until the ring is done, when devices join or change meanwhile.
+const MAX_SOAKS: u32 = 4;
 
 /// Decides the next step of an active rollout. The gate comes first, also while it is paused.
 pub(crate) fn decide(
@@ -59,14 +67,24 @@ pub(crate) fn decide(
     if paused {
         return Step::Wait;
     }
-    if counts.waiting > 0 {
+    let soak = Duration::from_secs(pace.gate.soak_seconds.into());
+    let timeout = Duration::from_secs(pace.gate.device_timeout_seconds.into());
+    let longest = soak * MAX_SOAKS + timeout;
+    // Devices that join or change again and again do not stop a ring that was good: no more of them
+    // than may be changing are let through.
+    let overdue = open
+        .first_good
+        .is_some_and(|first| now >= first.plus(longest))
+        && counts.healthy > 0
+        && counts.waiting + counts.changing <= u64::from(pace.max_in_change);
+    if counts.waiting > 0 && !overdue {
         let room = u64::from(pace.max_in_change).saturating_sub(counts.changing);
         return match room.min(counts.waiting) {
             0 => Step::Wait,
             at_most => Step::Admit { at_most },
         };
     }
-    if counts.changing > 0 || !seen.complete {
+    if (counts.changing > 0 && !overdue) || !seen.complete {
         return Step::Wait;
     }
     let last = open.ring + 1 >= pace.rings;
@@ -75,11 +93,14 @@ pub(crate) fn decide(
     if seen.admitted_in_ring == 0 && !last {
         return Step::Wait;
     }
-    let soak = Duration::from_secs(pace.gate.soak_seconds.into());
+    // Devices that another deployment has prove nothing either, also in the last ring.
+    if counts.healthy == 0 && seen.superseded > 0 {
+        return Step::Wait;
+    }
     match open.soaking_since {
-        None => Step::BeginSoak,
-        Some(since) if now < since.plus(soak) => Step::Wait,
-        Some(_) if last => Step::Complete,
-        Some(_) => Step::OpenNextRing,
+        None if !overdue => Step::BeginSoak,
+        Some(since) if now < since.plus(soak) && !overdue => Step::Wait,
+        _ if last => Step::Complete,
+        _ => Step::OpenNextRing,
     }
 }

@@ -2,6 +2,7 @@ use wire::muster_api::rollout::{GateDocument, RingDocument};
 
 use super::RolloutError;
 use crate::condition::{Condition, Facts};
+use crate::query::Limits;
 
 /// Most rings of a rollout.
 const MAX_RINGS: usize = 20;
@@ -32,7 +33,7 @@ impl RolloutPlan {
         gate: GateDocument,
         max_in_change: u32,
     ) -> Result<Self, RolloutError> {
-        Rings::new(&documents)?;
+        Rings::new(&documents, Limits::Usual)?;
         let seconds = [
             ("gate.soakSeconds", gate.soak_seconds),
             ("gate.deviceTimeoutSeconds", gate.device_timeout_seconds),
@@ -58,7 +59,7 @@ impl RolloutPlan {
 }
 
 impl Rings {
-    pub(crate) fn new(documents: &[RingDocument]) -> Result<Self, RolloutError> {
+    pub(crate) fn new(documents: &[RingDocument], limits: Limits) -> Result<Self, RolloutError> {
         if documents.len() > MAX_RINGS {
             return Err(invalid("rings", format!("{MAX_RINGS} at most are allowed")));
         }
@@ -75,11 +76,10 @@ impl Rings {
             rings.push(match (&document.target_condition, document.percent) {
                 (Some(text), None) => {
                     let path = format!("{path}.targetCondition");
-                    let condition =
-                        Condition::parse(text).map_err(|cause| RolloutError::Condition {
-                            path: path.clone(),
-                            cause,
-                        })?;
+                    let condition = Condition::of_devices(text, limits).map_err(|cause| {
+                        let path = path.clone();
+                        RolloutError::Condition { path, cause }
+                    })?;
                     if condition.reads_reported() {
                         let problem = "a device would change its ring by what it reports; use tags";
                         return Err(invalid(&path, problem));

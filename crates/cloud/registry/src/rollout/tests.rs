@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -7,6 +6,7 @@ use wire::muster_api::rollout::OpenRing;
 
 use super::*;
 use crate::condition::Facts;
+use crate::query::Limits;
 
 const GATE: GateDocument = GateDocument {
     soak_seconds: 60,
@@ -39,7 +39,7 @@ fn shares_are_stable_and_grow() {
         ring(Some(10), None),
         ring(Some(100), None),
     ];
-    let rings = Rings::new(&rings).unwrap();
+    let rings = Rings::new(&rings, Limits::Stored).unwrap();
     let (none, canary) = (Map::new(), map(json!({"canary": true})));
     let ring_of = |name: &str, tags| {
         let facts = Facts {
@@ -224,6 +224,8 @@ proptest! {
     fn a_step_keeps_the_budget_and_the_gate(
         counts in counts(),
         admitted_in_ring in 0..3_u64,
+        superseded in 0..2_u64,
+        late: bool,
         complete: bool,
         paused: bool,
         ring in 0..3_u32,
@@ -233,9 +235,14 @@ proptest! {
     ) {
         let gate = GateDocument { max_failed_percent: tolerated, ..GATE };
         let pace = Pace { rings: 3, gate, max_in_change };
-        let open = OpenRing { ring, soaking_since: soaking.map(at) };
-        let seen = Observation { counts, admitted_in_ring, complete, failure: None };
-        let step = decide(pace, open, paused, &seen, at(200));
+        // Of a ring that was good at 0: four soaks of 60 s and a timeout of 300 s.
+        let now = if late { at(540) } else { at(200) };
+        let first_good = soaking.map(|_| at(0));
+        let open = OpenRing { ring, soaking_since: soaking.map(at), first_good };
+        let seen = Observation {
+            counts, admitted_in_ring, superseded, complete, ..Observation::default()
+        };
+        let step = decide(pace, open, paused, &seen, now);
         let admitted = counts.changing + counts.healthy + counts.failed;
         let bad = counts.failed * 100 > u64::from(tolerated) * admitted;
         prop_assert_eq!(bad, matches!(step, Step::Return { .. }));
@@ -248,14 +255,18 @@ proptest! {
                 prop_assert!(counts.changing + at_most <= u64::from(max_in_change));
             }
             Step::BeginSoak | Step::OpenNextRing | Step::Complete => {
-                prop_assert!(complete && counts.waiting == 0 && counts.changing == 0);
+                let unsettled = counts.waiting + counts.changing;
+                let overdue = late && first_good.is_some() && counts.healthy > 0
+                    && unsettled <= u64::from(max_in_change);
+                prop_assert!(complete && (unsettled == 0 || overdue));
+                prop_assert!(!overdue || step != Step::BeginSoak);
                 prop_assert!(admitted_in_ring > 0 || ring == 2);
+                prop_assert!(counts.healthy > 0 || superseded == 0);
             }
             Step::Wait | Step::Return { .. } => {}
         }
         if matches!(step, Step::OpenNextRing | Step::Complete) {
-            let soaked = Duration::from_secs(u64::from(200 - soaking.unwrap()));
-            prop_assert!(soaked >= Duration::from_secs(60));
+            prop_assert!(late || soaking.unwrap() <= 140);
             prop_assert_eq!(step == Step::Complete, ring == 2);
         }
     }
@@ -269,7 +280,7 @@ proptest! {
     ) {
         let rings = u32::try_from(sizes.len()).unwrap();
         let pace = Pace { rings, gate: GATE, max_in_change };
-        let mut open = OpenRing { ring: 0, soaking_since: None };
+        let mut open = OpenRing { ring: 0, soaking_since: None, first_good: None };
         let mut seen = Observation { complete: true, ..Observation::default() };
         seen.counts.waiting = sizes[0];
         for now in (0..).step_by(10).map(at).take(1000) {
@@ -290,7 +301,7 @@ proptest! {
                 }
                 Step::BeginSoak => open.soaking_since = Some(now),
                 Step::OpenNextRing => {
-                    open = OpenRing { ring: open.ring + 1, soaking_since: None };
+                    open = OpenRing { ring: open.ring + 1, soaking_since: None, first_good: None };
                     seen.admitted_in_ring = 0;
                     seen.counts.waiting = sizes[open.ring as usize];
                 }

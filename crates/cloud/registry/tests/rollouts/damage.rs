@@ -1,5 +1,7 @@
 //! Rollouts, deployments and devices that are stored and cannot be read: others go on.
 
+use std::sync::Arc;
+
 use registry::{IfMatch, RolloutCommand};
 use serde_json::json;
 use store::{DataDirectory, Lock, Store, StoreError, StoreOptions, Tx, View, unit};
@@ -245,6 +247,18 @@ async fn a_rollout_of_a_deleted_deployment_is_forgotten() {
             Ok(())
         })
         .await;
+}
+
+#[tokio::test]
+async fn configurations_are_listed_without_reading_them_again() {
+    let fleet = Fleet::of(1).await;
+    let listed = async || fleet.registry.list_configurations(&hub()).await.unwrap();
+    let (first, second) = (listed().await, listed().await);
+    assert_eq!(first.len(), 2);
+    let same = |(one, other): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(one, other);
+    assert!(first.iter().zip(&second).all(same));
+    fleet.put(deployment("third", 3, "", "x")).await;
+    assert_eq!(listed().await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,6 +49,15 @@ pub struct RolloutDeviceRow {
     pub admitted: Option<i64>,
 }
 
+/// How many devices of a rollout wait and are admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RolloutDeviceCounts {
+    /// In the rings up to the open one.
+    pub waiting: u64,
+    pub waiting_in_ring: u64,
+    pub admitted_in_ring: u64,
+}
+
 /// A row of a list. One that cannot be read keeps its place, so that the others are seen.
 #[derive(Debug)]
 pub struct ListedAdmitted {

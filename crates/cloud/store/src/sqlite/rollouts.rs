@@ -3,8 +3,8 @@ use rusqlite::{Error, Row, params};
 
 use crate::sqlite::decode;
 use crate::{
-    AdmittedRow, HoldingRollout, ListedAdmitted, ListedRow, Lock, RolloutDeviceRow, RolloutHold,
-    RolloutRow, StoreError, Tx, View,
+    AdmittedRow, HoldingRollout, ListedAdmitted, ListedRow, Lock, RolloutDeviceCounts,
+    RolloutDeviceRow, RolloutHold, RolloutRow, StoreError, Tx, View,
 };
 
 macro_rules! select {
@@ -125,16 +125,25 @@ impl View<'_> {
         })
     }
 
-    /// How many devices of a rollout wait in the rings up to one, and how many have been admitted
-    /// in that ring.
-    pub fn count_rollout_devices(&self, rollout: i64, ring: u32) -> Result<(u64, u64), StoreError> {
+    /// How many devices of a rollout wait and are admitted when a ring is open.
+    pub fn count_rollout_devices(
+        &self,
+        rollout: i64,
+        ring: u32,
+    ) -> Result<RolloutDeviceCounts, StoreError> {
         let sql = "SELECT count(*) FROM rollout_devices
                    WHERE rollout = ?1 AND ring <= ?2 AND admitted IS NULL";
-        let waiting = self.one(sql, params![rollout, ring], |row| row.get(0))?;
+        let waiting = self.count(sql, params![rollout, ring])?;
+        let sql = "SELECT count(*) FROM rollout_devices
+                   WHERE rollout = ?1 AND ring = ?2 AND admitted IS NULL";
+        let waiting_in_ring = self.count(sql, params![rollout, ring])?;
         let sql = "SELECT count(*) FROM rollout_devices
                    WHERE rollout = ?1 AND ring = ?2 AND admitted IS NOT NULL";
-        let admitted = self.one(sql, params![rollout, ring], |row| row.get(0))?;
-        Ok((waiting.unwrap_or_default(), admitted.unwrap_or_default()))
+        Ok(RolloutDeviceCounts {
+            waiting,
+            waiting_in_ring,
+            admitted_in_ring: self.count(sql, params![rollout, ring])?,
+        })
     }
 
     /// Whether devices of a rollout are remembered.

@@ -96,6 +96,10 @@ pub struct OpenRing {
     pub ring: u32,
     /// Since when all its devices are good.
     pub soaking_since: Option<Timestamp>,
+    /// When all its devices were good for the first time: the soak is put off for a bounded time
+    /// after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_good: Option<Timestamp>,
 }
 
 /// Something that happened in a rollout.

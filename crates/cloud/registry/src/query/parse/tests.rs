@@ -266,7 +266,7 @@ proptest! {
     #[test]
     fn no_input_panics(text in any::<String>()) {
         let _ = Query::parse(&text);
-        let _ = parse_condition(&text, Quotes::Single);
+        let _ = parse_condition_within(&text, Quotes::Single, Limits::Stored);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use wire::muster_api::rollout::{
 use super::{REMEMBERED, document, lock, text};
 use crate::change::Change;
 use crate::deployment::parse_condition;
+use crate::query::Limits;
 use crate::registry::Registry;
 use crate::registry::act::Act;
 use crate::rollout::{RolloutError, RolloutPlan, StoredRollout};
@@ -113,7 +114,7 @@ fn retargeted(
         return Ok(None);
     };
     let path = "targetCondition".to_owned();
-    let read = parse_condition(found.kind, condition);
+    let read = parse_condition(found.kind, condition, Limits::Usual);
     let read = read.map_err(|cause| RolloutError::Condition { path, cause })?;
     let mut row = found.clone();
     row.revision += 1;
@@ -131,6 +132,7 @@ fn begun(plan: &RolloutPlan, configuration: &ConfigurationRow, now: Timestamp) -
         state: RolloutState::Running(OpenRing {
             ring: 0,
             soaking_since: None,
+            first_good: None,
         }),
         counts: RolloutCounts::default(),
         history: Vec::new(),

@@ -85,9 +85,14 @@ impl Registry {
                 reason: "the deployment was deleted".to_owned(),
             },
         };
-        let counts = seen.map(|seen| seen.counts).unwrap_or_default();
+        let seen = seen.unwrap_or_default();
         let mut next = rollout.clone();
-        next.counts = counts;
+        next.counts = seen.counts;
+        if let RolloutState::Running(open) = &mut next.state
+            && seen.unsettled_in_ring > 0
+        {
+            open.soaking_since = None;
+        }
         let admits = enact(&mut next, open, &step, now);
         if step == Step::Wait && next == rollout {
             return Ok(false);
@@ -205,13 +210,14 @@ impl Registry {
                 let column = format!("configuration {}", row.configuration_id);
                 return Err(view.damaged(&column, "its rollout waits").into());
             }
-            let (waiting, admitted) = view.count_rollout_devices(row.id, open.ring)?;
+            let found = view.count_rollout_devices(row.id, open.ring)?;
             let mut seen = Observation {
-                admitted_in_ring: admitted,
+                admitted_in_ring: found.admitted_in_ring,
+                unsettled_in_ring: found.waiting_in_ring,
                 complete: view.full_pass(hub)?.is_none(),
                 ..Observation::default()
             };
-            seen.counts.waiting = waiting;
+            seen.counts.waiting = found.waiting;
             Ok(Some(seen))
         })
     }
@@ -249,15 +255,6 @@ fn enact(
     now: Timestamp,
 ) -> Option<(u32, usize)> {
     let ring = rollout.ring_name(open.ring);
-    let soak_ends = match step {
-        Step::Admit { .. } => true,
-        _ => rollout.counts.changing > 0,
-    };
-    if let RolloutState::Running(open) = &mut rollout.state
-        && soak_ends
-    {
-        open.soaking_since = None;
-    }
     match step {
         Step::Wait => {}
         Step::Admit { at_most } => {
@@ -266,8 +263,9 @@ fn enact(
         }
         Step::BeginSoak => {
             rollout.state = RolloutState::Running(OpenRing {
+                ring: open.ring,
                 soaking_since: Some(now),
-                ..open
+                first_good: open.first_good.or(Some(now)),
             });
             let devices = rollout.counts.healthy;
             rollout.note(
@@ -280,6 +278,7 @@ fn enact(
             rollout.state = RolloutState::Running(OpenRing {
                 ring: next,
                 soaking_since: None,
+                first_good: None,
             });
             let name = rollout.ring_name(next);
             rollout.note(now, format!("ring {name} is open"));
@@ -301,8 +300,12 @@ fn enact(
 
 /// Counts a device that was looked at.
 fn count(seen: &mut Observation, device: &str, health: Health, is_in_open_ring: bool) {
+    let in_ring = u64::from(is_in_open_ring);
     match health {
-        Health::Changing => seen.counts.changing += 1,
+        Health::Changing => {
+            seen.counts.changing += 1;
+            seen.unsettled_in_ring += in_ring;
+        }
         Health::Healthy => seen.counts.healthy += 1,
         Health::Failed(problem) => {
             seen.counts.failed += 1;
@@ -310,8 +313,8 @@ fn count(seen: &mut Observation, device: &str, health: Health, is_in_open_ring: 
                 .get_or_insert_with(|| format!("{device}: {problem}"));
         }
         Health::Superseded => {
-            let left = u64::from(is_in_open_ring);
-            seen.admitted_in_ring = seen.admitted_in_ring.saturating_sub(left);
+            seen.superseded += 1;
+            seen.admitted_in_ring = seen.admitted_in_ring.saturating_sub(in_ring);
         }
     }
 }
