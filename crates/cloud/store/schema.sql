@@ -489,6 +489,8 @@ CREATE TABLE rollout_devices (
     admitted  INTEGER,
     -- How often its modules had been restarted then, as JSON.
     restarts  TEXT,
+    -- Since when an admitted device owes an answer, 100 ns since 1970; NULL while it is good.
+    unsettled INTEGER,
     UNIQUE (hub, device_id, rollout)
 );
 CREATE INDEX rollout_devices_waiting ON rollout_devices (rollout, ring, device_id)

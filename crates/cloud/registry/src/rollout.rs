@@ -17,7 +17,7 @@ use wire::muster_api::rollout::{
 };
 
 pub(crate) use decide::{Observation, Pace, Step, decide};
-pub(crate) use health::{AgentReport, Health, health, restarts};
+pub(crate) use health::{AgentReport, Health, health, restarts, unsettled};
 pub(crate) use plan::{Rings, RolloutPlan};
 
 use crate::StorageError;

@@ -101,4 +101,8 @@
         "0026-kept-subscriptions",
         include_str!("0026-kept-subscriptions/up.sql"),
     ),
+    (
+        "0027-since-when-devices-of-rollouts-owe-an-answer",
+        include_str!("0027-since-when-devices-of-rollouts-owe-an-answer/up.sql"),
+    ),
 ]

@@ -1,5 +1,6 @@
 //! Rollouts of a hub: begun, read, paused, resumed and aborted by operators.
 
+mod observe;
 mod start;
 mod step;
 

@@ -10,6 +10,8 @@ use wire::muster_api::rollout::GateDocument;
 pub(crate) struct AgentReport {
     /// When it last got something to do: it was admitted, or the agent's desired properties changed.
     pub(crate) since: Timestamp,
+    /// Since when it owes an answer; `None` when it was good as it was last looked at.
+    pub(crate) unsettled: Option<Timestamp>,
     /// Whether the deployment has been written to the device's twins.
     pub(crate) applied: bool,
     /// Whether another base with a higher priority has the device.
@@ -33,11 +35,16 @@ pub(crate) enum Health {
 
 /// How a device is, by what its agent reported.
 pub(crate) fn health(report: &AgentReport, gate: GateDocument, now: Timestamp) -> Health {
-    let after = |seconds: u32| {
+    let after = |since: Timestamp, seconds: u32| {
         let period = Duration::from_secs(seconds.into());
-        now >= report.since.plus(period)
+        now >= since.plus(period)
     };
-    let late = || match after(gate.device_timeout_seconds) {
+    // A change gives a device that was good its time anew, and no other.
+    let is_late = after(
+        report.unsettled.unwrap_or(report.since),
+        gate.device_timeout_seconds,
+    );
+    let late = || match is_late {
         true => Health::Failed(format!(
             "no success within {} s",
             gate.device_timeout_seconds
@@ -52,10 +59,21 @@ pub(crate) fn health(report: &AgentReport, gate: GateDocument, now: Timestamp) -
         return late();
     }
     match problem(report, gate) {
-        Some(problem) if after(gate.grace_seconds) => Health::Failed(problem),
+        Some(problem) if is_late || after(report.since, gate.grace_seconds) => {
+            Health::Failed(problem)
+        }
         Some(_) => Health::Changing,
         None if all_run(report) => Health::Healthy,
         None => late(),
+    }
+}
+
+/// What is to be noted of since when a device owes an answer, where that changes.
+pub(crate) fn unsettled(report: &AgentReport, health: &Health) -> Option<Option<Timestamp>> {
+    match (health, report.unsettled) {
+        (Health::Healthy | Health::Superseded, Some(_)) => Some(None),
+        (Health::Changing | Health::Failed(_), None) => Some(Some(report.since)),
+        _ => None,
     }
 }
 

@@ -95,6 +95,7 @@ fn faults_of_plans_name_their_path() {
 fn report(applied: bool, reported: Value) -> AgentReport {
     AgentReport {
         since: at(0),
+        unsettled: None,
         applied,
         superseded: false,
         desired_version: 7,
@@ -202,6 +203,16 @@ fn the_clock_of_a_device_starts_again_with_what_it_is_to_do() {
     late.since = at(1000);
     assert_eq!(health(&late, GATE, at(1299)), Health::Changing);
     assert!(matches!(health(&late, GATE, at(1300)), Health::Failed(_)));
+    // What comes while it owes an answer gives it no more time.
+    late.unsettled = Some(at(700));
+    assert_eq!(health(&late, GATE, at(999)), Health::Changing);
+    let failed = health(&late, GATE, at(1000));
+    assert!(matches!(failed, Health::Failed(_)), "{failed:?}");
+    assert_eq!(unsettled(&late, &failed), None);
+    assert_eq!(unsettled(&late, &Health::Healthy), Some(None));
+    late.unsettled = None;
+    assert_eq!(unsettled(&late, &Health::Changing), Some(Some(at(1000))));
+    assert_eq!(unsettled(&late, &Health::Healthy), None);
     let mut superseded = report(false, json!({}));
     superseded.superseded = true;
     assert_eq!(health(&superseded, GATE, at(9999)), Health::Superseded);

@@ -268,6 +268,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "expire_notifications",
     "expire_uploads",
     "note_seen",
+    "note_unsettled",
     "open_with",
     "require_writable",
     "rewind",

@@ -97,6 +97,27 @@ async fn healthy_devices_that_get_something_else_have_not_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_never_answers_fails_also_when_its_desired_properties_change_all_the_time() {
+    let mut fleet = Fleet::of(2).await;
+    fleet.pass(true).await;
+    fleet.start(json!([{"percent": 100}]), 2).await.unwrap();
+    fleet.step_unanswered().await;
+    assert_eq!(fleet.step_unanswered().await.changing, 2);
+    // Twice half of the time that a device has; it is read from the disk in between.
+    for layer in ["first", "second"] {
+        fleet = fleet.restart().await;
+        fleet.clock.fetch_add(310, Ordering::Relaxed);
+        fleet.put_layer(layer).await;
+        fleet.step_unanswered().await;
+    }
+    let state = fleet.rollout().await.state;
+    let RolloutState::Returned { reason } = state else {
+        panic!("{state:?}");
+    };
+    assert!(reason.contains("no success within 600 s"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollout_whose_devices_all_run_another_deployment_waits() {
     let mut fleet = Fleet::of(3).await;
     fleet.pass(true).await;

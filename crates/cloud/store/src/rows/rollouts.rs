@@ -72,6 +72,8 @@ pub struct ListedAdmitted {
 pub struct AdmittedRow {
     /// When it got the deployment, 100 ns since 1970.
     pub admitted: i64,
+    /// Since when it owes an answer, 100 ns since 1970; `None` while it is good.
+    pub unsettled: Option<i64>,
     /// JSON: how often its modules had been restarted then.
     pub restarts: Option<String>,
     /// Whether the deployment has been written to its twins.

@@ -200,7 +200,7 @@ const ADMITTED_AFTER: &str = "
             ELSE json(a.reported) END,
         CASE WHEN json_valid(a.desired_metadata)
             THEN json_extract(a.desired_metadata, '$.\"$lastUpdated\"') END,
-        a.twin_written
+        a.twin_written, d.unsettled
     FROM rollout_devices AS d
     JOIN identities AS a ON a.hub = d.hub AND a.device_id = d.device_id
         AND a.module_id = '$edgeAgent'
@@ -220,6 +220,7 @@ fn read_admitted(row: &Row<'_>) -> rusqlite::Result<AdmittedRow> {
         reported: row.get(8)?,
         desired_changed: row.get(9)?,
         written: row.get(10)?,
+        unsettled: row.get(11)?,
     })
 }
 
@@ -304,11 +305,29 @@ impl Tx<'_> {
         rollout: i64,
         (at, restarts): (i64, &str),
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE rollout_devices SET admitted = ?4, restarts = ?5
+        let sql = "UPDATE rollout_devices SET admitted = ?4, restarts = ?5, unsettled = ?4
                    WHERE hub = ?1 AND device_id = ?2 AND rollout = ?3 AND admitted IS NULL";
         let values = params![hub.as_str(), device_id.as_str(), rollout, at, restarts];
         self.write(Lock::device(hub, device_id), sql, values)
             .map(drop)
+    }
+
+    /// Notes since when an admitted device owes an answer; `None` when it is good.
+    pub fn write_unsettled(
+        &self,
+        hub: &HubName,
+        device_id: &str,
+        rollout: i64,
+        since: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE rollout_devices SET unsettled = ?4
+                   WHERE hub = ?1 AND device_id = ?2 AND rollout = ?3 AND admitted IS NOT NULL";
+        let lock = Lock::Device {
+            hub: hub.as_str(),
+            device_id,
+        };
+        let values = params![hub.as_str(), device_id, rollout, since];
+        self.write(lock, sql, values).map(drop)
     }
 
     /// Forgets some devices of a rollout that has ended; how many.

@@ -1,21 +1,16 @@
 //! Brings the active rollouts of a hub one step further: observe, decide, act.
 
 use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
-use store::{AdmittedRow, ListedAdmitted, ListedRow, RolloutHold, RolloutRow, View, unit};
+use store::{ListedRow, RolloutHold, RolloutRow, View, unit};
 use wire::muster_api::rollout::{OpenRing, RolloutState};
 
 use super::{Next, lock, stored};
 use crate::change::Change;
 use crate::error::StorageError;
 use crate::registry::Registry;
-use crate::registry::unreadable::Whose;
-use crate::rollout::{
-    AgentReport, Health, Observation, Pace, Step, StoredRollout, decide, health, restarts,
-};
+use crate::rollout::{Pace, Step, StoredRollout, decide, restarts};
 use crate::rows;
 
-/// Devices that are read at once.
-const PAGE: usize = 500;
 /// Most devices that one step admits.
 const MAX_ADMITTED: usize = 500;
 /// Ended rollouts whose devices are forgotten, and how many devices a step.
@@ -150,78 +145,6 @@ impl Registry {
         self.inner.store.write_in_background(write).await
     }
 
-    /// What is seen of the devices of a rollout; `None` when its deployment is gone.
-    async fn observe(
-        &self,
-        hub: &HubName,
-        row: &RolloutRow,
-        rollout: &StoredRollout,
-        open: OpenRing,
-        now: Timestamp,
-    ) -> Result<Option<Observation>, StorageError> {
-        let Some(mut seen) = self.observe_queues(hub, row, open)? else {
-            return Ok(None);
-        };
-        let mut after = String::new();
-        loop {
-            let (hub, row, from, gate) = (hub.clone(), row.clone(), after, rollout.gate);
-            let unreadable = self.inner.undeployed.clone();
-            let look = move |view: &View<'_>| {
-                let page = view.admitted_devices_after(&hub, &row, &from, PAGE)?;
-                let look = |device: ListedAdmitted| {
-                    let report = device.row.map_err(StorageError::from);
-                    let report = report.and_then(|row| report_of(view, row));
-                    let whose = Whose::module(&hub, &device.device_id, "$edgeAgent");
-                    let health = match unreadable.kept(whose, report) {
-                        Some(report) => health(&report, gate, now),
-                        None => Health::Failed("cannot be read".to_owned()),
-                    };
-                    (device.device_id, device.ring, health)
-                };
-                Ok::<_, StorageError>(page.into_iter().map(look).collect::<Vec<_>>())
-            };
-            let page = self.inner.store.scan_shortly(look).await?;
-            let full = page.len() == PAGE;
-            after = page.last().map(|(id, ..)| id.clone()).unwrap_or_default();
-            for (device, ring, health) in page {
-                count(&mut seen, &device, health, ring == open.ring);
-            }
-            if !full {
-                return Ok(Some(seen));
-            }
-        }
-    }
-
-    /// What is seen of a rollout before its devices are looked at; `None` when its deployment is
-    /// gone.
-    fn observe_queues(
-        &self,
-        hub: &HubName,
-        row: &RolloutRow,
-        open: OpenRing,
-    ) -> Result<Option<Observation>, StorageError> {
-        self.inner.store.read(|view| {
-            let found = view.configuration(hub, &row.configuration_id)?;
-            if found.is_none_or(|found| found.id != row.configuration) {
-                return Ok(None);
-            }
-            let all = self.inner.configurations.current(view, hub)?;
-            if all.is_unreadable(&row.configuration_id) {
-                let column = format!("configuration {}", row.configuration_id);
-                return Err(view.damaged(&column, "its rollout waits").into());
-            }
-            let found = view.count_rollout_devices(row.id, open.ring)?;
-            let mut seen = Observation {
-                admitted_in_ring: found.admitted_in_ring,
-                unsettled_in_ring: found.waiting_in_ring,
-                complete: view.full_pass(hub)?.is_none(),
-                ..Observation::default()
-            };
-            seen.counts.waiting = found.waiting;
-            Ok(Some(seen))
-        })
-    }
-
     async fn forget_ended_rollouts(&self, hub: &HubName) -> Result<(), StorageError> {
         let ended = self.inner.store.read(|view| {
             let latest = view.rollouts(hub, FORGET.0)?;
@@ -296,43 +219,6 @@ fn enact(
         }
     }
     None
-}
-
-/// Counts a device that was looked at.
-fn count(seen: &mut Observation, device: &str, health: Health, is_in_open_ring: bool) {
-    let in_ring = u64::from(is_in_open_ring);
-    match health {
-        Health::Changing => {
-            seen.counts.changing += 1;
-            seen.unsettled_in_ring += in_ring;
-        }
-        Health::Healthy => seen.counts.healthy += 1,
-        Health::Failed(problem) => {
-            seen.counts.failed += 1;
-            seen.failure
-                .get_or_insert_with(|| format!("{device}: {problem}"));
-        }
-        Health::Superseded => {
-            seen.superseded += 1;
-            seen.admitted_in_ring = seen.admitted_in_ring.saturating_sub(in_ring);
-        }
-    }
-}
-
-fn report_of(view: &View<'_>, row: AdmittedRow) -> Result<AgentReport, StorageError> {
-    let restarts = row.restarts.as_deref().unwrap_or("{}");
-    let changed = row.desired_changed.as_deref();
-    let changed = changed.and_then(|text| Timestamp::parse(text).ok());
-    let changed = changed.unwrap_or_else(|| Timestamp::from_ticks(row.written));
-    Ok(AgentReport {
-        since: changed.max(Timestamp::from_ticks(row.admitted)),
-        applied: row.applied,
-        superseded: row.superseded,
-        desired_version: row.desired_version,
-        desired: rows::document(view, "desired", row.desired.as_deref())?,
-        reported: rows::document(view, "reported", row.reported.as_deref())?,
-        restarts_before: view.decoded("restarts", serde_json::from_str(restarts))?,
-    })
 }
 
 /// How often the modules of a device have been restarted, as JSON. Of a device that cannot be read
