@@ -25,9 +25,11 @@ pub(crate) enum Quantity {
     RegistryOperations,
     ConfigurationOperations,
     FileUploads,
+    CloudToDeviceSends,
+    CloudToDeviceReceives,
 }
 
-const QUANTITIES: usize = 10;
+const QUANTITIES: usize = 12;
 
 /// More was asked for than the hub or the device may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -72,11 +74,13 @@ impl Quantity {
             Self::RegistryOperations => "registry_operations",
             Self::ConfigurationOperations => "configuration_operations",
             Self::FileUploads => "file_uploads",
+            Self::CloudToDeviceSends => "c2d_sends",
+            Self::CloudToDeviceReceives => "c2d_receives",
         }
     }
 
     /// What a request to the service API counts against; `None` for paths that Azure does not
-    /// throttle like this. Messages, methods and uploads are counted when their bodies are read.
+    /// throttle like this. Telemetry, methods and uploads are counted when their bodies are read.
     pub(crate) fn of_request(method: &Method, segments: &[&str]) -> Option<Self> {
         // Routes match in any letter case.
         let segments: Vec<String> = segments.iter().map(|s| s.to_ascii_lowercase()).collect();
@@ -85,6 +89,17 @@ impl Quantity {
             ["devices", "query"] => Self::Queries,
             ["devices", _, "applyconfigurationcontent"] | ["configurations", ..] => {
                 Self::ConfigurationOperations
+            }
+            ["messages", "devicebound"]
+            | ["devices", _, "messages", "devicebound"]
+            | ["devices", _, "modules", _, "messages", "devicebound"]
+                if method == Method::POST =>
+            {
+                Self::CloudToDeviceSends
+            }
+            ["devices", _, "messages", "devicebound"]
+            | ["devices", _, "modules", _, "messages", "devicebound"] => {
+                Self::CloudToDeviceReceives
             }
             ["devices", _, "modules", _, "messages" | "commands", ..]
             | ["devices", _, "messages" | "files" | "commands", ..]
@@ -259,6 +274,36 @@ mod tests {
                 Some(ConfigurationOperations),
             ),
             (Method::GET, "muster/v1/events", None),
+        ] {
+            let segments: Vec<_> = path.split('/').collect();
+            let found = Quantity::of_request(&method, &segments);
+            assert_eq!(found, expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn messages_to_devices_count_when_they_are_sent_and_asked_for() {
+        let sends = Some(Quantity::CloudToDeviceSends);
+        let receives = Some(Quantity::CloudToDeviceReceives);
+        for (method, path, expected) in [
+            (Method::POST, "messages/deviceBound", sends),
+            (Method::POST, "devices/d/messages/devicebound", sends),
+            (
+                Method::POST,
+                "devices/d/modules/m/messages/devicebound",
+                sends,
+            ),
+            (Method::GET, "devices/d/messages/deviceBound", receives),
+            (
+                Method::GET,
+                "devices/d/modules/m/messages/deviceBound",
+                receives,
+            ),
+            (
+                Method::POST,
+                "devices/d/messages/deviceBound/l/abandon",
+                None,
+            ),
         ] {
             let segments: Vec<_> = path.split('/').collect();
             let found = Quantity::of_request(&method, &segments);

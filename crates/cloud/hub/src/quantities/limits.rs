@@ -26,6 +26,10 @@ pub struct HubLimits {
     pub configuration_operations_per_minute: u32,
     /// Uploads that devices begin.
     pub file_uploads_per_minute: u32,
+    /// Messages that back ends send to devices and modules.
+    pub c2d_sends_per_minute: u32,
+    /// Requests of devices for such messages over HTTPS.
+    pub c2d_receives_per_minute: u32,
 }
 
 impl HubLimits {
@@ -53,10 +57,12 @@ impl HubLimits {
             registry_operations_per_minute: times(100),
             configuration_operations_per_minute: times(20),
             file_uploads_per_minute: times(100),
+            c2d_sends_per_minute: times(100),
+            c2d_receives_per_minute: times(1000),
         }
     }
 
-    pub(super) fn rates(&self) -> [(Quantity, Option<Rate>); 10] {
+    pub(super) fn rates(&self) -> [(Quantity, Option<Rate>); 12] {
         let second = |count| rate(count, SECOND, BURST);
         let minute = |count| rate(count, MINUTE, MINUTE);
         // One KiB is a quarter of what is counted at once.
@@ -78,6 +84,14 @@ impl HubLimits {
                 minute(self.configuration_operations_per_minute),
             ),
             (Quantity::FileUploads, minute(self.file_uploads_per_minute)),
+            (
+                Quantity::CloudToDeviceSends,
+                minute(self.c2d_sends_per_minute),
+            ),
+            (
+                Quantity::CloudToDeviceReceives,
+                minute(self.c2d_receives_per_minute),
+            ),
         ]
     }
 }
@@ -140,6 +154,8 @@ mod tests {
             registry_operations_per_minute: 100,
             configuration_operations_per_minute: 20,
             file_uploads_per_minute: 100,
+            c2d_sends_per_minute: 100,
+            c2d_receives_per_minute: 1000,
         };
         assert_eq!(HubLimits::of_units(1), documented);
         assert_eq!(HubLimits::of_units(20).connects_per_second, 240);

@@ -47,6 +47,7 @@ async fn operators_are_told_429_with_the_time_after_which_to_try_again() {
     hub.configuration_operations_per_minute = 1;
     hub.jobs_per_minute = 1;
     hub.method_kib_per_second = 1;
+    hub.c2d_sends_per_minute = 2;
     let world = World::with_limits(hub, device).await;
     world.sas_device("d1").await;
     let query = json!({"query": "SELECT * FROM devices"});
@@ -57,6 +58,13 @@ async fn operators_are_told_429_with_the_time_after_which_to_try_again() {
         ("GET", "/devices/d1", json!(null), 3, "20"),
         ("GET", "/configurations", json!(null), 1, "60"),
         ("GET", "/jobs/v2/query", json!(null), 1, "60"),
+        (
+            "POST",
+            "/devices/d1/messages/devicebound",
+            json!("m"),
+            2,
+            "30",
+        ),
         // 16 s' worth at once is 4 pieces of 4 KiB: two calls of two.
         ("POST", large, call, 2, "8"),
     ] {

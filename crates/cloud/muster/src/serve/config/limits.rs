@@ -44,6 +44,8 @@ struct HubTable {
     registry_operations_per_minute: Option<u32>,
     configuration_operations_per_minute: Option<u32>,
     file_uploads_per_minute: Option<u32>,
+    c2d_sends_per_minute: Option<u32>,
+    c2d_receives_per_minute: Option<u32>,
 }
 
 /// `[limits.hub_device]`: what each device or module may ask its hub for; 0 is no limit.
@@ -104,6 +106,11 @@ impl LimitsTable {
             file_uploads_per_minute: or(
                 table.file_uploads_per_minute,
                 usual.file_uploads_per_minute,
+            ),
+            c2d_sends_per_minute: or(table.c2d_sends_per_minute, usual.c2d_sends_per_minute),
+            c2d_receives_per_minute: or(
+                table.c2d_receives_per_minute,
+                usual.c2d_receives_per_minute,
             ),
         }
     }
