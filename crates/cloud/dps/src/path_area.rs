@@ -23,7 +23,15 @@ const OPERATOR_ROOTS: &[&str] = &[
 const OWN_ROOTS: &[&str] = &["hubs", "services", "dps", "audit"];
 /// First segments of the hubs' paths, whose second segment may be any
 /// device id, also `registrations`.
-const HUB_ROOTS: &[&str] = &["devices", "twins", "configurations", "jobs", "statistics"];
+const HUB_ROOTS: &[&str] = &[
+    "devices",
+    "twins",
+    "digitaltwins",
+    "configurations",
+    "jobs",
+    "statistics",
+    "uploads",
+];
 
 /// The area of a request path; `None` when another service has it.
 pub fn find(path: &str) -> Option<Area> {
@@ -66,6 +74,8 @@ mod tests {
         for (path, area) in [
             ("/devices/registrations/modules", None),
             ("/Twins/registrations/methods", None),
+            ("/digitaltwins/registrations/commands/reboot", None),
+            ("/uploads/registrations/a.txt", None),
             ("/0ne1/registrations/d", Some(Area::Devices)),
             ("/0ne1/registrations", None),
             ("/registrations/registrations/d", Some(Area::Operators)),
