@@ -275,6 +275,7 @@ fn upload(error: &UploadError) -> Code {
         UploadError::NotFound(_) => Code::DeviceNotFound,
         UploadError::TooMany(_) => Code::DeviceMaximumActiveFileUploadLimitExceeded,
         UploadError::Unknown => Code::InvalidOperation,
+        UploadError::Disabled(_) => Code::IotHubUnauthorized,
         UploadError::Storage(_) => Code::ServerError,
     }
 }

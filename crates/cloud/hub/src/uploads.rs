@@ -20,6 +20,9 @@ use wire::file_upload::{BlockId, MAX_BLOCKS};
 use self::part::{Expected, Part, Received};
 use self::usage::Usage;
 
+/// The folder of what is on its way.
+const INCOMING: &str = ".incoming";
+
 /// Where uploaded files go.
 #[derive(Debug, Clone)]
 pub struct UploadOptions {
@@ -79,9 +82,8 @@ impl Uploads {
         }
     }
 
-    /// The folder of what is on its way.
     fn incoming(&self) -> PathBuf {
-        self.options.directory.join(".incoming")
+        self.options.directory.join(INCOMING)
     }
 
     fn incoming_of(&self, upload: &FileUpload) -> PathBuf {

@@ -23,6 +23,15 @@ pub struct FileUpload {
     /// Signs the token for the blob.
     pub key: SharedAccessKey,
     pub expires: Timestamp,
+    /// What the device wrote last.
+    pub written: Option<WrittenFile>,
+}
+
+/// A file that is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrittenFile {
+    pub bytes: u64,
+    pub modified: Timestamp,
 }
 
 impl FileUpload {
@@ -30,6 +39,12 @@ impl FileUpload {
     #[must_use]
     pub fn blob(&self) -> String {
         format!("{}/{}", self.device, self.name.as_str())
+    }
+
+    /// What its token is signed for: a blob of one hub.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        format!("{}/{}", self.hub, self.blob())
     }
 }
 
@@ -45,6 +60,8 @@ pub enum UploadError {
     /// It has ended, its time is over, or another device began it.
     #[error("there is no open upload with this correlation id")]
     Unknown,
+    #[error("{0} is disabled")]
+    Disabled(Identity),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

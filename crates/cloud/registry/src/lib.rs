@@ -54,7 +54,7 @@ pub use deployment::{
 pub use entropy::{Entropy, SystemEntropy, generate_key, random};
 pub use error::{NotWritable, OpenError, StorageError};
 pub use event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
-pub use file_upload::{FileUpload, UploadError};
+pub use file_upload::{FileUpload, UploadError, WrittenFile};
 pub use hub::{FormerHost, HubError, LocalHub, LocalHubs};
 pub use identity::{Credentials, DeviceRecord, IdentityError, IdentityRecord, ModuleRecord};
 pub use job::{

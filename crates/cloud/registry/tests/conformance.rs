@@ -16,6 +16,8 @@ mod damaged_messages;
 mod deployments;
 #[path = "conformance/events.rs"]
 mod events;
+#[path = "conformance/file_uploads.rs"]
+mod file_uploads;
 #[path = "conformance/identities.rs"]
 mod identities;
 #[path = "conformance/jobs.rs"]
@@ -252,6 +254,10 @@ promises!(
         a_damaged_message_does_not_stop_its_queue,
         a_damaged_message_does_not_stop_the_expiry_of_others,
         a_damaged_device_does_not_stop_the_expiry_of_other_queues,
+    },
+    file_uploads::{
+        a_damaged_device_does_not_stop_the_expiry_of_other_uploads,
+        a_file_is_entered_while_its_upload_is_open,
     },
     identities::{
         a_device_gets_keys_and_versions,

@@ -68,7 +68,7 @@ pub use enrollment_certificates::{
 pub use enrollments::{
     AttestationKind, Deciding, EnrollmentKey, EnrollmentKind, EnrollmentRow, EnrollmentVersion,
 };
-pub use file_uploads::FileUploadRow;
+pub use file_uploads::{ExpiredUploadRow, FileUploadRow, OpenUploadRow, WrittenFileRow};
 pub use former_hosts::FormerHostRow;
 pub use hubs::{HubRow, LinkRow, RemoteAccessRow};
 pub use identities::{AuthKind, IdentityCounts, IdentityKey, IdentityRow, IdentityVersion, Listed};

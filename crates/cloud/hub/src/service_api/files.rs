@@ -82,13 +82,13 @@ async fn grant(call: Call, name: &BlobName) -> Result<Reply, HubError> {
     call.service
         .count((&device.hub, Some(device)), (Quantity::FileUploads, 1))?;
     let upload = registry.begin_upload(device, name, now).await?;
-    let blob = upload.blob();
-    let sas_token = BlobSas::grant(&upload.key, &blob, &upload.correlation_id, upload.expires);
+    let (id, resource) = (&upload.correlation_id, upload.resource());
+    let sas_token = BlobSas::grant(&upload.key, &resource, id, upload.expires);
     Ok(Reply::json(&UploadGrant {
+        blob_name: upload.blob(),
         correlation_id: upload.correlation_id,
         host_name: host(&call)?,
         container_name: CONTAINER,
-        blob_name: blob,
         sas_token,
     }))
 }

@@ -57,7 +57,7 @@ impl Refusal {
         match self {
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "ResourceNotFound"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "UnsupportedHttpVerb"),
-            Self::Token(_) | Self::Upload(UploadError::Unknown) => {
+            Self::Token(_) | Self::Upload(UploadError::Unknown | UploadError::Disabled(_)) => {
                 (StatusCode::FORBIDDEN, "AuthenticationFailed")
             }
             Self::Upload(_) | Self::Blob(BlobError::Io(_)) => {
@@ -177,7 +177,7 @@ fn admit(hub: &Hub, parts: &Parts) -> Result<(FileUpload, WritePermission), Refu
     let token = BlobSas::parse(parts.uri.query())?;
     let now = hub.now();
     let upload = hub.registry().file_upload(&token.correlation_id, now)?;
-    let permission = token.verify(&upload.key, &blob, now)?;
+    let permission = token.verify(&upload.key, &upload.resource(), now)?;
     match upload.blob() == blob {
         true => Ok((upload, permission)),
         false => Err(BlobSasError::Signature.into()),

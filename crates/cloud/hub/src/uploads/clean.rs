@@ -1,12 +1,13 @@
 //! Ends uploads whose time is over, and deletes what is on its way of those that have ended.
 //!
-//! Level-triggered: each pass starts from what is stored.
+//! Level-triggered: each pass starts from what is stored. What cannot be ended or deleted is logged
+//! and stops nothing else.
 
+use std::error::Error;
 use std::ffi::OsStr;
 use std::io;
 use std::time::Duration;
 
-use registry::UploadError;
 use tokio::fs;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -18,16 +19,10 @@ use crate::service::Hub;
 const PERIOD: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
-    if let Err(error) = hub.uploads().delete_old_parts().await {
-        log_failure(&error);
-    }
+    hub.uploads().delete_old_parts().await;
     while !*shutdown.borrow() {
-        if let Err(error) = pass(hub).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "uploads of devices were not ended"
-            );
-        }
+        expire(hub).await;
+        clean(hub).await;
         // Cancel-safe: both arms only wait.
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
@@ -36,53 +31,76 @@ pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
     }
 }
 
-async fn pass(hub: &Hub) -> Result<(), UploadError> {
+async fn expire(hub: &Hub) {
     let now = hub.now();
     loop {
-        let ended = hub.registry().expire_uploads(now).await?;
-        if ended == 0 {
-            break;
-        }
-        tracing::info!(uploads = ended, "devices did not end uploads in time");
-    }
-    let cleaned = async {
-        let uploads = hub.uploads();
-        // Also those whose device was deleted.
-        for correlation_id in names_in(&uploads.incoming()).await? {
-            let open = hub.registry().file_upload(&correlation_id, now);
-            if matches!(open, Err(UploadError::Unknown)) {
-                uploads.forget(&correlation_id).await?;
+        match hub.registry().expire_uploads(now).await {
+            Ok(0) => return,
+            Ok(ended) => tracing::info!(uploads = ended, "devices did not end uploads in time"),
+            Err(error) => {
+                let error = &error as &dyn Error;
+                tracing::error!(error, "uploads of devices were not ended");
+                return;
             }
         }
-        Ok::<_, io::Error>(())
-    };
-    if let Err(error) = cleaned.await {
-        log_failure(&error);
     }
-    Ok(())
 }
 
-fn log_failure(error: &io::Error) {
-    tracing::error!(
-        error = error as &dyn std::error::Error,
-        "unfinished parts of uploaded files were not deleted"
-    );
+/// Deletes what is on its way of uploads that have ended, also of devices that were deleted.
+async fn clean(hub: &Hub) {
+    let (uploads, now) = (hub.uploads(), hub.now());
+    for correlation_id in uploads.on_the_way().await {
+        match hub.registry().upload_has_ended(&correlation_id, now) {
+            Ok(true) => log_failure(&correlation_id, uploads.forget(&correlation_id).await),
+            Ok(false) => {}
+            Err(error) => {
+                let error = &error as &dyn Error;
+                tracing::error!(upload = correlation_id, error, "an upload cannot be read");
+            }
+        }
+    }
+}
+
+fn log_failure(entry: &str, deleted: io::Result<()>) {
+    if let Err(error) = deleted {
+        let error = &error as &dyn Error;
+        tracing::error!(
+            entry,
+            error,
+            "unfinished parts of uploaded files were not deleted"
+        );
+    }
 }
 
 impl Uploads {
+    /// The names of what is on its way: correlation ids.
+    async fn on_the_way(&self) -> Vec<String> {
+        let incoming = names_in(&self.incoming()).await;
+        incoming.unwrap_or_else(|error| {
+            log_failure(super::INCOMING, Err(error));
+            Vec::new()
+        })
+    }
+
     /// Deletes what a process before this one had not completed.
-    async fn delete_old_parts(&self) -> io::Result<()> {
-        for upload in names_in(&self.incoming()).await? {
-            let folder = self.incoming().join(upload);
-            for name in names_in(&folder).await? {
+    async fn delete_old_parts(&self) {
+        for upload in self.on_the_way().await {
+            let folder = self.incoming().join(&upload);
+            let names = match names_in(&folder).await {
+                Ok(names) => names,
+                Err(error) => {
+                    log_failure(&upload, Err(error));
+                    continue;
+                }
+            };
+            for name in names {
                 if is_part(OsStr::new(&name)) && !name.starts_with(&self.process) {
                     match fs::remove_file(folder.join(&name)).await {
-                        Err(error) if !is_absent(&error) => return Err(error),
+                        Err(error) if !is_absent(&error) => log_failure(&upload, Err(error)),
                         _ => {}
                     }
                 }
             }
         }
-        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Files that devices upload: a token for one blob, the blob endpoint, and the notification.
 
+mod cleaning;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -244,36 +246,6 @@ async fn files_have_limits() {
     let below = world.granted("4/below", &token).await;
     assert_eq!(world.put_blob(&below.url, b"x").await.status, 409);
     assert_eq!(world.uploaded("4").as_deref(), Some("first"));
-}
-
-#[tokio::test]
-async fn what_is_left_of_an_upload_is_deleted() {
-    let mut world = World::start().await;
-    let token = world.d1().await;
-    let deleted = world.granted("a.txt", &token).await;
-    let url = format!("{}&comp=block&blockid=MDAx", deleted.url);
-    assert_eq!(world.put_blob(&url, b"x").await.status, 201);
-    let kept = {
-        let token = world.token("devices/d2", &world.sas_device("d2").await);
-        let ask = world.ask("POST", "/devices/d2/files").token(&token);
-        ask.json(&json!({"blobName": "b.txt"})).send().await.ok()
-    };
-    let kept = member(&kept, "correlationId");
-    // As a process leaves it that is killed in the middle of a request.
-    let folder = world.directory.path().join("uploads/.incoming").join(&kept);
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("4d444178"), "a block").unwrap();
-    std::fs::write(folder.join("before.1.part"), "half of").unwrap();
-    let delete = world.ask("DELETE", "/devices/d1").if_match("*");
-    delete.send().await.ok();
-    world.begin_again();
-    world.run();
-    let left = crate::world::eventually(async || {
-        let left = std::fs::read_dir(&folder).unwrap();
-        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-        (world.on_the_way() == 1 && left.len() == 1).then_some(left)
-    });
-    assert_eq!(left.await, ["4d444178"]);
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Uploads of devices: begun, ended, expired.
 
 use ids::{Identity, Timestamp};
-use store::{FileUploadRow, Lock, NotificationKind, Secret, StoreError, View, unit};
+use store::{
+    ExpiredUploadRow, FileUploadRow, Lock, NotificationKind, OpenUploadRow, Secret, StoreError,
+    View, WrittenFileRow, unit,
+};
 use wire::file_upload::{BlobName, FileNotification};
 use wire::sas::SharedAccessKey;
 
@@ -9,7 +12,7 @@ use super::Registry;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
-use crate::file_upload::{FileUpload, MAX_UPLOADS, UPLOAD_TTL, UploadError};
+use crate::file_upload::{FileUpload, MAX_UPLOADS, UPLOAD_TTL, UploadError, WrittenFile};
 use crate::rows::lock;
 
 /// Expired uploads that one pass ends.
@@ -50,11 +53,16 @@ impl Registry {
             |(_, row), tx, ()| tx.insert_file_upload(row),
         );
         self.inner.store.write_without_act(begin).await?;
+        let row = OpenUploadRow {
+            upload: row,
+            enabled: true,
+            written: None,
+        };
         let read = |view: &View<'_>| Ok(upload(view, row)?);
         self.inner.store.read(read)
     }
 
-    /// An upload that has not ended, with its key.
+    /// An upload that has not ended, of a device that is enabled, with its key.
     pub fn file_upload(
         &self,
         correlation_id: &str,
@@ -62,9 +70,46 @@ impl Registry {
     ) -> Result<FileUpload, UploadError> {
         self.inner.store.read(|view| {
             let row = view.file_upload(correlation_id)?;
-            let open = row.filter(|row| row.expires > now.ticks());
-            Ok(upload(view, open.ok_or(UploadError::Unknown)?)?)
+            Ok(upload(view, require_open(row, now)?)?)
         })
+    }
+
+    /// Whether an upload has ended. One that cannot be read has not.
+    pub fn upload_has_ended(
+        &self,
+        correlation_id: &str,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let row = self
+            .inner
+            .store
+            .read(|view| Ok::<_, StorageError>(view.file_upload(correlation_id)?))?;
+        Ok(row.is_none_or(|row| row.upload.expires <= now.ticks()))
+    }
+
+    /// Enters the file that a device has written. An upload that has ended meanwhile is refused.
+    pub async fn enter_written_file(
+        &self,
+        upload: &FileUpload,
+        file: WrittenFile,
+        now: Timestamp,
+    ) -> Result<(), UploadError> {
+        let enter = unit(
+            upload.clone(),
+            |upload| vec![Lock::device(&upload.hub, &upload.device)],
+            move |upload, view| {
+                let row = view.file_upload(&upload.correlation_id)?;
+                Ok(require_open(same_device(row, upload), now)?.upload)
+            },
+            move |_, tx, row: FileUploadRow| {
+                let written = WrittenFileRow {
+                    bytes: file.bytes,
+                    modified: file.modified.ticks(),
+                };
+                tx.update_written_file(&row, written)
+            },
+        );
+        self.inner.store.write_without_act(enter).await
     }
 
     /// Ends an upload; back ends read `notification`, if there is one.
@@ -85,7 +130,8 @@ impl Registry {
             },
             |(upload, _), view| {
                 let row = view.file_upload(&upload.correlation_id)?;
-                row.ok_or(UploadError::Unknown)
+                let row = same_device(row, upload).ok_or(UploadError::Unknown)?;
+                Ok(row.upload)
             },
             move |(upload, record), tx, row: FileUploadRow| {
                 tx.delete_file_upload(&row)?;
@@ -101,35 +147,71 @@ impl Registry {
         self.inner.store.write_without_act(end).await
     }
 
-    /// Ends uploads whose time is over; returns how many.
+    /// Ends uploads whose time is over; returns how many. One that cannot be ended is logged, and
+    /// stops no other.
     pub async fn expire_uploads(&self, now: Timestamp) -> Result<usize, StorageError> {
         let old = |view: &View<'_>| view.expired_file_uploads(now.ticks(), EXPIRED);
         let mut ended = 0;
         for row in self.inner.store.read(old)? {
-            let end = unit(
-                row,
-                |row| vec![Lock::device(&row.hub, &row.device_id)],
-                |row, view| Ok::<_, StorageError>(view.file_upload(&row.correlation_id)?),
-                |_, tx, row: Option<FileUploadRow>| match row {
-                    Some(row) => tx.delete_file_upload(&row),
-                    None => Ok(()),
-                },
-            );
-            self.inner.store.write_in_background(end).await?;
-            ended += 1;
+            let done = match row {
+                Ok(row) => self.expire_upload(row).await,
+                Err(damaged) => Err(damaged.into()),
+            };
+            match done {
+                Ok(()) => ended += 1,
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an upload was not ended"
+                ),
+            }
         }
         Ok(ended)
     }
+
+    async fn expire_upload(&self, row: ExpiredUploadRow) -> Result<(), StorageError> {
+        let end = unit(
+            row,
+            |ExpiredUploadRow { hub, device_id, .. }| vec![Lock::Device { hub, device_id }],
+            |_, _| Ok::<_, StorageError>(()),
+            |row, tx, ()| tx.delete_expired_file_upload(row),
+        );
+        self.inner.store.write_in_background(end).await
+    }
 }
 
-fn upload(view: &View<'_>, row: FileUploadRow) -> Result<FileUpload, StoreError> {
-    let key = SharedAccessKey::from_base64(row.key.reveal());
+/// An upload that its device may go on with.
+fn require_open(row: Option<OpenUploadRow>, now: Timestamp) -> Result<OpenUploadRow, UploadError> {
+    let row = row.filter(|row| row.upload.expires > now.ticks());
+    let row = row.ok_or(UploadError::Unknown)?;
+    match row.enabled {
+        true => Ok(row),
+        false => {
+            let FileUploadRow { hub, device_id, .. } = row.upload;
+            Err(UploadError::Disabled(Identity::device(hub, device_id)))
+        }
+    }
+}
+
+/// The row of an upload, which is still of the same device of the same hub.
+fn same_device(row: Option<OpenUploadRow>, upload: &FileUpload) -> Option<OpenUploadRow> {
+    row.filter(|row| row.upload.hub == upload.hub && row.upload.device_id == upload.device)
+}
+
+fn upload(view: &View<'_>, row: OpenUploadRow) -> Result<FileUpload, StoreError> {
+    let OpenUploadRow {
+        upload, written, ..
+    } = row;
+    let key = SharedAccessKey::from_base64(upload.key.reveal());
     Ok(FileUpload {
-        hub: row.hub,
-        device: row.device_id,
-        correlation_id: row.correlation_id,
-        name: view.decoded("blob name", BlobName::parse(&row.blob_name))?,
+        hub: upload.hub,
+        device: upload.device_id,
+        correlation_id: upload.correlation_id,
+        name: view.decoded("blob name", BlobName::parse(&upload.blob_name))?,
         key: view.decoded("key of an upload", key)?,
-        expires: Timestamp::from_ticks(row.expires),
+        expires: Timestamp::from_ticks(upload.expires),
+        written: written.map(|file| WrittenFile {
+            bytes: file.bytes,
+            modified: Timestamp::from_ticks(file.modified),
+        }),
     })
 }

@@ -5,7 +5,10 @@ CREATE TABLE file_uploads (
     blob_name      TEXT NOT NULL,
     -- Base64 of the key that signs the token for the blob.
     signing_key    TEXT NOT NULL,
-    expires        INTEGER NOT NULL
+    expires        INTEGER NOT NULL,
+    -- What the device wrote last; NULL until its first file is complete.
+    bytes          INTEGER,
+    modified       INTEGER
 );
 CREATE INDEX file_uploads_by_identity ON file_uploads (identity);
 CREATE INDEX file_uploads_by_expiry ON file_uploads (expires);

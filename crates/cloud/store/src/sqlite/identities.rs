@@ -189,8 +189,8 @@ impl Tx<'_> {
     }
 
     /// Moves a device with its modules and twins to another hub or id, which must be free. Its
-    /// place in the old hub's configurations goes; what they set goes when those of the new hub are
-    /// evaluated.
+    /// place in the old hub's configurations and its open uploads go; what they set goes when those
+    /// of the new hub are evaluated.
     pub fn move_device(
         &self,
         from: (&HubName, &DeviceId),
@@ -199,6 +199,9 @@ impl Tx<'_> {
         let (hub, device_id) = from;
         self.leave_configurations(hub, device_id)?;
         let lock = Lock::device(hub, device_id);
+        let sql = "DELETE FROM file_uploads WHERE identity IN
+                   (SELECT id FROM identities WHERE hub = ?1 AND device_id = ?2)";
+        self.write(lock, sql, [hub.as_str(), device_id.as_str()])?;
         let values = [
             hub.as_str(),
             device_id.as_str(),
