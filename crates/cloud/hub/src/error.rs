@@ -84,8 +84,6 @@ pub(crate) enum HubError {
     ConsumerGroup(#[from] ConsumerGroupError),
     #[error(transparent)]
     Upload(#[from] UploadError),
-    #[error("the directory of uploaded files cannot be read")]
-    Files(#[source] std::io::Error),
     #[error(transparent)]
     OwnBody(#[from] OwnBodyError),
     #[error(transparent)]
@@ -99,7 +97,6 @@ impl HubError {
             Self::Request(error) => return request(error),
             Self::Upload(UploadError::Unknown) => return (404, Code::InvalidOperation),
             Self::Upload(error) => upload(error),
-            Self::Files(_) => Code::ServerError,
             Self::Job(JobError::Exists(_)) => return (409, Code::InvalidOperation),
             Self::MessageProperty(_) => Code::ArgumentInvalid,
             Self::Message(error) => message(error),

@@ -54,7 +54,7 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let certificate = certificate::keep(&config, &provisioning, &mut tasks, stopping.clone())?;
     let outbound = Arc::new(outbound_client(&config)?);
-    let hub = new_hub(&config, &provisioning, outbound.clone());
+    let hub = new_hub(&config, &provisioning, outbound.clone())?;
     let await_certificate = certificate.await_certificate_for_hosts;
     let dps = new_dps(&config, &provisioning, host, await_certificate, outbound);
     let health = |route| {
@@ -120,7 +120,11 @@ fn new_hub(
     config: &ServeConfig,
     provisioning: &Provisioning,
     outbound: Arc<OutboundClient>,
-) -> Hub {
+) -> anyhow::Result<Hub> {
+    config.uploads.prepare().with_context(|| {
+        let directory = config.uploads.directory.display();
+        format!("cannot use the directory of uploaded files, {directory}")
+    })?;
     let options = hub::HubOptions {
         clock: Arc::new(clock::now),
         pace: config.pace,
@@ -131,7 +135,7 @@ fn new_hub(
         uploads: config.uploads.clone(),
         transfers: config.data_dir.join("transfers"),
     };
-    Hub::new(provisioning.registry().clone(), options)
+    Ok(Hub::new(provisioning.registry().clone(), options))
 }
 
 fn new_dps(

@@ -13,7 +13,6 @@ use super::access::Access;
 use super::{Call, Route};
 use crate::error::HubError;
 use crate::quantities::Quantity;
-use crate::uploads::Uploads;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -101,17 +100,23 @@ async fn end(call: Call, path: Option<Etag>) -> Result<Reply, HubError> {
     let correlation_id = correlation_id.unwrap_or_default();
     let (registry, now) = (call.service.registry(), call.service.now());
     let of = device(&call)?;
-    let upload = registry.file_upload(&correlation_id, now)?;
-    if upload.hub != of.hub || upload.device != of.device || of.module.is_some() {
-        return Err(UploadError::Unknown.into());
-    }
+    let find = || match registry.file_upload(&correlation_id, now) {
+        Ok(found) if found.hub != of.hub || found.device != of.device || of.module.is_some() => {
+            Err(UploadError::Unknown)
+        }
+        found => found,
+    };
+    find()?;
+    // What its requests write is there before it ends, or is refused.
     let uploads = call.service.uploads();
+    let turn = uploads.turn(&correlation_id).await;
+    let upload = find()?;
     let notification = match completion.is_success {
-        true => Some(notification(&call, uploads, &upload).await?),
+        true => Some(notification(&call, &upload)?),
         false => None,
     };
     registry.end_upload(&upload, notification, now).await?;
-    if let Err(error) = uploads.forget(&upload.correlation_id).await {
+    if let Err(error) = uploads.forget(&upload.correlation_id, turn).await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "parts of an uploaded file were not deleted now; they are later"
@@ -120,22 +125,17 @@ async fn end(call: Call, path: Option<Etag>) -> Result<Reply, HubError> {
     Ok(Reply::no_content())
 }
 
-async fn notification(
-    call: &Call,
-    uploads: &Uploads,
-    upload: &FileUpload,
-) -> Result<FileNotification, HubError> {
+fn notification(call: &Call, upload: &FileUpload) -> Result<FileNotification, HubError> {
     let blob = upload.blob();
-    let stored = uploads.stored(upload).await.map_err(HubError::Files)?;
     let missing = || HubError::Bad(format!("the file {blob:?} was not uploaded"));
-    let stored = stored.ok_or_else(missing)?;
+    let written = upload.written.ok_or_else(missing)?;
     let path: Vec<String> = blob.split('/').map(wire::http::encode_segment).collect();
     Ok(FileNotification {
         device_id: upload.device.clone(),
         blob_uri: format!("https://{}/{CONTAINER}/{}", host(call)?, path.join("/")),
         blob_name: blob,
-        last_updated_time: stored.modified,
-        blob_size_in_bytes: stored.bytes,
+        last_updated_time: written.modified,
+        blob_size_in_bytes: written.bytes,
         enqueued_time_utc: call.service.now(),
     })
 }

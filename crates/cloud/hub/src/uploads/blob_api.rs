@@ -9,20 +9,20 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use ids::error_chain;
-use registry::{FileUpload, UploadError};
+use registry::{FileUpload, UploadError, WrittenFile};
 use rest::{OnProof, RequestId};
 use wire::file_upload::{
-    BlobSas, BlobSasError, BlockId, BlockListError, WritePermission, blob_of_path, parse_block_list,
+    BlobSas, BlobSasError, BlockId, BlockListError, WritePermission, blob_of_path,
 };
 use wire::http::query_value;
 
 use self::conditions::HeaderError;
+use super::Replace;
+use super::error::BlobError;
 use super::part::Expected;
-use super::{BlobError, Replace, Stored, Uploads};
+use super::request::UploadRequest;
 use crate::service::Hub;
 
-/// Bytes of the longest list of blocks.
-const MAX_LIST: usize = 8 * 1024 * 1024;
 /// The version of the storage service that answers name.
 const VERSION: &str = "2018-03-28";
 const CLIENT_REQUEST_ID: &str = "x-ms-client-request-id";
@@ -37,16 +37,12 @@ enum Refusal {
     Method,
     #[error(transparent)]
     Token(#[from] BlobSasError),
-    #[error(transparent)]
-    Upload(#[from] UploadError),
     #[error("the header x-ms-blob-type has to be BlockBlob")]
     BlobType,
     #[error(transparent)]
     Header(#[from] HeaderError),
     #[error("the query parameter {0} is missing or malformed")]
     Query(&'static str),
-    #[error(transparent)]
-    List(#[from] BlockListError),
     #[error(transparent)]
     Blob(#[from] BlobError),
 }
@@ -57,32 +53,37 @@ impl Refusal {
         match self {
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "ResourceNotFound"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "UnsupportedHttpVerb"),
-            Self::Token(_) | Self::Upload(UploadError::Unknown | UploadError::Disabled(_)) => {
-                (StatusCode::FORBIDDEN, "AuthenticationFailed")
-            }
-            Self::Upload(_) | Self::Blob(BlobError::Io(_)) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
-            }
+            Self::Token(_) => (StatusCode::FORBIDDEN, "AuthenticationFailed"),
             Self::Header(HeaderError::Md5) => (StatusCode::BAD_REQUEST, "InvalidMd5"),
             Self::Header(HeaderError::NotOffered(_)) => {
                 (StatusCode::BAD_REQUEST, "UnsupportedHeader")
             }
-            Self::Blob(BlobError::Md5) => (StatusCode::BAD_REQUEST, "Md5Mismatch"),
-            Self::Blob(BlobError::TooManyBlocks) => {
-                (StatusCode::CONFLICT, "BlockCountExceedsLimit")
-            }
             Self::BlobType => (StatusCode::BAD_REQUEST, "InvalidHeaderValue"),
             Self::Query(_) => (StatusCode::BAD_REQUEST, "InvalidQueryParameterValue"),
-            Self::List(BlockListError::TooMany) => (StatusCode::BAD_REQUEST, "BlockListTooLong"),
-            Self::List(_) => (StatusCode::BAD_REQUEST, "InvalidXmlDocument"),
-            Self::Blob(BlobError::TooLarge(_)) => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge")
-            }
-            Self::Blob(BlobError::Late) => (StatusCode::REQUEST_TIMEOUT, "OperationTimedOut"),
-            Self::Blob(BlobError::Interrupted) => (StatusCode::BAD_REQUEST, "InvalidInput"),
-            Self::Blob(BlobError::NoBlock) => (StatusCode::BAD_REQUEST, "InvalidBlockList"),
-            Self::Blob(BlobError::Exists) => (StatusCode::CONFLICT, "BlobAlreadyExists"),
+            Self::Blob(error) => blob(error),
         }
+    }
+}
+
+fn blob(error: &BlobError) -> (StatusCode, &'static str) {
+    match error {
+        BlobError::Upload(UploadError::Unknown | UploadError::Disabled(_)) => {
+            (StatusCode::FORBIDDEN, "AuthenticationFailed")
+        }
+        BlobError::Upload(_) | BlobError::Io(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+        }
+        // Clients send again after this.
+        BlobError::Busy | BlobError::NoSpace => (StatusCode::SERVICE_UNAVAILABLE, "ServerBusy"),
+        BlobError::Md5 => (StatusCode::BAD_REQUEST, "Md5Mismatch"),
+        BlobError::TooManyBlocks => (StatusCode::CONFLICT, "BlockCountExceedsLimit"),
+        BlobError::List(BlockListError::TooMany) => (StatusCode::BAD_REQUEST, "BlockListTooLong"),
+        BlobError::List(_) => (StatusCode::BAD_REQUEST, "InvalidXmlDocument"),
+        BlobError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge"),
+        BlobError::Late => (StatusCode::REQUEST_TIMEOUT, "OperationTimedOut"),
+        BlobError::Interrupted => (StatusCode::BAD_REQUEST, "InvalidInput"),
+        BlobError::NoBlock => (StatusCode::BAD_REQUEST, "InvalidBlockList"),
+        BlobError::Exists => (StatusCode::CONFLICT, "BlobAlreadyExists"),
     }
 }
 
@@ -112,7 +113,6 @@ pub(crate) async fn answer(hub: &Hub, request: Request) -> Response<Body> {
 }
 
 async fn handle(hub: &Hub, parts: &Parts, body: Body) -> Result<Created, Refusal> {
-    let uploads = hub.uploads();
     if parts.method != Method::PUT {
         return Err(Refusal::Method);
     }
@@ -130,34 +130,30 @@ async fn handle(hub: &Hub, parts: &Parts, body: Body) -> Result<Created, Refusal
         Some(_) => return Err(Refusal::Query("comp")),
     };
     let replace = conditions::replace(&parts.headers)?;
-    if replace == Replace::No && stored(uploads, &upload).await?.is_some() {
+    let exists = hub.uploads().exists(&upload);
+    if replace == Replace::No && exists.await.map_err(BlobError::from)? {
         return Err(BlobError::Exists.into());
     }
-    let md5 = match write {
+    let request = UploadRequest::begin(hub, upload.clone()).await?;
+    let created = match write {
         Write::Blob(expected) => {
-            let received = uploads.put(&upload, (body, expected), replace).await?;
-            Some(received.md5)
+            let (file, received) = request.put((body, expected), replace).await?;
+            Created::new(Some(file), Some(received.md5))
         }
         Write::Block(id, expected) => {
-            let received = uploads.put_block(&upload, &id, (body, expected)).await?;
-            let (stored, md5) = (None, Some(received.md5));
-            return Ok(Created { stored, md5 });
+            let received = request.put_block(&id, (body, expected)).await?;
+            return Ok(Created::new(None, Some(received.md5)));
         }
         Write::List(expected) => {
-            let list = axum::body::to_bytes(body, MAX_LIST).await;
-            let list = list.map_err(|_| BlobError::Interrupted)?;
-            conditions::require(expected, &list)?;
-            let blocks = parse_block_list(&list)?;
-            uploads.put_list(&upload, &blocks, replace).await?;
-            None
+            let file = request.put_list((body, expected), replace).await?;
+            Created::new(Some(file), None)
         }
     };
     tracing::info!(
         hub.name = %upload.hub, device.id = %upload.device, blob = upload.blob(),
         token.permits = ?permission, "a file was uploaded"
     );
-    let stored = stored(uploads, &upload).await?;
-    Ok(Created { stored, md5 })
+    Ok(created)
 }
 
 /// What a request writes.
@@ -167,16 +163,13 @@ enum Write {
     List(Expected),
 }
 
-async fn stored(uploads: &Uploads, upload: &FileUpload) -> Result<Option<Stored>, BlobError> {
-    Ok(uploads.stored(upload).await?)
-}
-
 /// The upload that the token is for, and the proof that it allows writing this blob.
 fn admit(hub: &Hub, parts: &Parts) -> Result<(FileUpload, WritePermission), Refusal> {
     let blob = blob_of_path(parts.uri.path()).ok_or(Refusal::NoSuchPath)?;
     let token = BlobSas::parse(parts.uri.query())?;
     let now = hub.now();
-    let upload = hub.registry().file_upload(&token.correlation_id, now)?;
+    let upload = hub.registry().file_upload(&token.correlation_id, now);
+    let upload = upload.map_err(BlobError::from)?;
     let permission = token.verify(&upload.key, &upload.resource(), now)?;
     match upload.blob() == blob {
         true => Ok((upload, permission)),
@@ -195,11 +188,15 @@ fn require_block_blob(parts: &Parts) -> Result<Expected, Refusal> {
 /// What was written.
 struct Created {
     /// The blob; `None` for a block.
-    stored: Option<Stored>,
+    file: Option<WrittenFile>,
     md5: Option<[u8; 16]>,
 }
 
 impl Created {
+    fn new(file: Option<WrittenFile>, md5: Option<[u8; 16]>) -> Self {
+        Self { file, md5 }
+    }
+
     fn response(self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::CREATED;
@@ -215,9 +212,9 @@ impl Created {
             let name = HeaderName::from_static(conditions::CONTENT_MD5);
             insert(name, wire::file_upload::md5_text(md5));
         }
-        if let Some(stored) = self.stored {
-            insert(ETAG, format!("\"0x{:X}\"", stored.modified.ticks()));
-            insert(LAST_MODIFIED, stored.modified.to_http_date());
+        if let Some(file) = self.file {
+            insert(ETAG, format!("\"0x{:X}\"", file.modified.ticks()));
+            insert(LAST_MODIFIED, file.modified.to_http_date());
         }
         response
     }
@@ -227,7 +224,9 @@ fn refused(refusal: &Refusal, parts: &Parts, request_id: RequestId) -> Response<
     let (status, code) = refusal.code();
     let (path, detail) = (parts.uri.path(), error_chain(refusal));
     // The query string holds the token.
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
+    if status == StatusCode::INTERNAL_SERVER_ERROR
+        || matches!(refusal, Refusal::Blob(BlobError::NoSpace))
+    {
         tracing::error!(request.id = %request_id, path, error = detail, "an upload failed");
     } else {
         tracing::info!(

@@ -3,6 +3,7 @@
 //! Level-triggered: each pass starts from what is stored. What cannot be ended or deleted is logged
 //! and stops nothing else.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::ffi::OsStr;
 use std::io;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::part::is_part;
-use super::{Uploads, is_absent, names_in};
+use super::{INCOMING, Uploads, is_absent, names_in};
 use crate::service::Hub;
 
 const PERIOD: Duration = Duration::from_secs(60);
@@ -51,7 +52,11 @@ async fn clean(hub: &Hub) {
     let (uploads, now) = (hub.uploads(), hub.now());
     for correlation_id in uploads.on_the_way().await {
         match hub.registry().upload_has_ended(&correlation_id, now) {
-            Ok(true) => log_failure(&correlation_id, uploads.forget(&correlation_id).await),
+            Ok(true) => {
+                let turn = uploads.turn(&correlation_id).await;
+                let deleted = uploads.forget(&correlation_id, turn).await;
+                log_failure(&correlation_id, deleted);
+            }
             Ok(false) => {}
             Err(error) => {
                 let error = &error as &dyn Error;
@@ -73,13 +78,14 @@ fn log_failure(entry: &str, deleted: io::Result<()>) {
 }
 
 impl Uploads {
-    /// The names of what is on its way: correlation ids.
-    async fn on_the_way(&self) -> Vec<String> {
-        let incoming = names_in(&self.incoming()).await;
-        incoming.unwrap_or_else(|error| {
-            log_failure(super::INCOMING, Err(error));
-            Vec::new()
-        })
+    /// Correlation ids of what is on its way, and of what this process knows of.
+    async fn on_the_way(&self) -> BTreeSet<String> {
+        let mut all = BTreeSet::from_iter(self.open.ids());
+        match names_in(&self.incoming()).await {
+            Ok(names) => all.extend(names),
+            Err(error) => log_failure(INCOMING, Err(error)),
+        }
+        all
     }
 
     /// Deletes what a process before this one had not completed.

@@ -1,6 +1,7 @@
 //! Files that devices upload: a token for one blob, the blob endpoint, and the notification.
 
 mod cleaning;
+mod open;
 
 use std::time::Duration;
 

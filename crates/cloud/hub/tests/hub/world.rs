@@ -103,6 +103,15 @@ impl World {
         self.hub = Hub::new(self.registry.clone(), options);
     }
 
+    /// Begins again with so many bytes that uploads leave free.
+    pub fn keep_free(&mut self, min_free: u64) {
+        self.stop();
+        let called = (&self.webhook, &self.stream);
+        let mut options = options(&self.clock, called, self.directory.path());
+        options.uploads.min_free = min_free;
+        self.hub = Hub::new(self.registry.clone(), options);
+    }
+
     pub fn now(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.clock.load(Ordering::Relaxed))
     }
@@ -225,6 +234,7 @@ fn options(
         uploads: UploadOptions {
             directory: directory.join("uploads"),
             max_bytes: 1024,
+            min_free: 0,
         },
         transfers: directory.join("transfers"),
     }

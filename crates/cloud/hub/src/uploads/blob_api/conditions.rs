@@ -2,11 +2,10 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::IF_NONE_MATCH;
-use md5::{Digest, Md5};
 use wire::file_upload::md5_of_text;
 
+use crate::uploads::Replace;
 use crate::uploads::part::Expected;
-use crate::uploads::{BlobError, Replace};
 
 pub(super) const CONTENT_MD5: &str = "content-md5";
 /// The digest that is kept with a blob in Azure; there, too, it is compared with the body.
@@ -48,15 +47,6 @@ pub(super) fn expected_of_blob(headers: &HeaderMap) -> Result<Expected, HeaderEr
     let Expected { md5: body } = expected(headers)?;
     let md5 = md5(headers, BLOB_MD5)?.or(body);
     Ok(Expected { md5 })
-}
-
-/// Whether a list of blocks has the digest of its header.
-pub(super) fn require(expected: Expected, body: &[u8]) -> Result<(), BlobError> {
-    let found: [u8; 16] = Md5::digest(body).into();
-    match expected.md5 {
-        Some(md5) if md5 != found => Err(BlobError::Md5),
-        _ => Ok(()),
-    }
 }
 
 /// A client that says `If-None-Match: *` writes over no file.

@@ -40,6 +40,7 @@ pub async fn services(directory: &std::path::Path) -> (Provisioning, Dps, Hub) {
             uploads: hub::UploadOptions {
                 directory: directory.join("uploads"),
                 max_bytes: 1 << 20,
+                min_free: 0,
             },
             transfers: directory.join("transfers"),
             clock: clock.clone(),
