@@ -109,11 +109,12 @@ struct Replay {
 impl Replay {
     async fn start(recording: &Value) -> Result<Self> {
         let server = Server::start().await?;
+        let host = ("host".to_owned(), server.host().to_string());
         Ok(Self {
             client: server.client()?,
             server,
             headers: recording["headers"].clone(),
-            bindings: Bindings::new(),
+            bindings: Bindings::from([host]),
         })
     }
 

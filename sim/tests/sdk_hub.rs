@@ -10,12 +10,22 @@ const KEYS: [&str; 2] = ["QUFBQUFBQUFBQUFBQUFBQQ==", "QkJCQkJCQkJCQkJCQkJCQg=="]
 /// What the SDK's script saw, on a server of its own.
 async fn report(language: Language) -> Result<Value> {
     let server = Server::start().await?;
+    write_slow_import(&server)?;
     let settings = json!({
         "connectionString": server.show("/hubs/0/connectionString")?,
         "host": server.host(),
         "serverCa": server.ca()?,
     });
     Script::start(language, "hub_service", &server, &settings)?.next_line()
+}
+
+/// A file of devices that is not at its end before its import is cancelled.
+fn write_slow_import(server: &Server) -> Result<()> {
+    let folder = server.data_dir().join("transfers/hub/slow");
+    std::fs::create_dir_all(&folder)?;
+    let line = json!({"id": "nobody", "importMode": "delete"});
+    let lines = format!("{line}\n").repeat(100_000);
+    Ok(std::fs::write(folder.join("devices.txt"), lines)?)
 }
 
 /// The members of `wanted`, and theirs, are in `seen` with these values.
@@ -204,6 +214,20 @@ fn assert_jobs(seen: &Value) {
     assert_has(seen, &wanted);
 }
 
+fn assert_transfers(seen: &Value) {
+    let completed = json!({"status": "completed", "progress": 100});
+    let wanted = json!({
+        "exported": completed,
+        "imported": completed,
+        "kept": true,
+        "cancelled": {"type": "import", "status": "cancelled"},
+        "listed": [true, true, true],
+        "byIdentity": [400, "ArgumentInvalid"],
+        "gone": [404, "JobNotFound"],
+    });
+    assert_has(seen, &wanted);
+}
+
 /// What both SDKs do in the same words. The last write of a twin is called differently.
 fn assert_common(report: &Value, last: &str, number: fn(u32) -> Value) {
     assert_devices(&report["devices"]);
@@ -214,6 +238,7 @@ fn assert_common(report: &Value, last: &str, number: fn(u32) -> Value) {
     assert_configurations(&report["configurations"]);
     assert_digital_twins(&report["digitalTwins"]);
     assert_jobs(&report["jobs"]);
+    assert_transfers(&report["transfers"]);
 }
 
 #[tokio::test]
@@ -255,6 +280,8 @@ async fn node_hub_service_sdk() -> Result<()> {
         json!([412, "PreconditionFailed"])
     );
     assert_eq!(report["jobs"]["found"], json!(["update"]));
+    let refused = &report["transfers"]["importByIdentity"];
+    assert_eq!(*refused, json!([400, "ArgumentInvalid"]));
     let again = &report["twins"]["again"];
     assert_eq!(
         again["properties"],

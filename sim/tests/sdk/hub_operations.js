@@ -2,6 +2,7 @@
 'use strict';
 
 const { body, refusal, until, watched } = require('./hub_client');
+const { KEYS, sas } = require('./hub_registry');
 
 async function callsOfMethods(client, device, module) {
   const request = { methodName: 'blink', payload: { n: 3 }, responseTimeoutInSeconds: 30, connectTimeoutInSeconds: 5 };
@@ -97,19 +98,32 @@ async function jobs(client, registry, device) {
   };
 }
 
-// Import and export jobs.
-async function transfers(registry) {
-  const store = 'https://store.example.org/devices?sig=abc';
+// Devices are exported with their keys, and one that was deleted is imported again.
+async function transfers(registry, host) {
+  const folder = `https://${host}/transfers/fleet?sv=2023&sig=abc`;
+  const slow = `https://${host}/transfers/slow`;
+  const ended = async (job) => {
+    await until(async () => (await registry.getJob(job.jobId)).endTimeUtc !== null, true);
+    return registry.getJob(job.jobId);
+  };
+  await registry.create({ deviceId: 'moved', authentication: sas(KEYS) });
+  const before = await body(registry.get('moved'));
+  const exported = await ended(await registry.exportDevicesToBlob(folder, false));
+  await registry.delete('moved');
+  const imported = await ended(await registry.importDevicesFromBlob(folder, folder));
+  const after = await body(registry.get('moved'));
+  const cancelled = await registry.importDevicesFromBlob(slow, slow);
+  await registry.cancelJob(cancelled.jobId);
+  const listed = (await body(registry.listJobs())).map((job) => job.jobId);
   return {
-    listed: await body(registry.listJobs()),
-    create: [
-      await refusal(registry.exportDevicesToBlob(store, true)),
-      await refusal(registry.exportDevicesToBlobByIdentity(store, true)),
-      await refusal(registry.importDevicesFromBlob(store, store)),
-      await refusal(registry.importDevicesFromBlobByIdentity(store, store)),
-    ],
-    read: await refusal(registry.getJob('nothing')),
-    cancel: await refusal(registry.cancelJob('nothing')),
+    exported,
+    imported,
+    kept: JSON.stringify(before.authentication) === JSON.stringify(after.authentication),
+    cancelled: await ended(cancelled),
+    listed: [exported, imported, cancelled].map((job) => listed.includes(job.jobId)),
+    byIdentity: await refusal(registry.exportDevicesToBlobByIdentity(folder, true)),
+    importByIdentity: await refusal(registry.importDevicesFromBlobByIdentity(folder, folder)),
+    gone: await refusal(registry.getJob('nothing')),
   };
 }
 

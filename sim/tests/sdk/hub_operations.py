@@ -11,6 +11,7 @@ from azure.iot.hub.models import (
 )
 
 from hub_client import refusal, shown, until
+from hub_registry import KEYS
 
 
 def calls_of_methods(registry, device, module):
@@ -122,12 +123,34 @@ def jobs(manager, registry, device):
     }
 
 
-def transfers(manager):
-    """Import and export jobs."""
-    export = JobProperties(type="export", output_blob_container_uri="https://store.example.org/out?sig=abc")
+def transfers(manager, registry, host):
+    """Devices are exported with their keys, and one that was deleted is imported again."""
+    folder = f"https://{host}/transfers/fleet?sv=2023&sig=abc"
+    slow = f"https://{host}/transfers/slow"
+
+    def create(**properties):
+        return manager.create_import_export_job(JobProperties(**properties))
+
+    def ended(job):
+        return until(lambda: manager.get_import_export_job(job.job_id), lambda job: job.end_time_utc is not None)
+
+    before = registry.create_device_with_sas("moved", *KEYS, "enabled")
+    exported = ended(create(type="export", output_blob_container_uri=folder, exclude_keys_in_export=False))
+    registry.delete_device("moved")
+    imported = ended(create(type="import", input_blob_container_uri=folder, output_blob_container_uri=folder))
+    after = registry.get_device("moved")
+    cancelled = create(type="import", input_blob_container_uri=slow, output_blob_container_uri=slow)
+    manager.cancel_import_export_job(cancelled.job_id)
+    by_identity = JobProperties(
+        type="export", output_blob_container_uri=folder, storage_authentication_type="identityBased"
+    )
+    listed = [job.job_id for job in manager.get_import_export_jobs()]
     return {
-        "listed": [shown(job) for job in manager.get_import_export_jobs()],
-        "create": refusal(manager.create_import_export_job, export),
-        "read": refusal(manager.get_import_export_job, "nothing"),
-        "cancel": refusal(manager.cancel_import_export_job, "nothing"),
+        "exported": shown(exported),
+        "imported": shown(imported),
+        "kept": before.authentication == after.authentication,
+        "cancelled": shown(ended(cancelled)),
+        "listed": [job.job_id in listed for job in (exported, imported, cancelled)],
+        "byIdentity": refusal(manager.create_import_export_job, by_identity),
+        "gone": refusal(manager.get_import_export_job, "nothing"),
     }

@@ -77,7 +77,7 @@ async function main(settings) {
     configurations: await configurations(registry, DEVICE),
     digitalTwins: await digitalTwins(digital, DEVICE),
     jobs: await jobs(scheduler, registry, DEVICE),
-    transfers: await transfers(registry),
+    transfers: await transfers(registry, settings.host),
     credentials: await credentials(settings),
   };
   report.calls = outcomes();

@@ -89,7 +89,7 @@ def main(settings):
         "digitalTwins": digital_twins(connect(DigitalTwinClient), DEVICE),
         "jobs": jobs(scheduler, registry, DEVICE),
         "feedback": feedback(connect(IoTHubHttpRuntimeManager), settings, DEVICE, received),
-        "transfers": transfers(scheduler),
+        "transfers": transfers(scheduler, registry, settings["host"]),
         "credentials": credentials(settings["host"], DEVICE),
     }
     report["calls"] = outcomes()
