@@ -1,6 +1,7 @@
 // The clients of the Node service SDK of the hub, and what each of their methods came to.
 'use strict';
 
+const { EventEmitter } = require('events');
 const sdk = require('azure-iothub');
 const { Query } = require('azure-iothub/dist/query');
 
@@ -18,15 +19,23 @@ function isMethod(owner, name) {
   return !name.startsWith('_') && name !== 'constructor' && typeof owner[name] === 'function';
 }
 
-// Every public method of the SDK's clients, and what became of its calls.
-function outcomes() {
+// Every public method of the classes, and what became of its calls.
+function methods(kinds) {
   const found = {};
-  for (const [name, kind] of Object.entries(classes)) {
-    const statics = Object.getOwnPropertyNames(kind).filter((method) => isMethod(kind, method));
-    const own = Object.getOwnPropertyNames(kind.prototype).filter((method) => isMethod(kind.prototype, method));
-    for (const method of [...statics, ...own]) found[`${name}.${method}`] = calls[`${name}.${method}`] ?? 'not called';
+  for (const [name, kind] of Object.entries(kinds)) {
+    const names = Object.getOwnPropertyNames(kind).filter((method) => isMethod(kind, method));
+    let owner = kind.prototype;
+    for (; owner !== Object.prototype && owner !== EventEmitter.prototype; owner = Object.getPrototypeOf(owner)) {
+      const from = owner;
+      names.push(...Object.getOwnPropertyNames(from).filter((method) => isMethod(from, method)));
+    }
+    for (const method of names) found[`${name}.${method}`] = calls[`${name}.${method}`] ?? 'not called';
   }
   return found;
+}
+
+function outcomes() {
+  return methods(classes);
 }
 
 function note(key, promise) {
@@ -88,4 +97,4 @@ async function until(read, wanted) {
   }
 }
 
-module.exports = { body, calls, connect, note, outcomes, refusal, until, watched };
+module.exports = { body, calls, connect, methods, note, outcomes, refusal, until, watched };
