@@ -76,13 +76,6 @@ pub(crate) async fn accept(
         let reason = format!("{identity} was changed while it connected");
         return Err(unavailable(reason));
     }
-    tracing::info!(
-        hub.name = %identity.hub,
-        device.id = %identity.device,
-        module.id = identity.module.as_ref().map(display),
-        "{identity} connected over MQTT"
-    );
-    connection::append_state(hub, &identity, true).await;
     let model_id = model_id.filter(|model| hub.note_model_id(&identity, model));
     let mut session = HubSession {
         hub: hub.clone(),
@@ -96,6 +89,13 @@ pub(crate) async fn accept(
         session_present: false,
     };
     session.resume().await?;
+    tracing::info!(
+        hub.name = %identity.hub,
+        device.id = %identity.device,
+        module.id = identity.module.as_ref().map(display),
+        "{identity} connected over MQTT"
+    );
+    connection::append_state(hub, &identity, true).await;
     Ok(session)
 }
 

@@ -158,7 +158,10 @@ impl Part {
                 io::ErrorKind::NotFound => BlobError::NoBlock,
                 _ => error.into(),
             })?;
-            self.reserve(block.metadata()?.len())?;
+            let bytes = block.metadata()?.len();
+            self.reserve(bytes)?;
+            let needed = self.limits.min_free.saturating_add(bytes);
+            folders::require_space(&self.path, needed).map_err(ended_if_absent)?;
             io::copy(&mut block, &mut file)?;
         }
         file.sync_all()?;

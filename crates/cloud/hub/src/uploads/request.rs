@@ -176,7 +176,11 @@ impl UploadRequest {
             let place = (uploads.options.directory.as_path(), target.as_path());
             let written = folders::publish(part.path(), place, replace)?;
             if let Some(blocks) = blocks {
-                delete_others(&folder, &blocks)?;
+                // The file is in its place. Blocks that stay are deleted with the upload.
+                if let Err(error) = delete_others(&folder, &blocks) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "blocks of an uploaded file were not deleted now");
+                }
                 open.count(&folder)?;
             }
             Ok(written)

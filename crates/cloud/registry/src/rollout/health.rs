@@ -54,6 +54,10 @@ pub(crate) fn health(report: &AgentReport, gate: GateDocument, now: Timestamp) -
     if report.superseded && !report.applied {
         return Health::Superseded;
     }
+    // It was good, or had another deployment, and has not got this one again.
+    if !report.applied && report.unsettled.is_none() {
+        return Health::Changing;
+    }
     let version = report.reported.get("lastDesiredVersion");
     if !report.applied || version.and_then(Value::as_u64) != Some(report.desired_version) {
         return late();
@@ -69,9 +73,14 @@ pub(crate) fn health(report: &AgentReport, gate: GateDocument, now: Timestamp) -
 }
 
 /// What is to be noted of since when a device owes an answer, where that changes.
-pub(crate) fn unsettled(report: &AgentReport, health: &Health) -> Option<Option<Timestamp>> {
+pub(crate) fn unsettled(
+    report: &AgentReport,
+    health: &Health,
+    now: Timestamp,
+) -> Option<Option<Timestamp>> {
     match (health, report.unsettled) {
         (Health::Healthy | Health::Superseded, Some(_)) => Some(None),
+        (Health::Changing | Health::Failed(_), None) if !report.applied => Some(Some(now)),
         (Health::Changing | Health::Failed(_), None) => Some(Some(report.since)),
         _ => None,
     }

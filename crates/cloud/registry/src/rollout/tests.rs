@@ -208,14 +208,22 @@ fn the_clock_of_a_device_starts_again_with_what_it_is_to_do() {
     assert_eq!(health(&late, GATE, at(999)), Health::Changing);
     let failed = health(&late, GATE, at(1000));
     assert!(matches!(failed, Health::Failed(_)), "{failed:?}");
-    assert_eq!(unsettled(&late, &failed), None);
-    assert_eq!(unsettled(&late, &Health::Healthy), Some(None));
+    assert_eq!(unsettled(&late, &failed, at(1000)), None);
+    assert_eq!(unsettled(&late, &Health::Healthy, at(1000)), Some(None));
     late.unsettled = None;
-    assert_eq!(unsettled(&late, &Health::Changing), Some(Some(at(1000))));
-    assert_eq!(unsettled(&late, &Health::Healthy), None);
+    assert_eq!(
+        unsettled(&late, &Health::Changing, at(1100)),
+        Some(Some(at(1000)))
+    );
+    assert_eq!(unsettled(&late, &Health::Healthy, at(1000)), None);
     let mut superseded = report(false, json!({}));
     superseded.superseded = true;
     assert_eq!(health(&superseded, GATE, at(9999)), Health::Superseded);
+    // The other base is gone, and the deployment is not there again: it owes an answer from now on.
+    superseded.superseded = false;
+    assert_eq!(health(&superseded, GATE, at(9999)), Health::Changing);
+    let noted = unsettled(&superseded, &Health::Changing, at(9999));
+    assert_eq!(noted, Some(Some(at(9999))));
 }
 
 fn counts() -> impl Strategy<Value = RolloutCounts> {

@@ -112,14 +112,12 @@ where
                 receipts.push(packets, session, message)?;
             }
             () = tokio::time::sleep_until(wake_at) => {
-                if complete_by == Some(wake_at) {
-                    return Err(unfinished());
-                }
                 // What the client has sent meanwhile counts: the service may have waited for the
                 // storage since the socket was last read.
                 let filled = unconstrained(packets.fill()).now_or_never();
-                match filled.filter(|_| late.one_more(due)) {
+                match filled.filter(|_| late.one_more(wake_at)) {
                     Some(filled) => filled?,
+                    None if complete_by == Some(wake_at) => return Err(unfinished()),
                     None => return Err(overdue(omission)),
                 }
             }
@@ -163,10 +161,13 @@ where
     D: DeviceSession,
 {
     let mut gathered = Gathered::default();
+    // After a full batch no more is read: a client that goes on sending must not keep its session
+    // from everything else.
+    let mut reads_on = true;
     loop {
         let mut packet = packets.buffered();
         // A read brings 8 KiB, less than what the client may have sent already.
-        if matches!(packet, Ok(None)) && gathered.is_begun() {
+        if matches!(packet, Ok(None)) && gathered.is_begun() && reads_on {
             match unconstrained(packets.fill()).now_or_never() {
                 Some(Ok(())) => continue,
                 Some(Err(close)) => packet = Err(close.into()),
@@ -189,6 +190,8 @@ where
                 gathered.push(message);
                 if gathered.is_full() {
                     gathered.keep(packets, session, device).await?;
+                    packets.flush().await?;
+                    reads_on = false;
                 }
             }
             // Whatever follows, what came before is kept and acknowledged.

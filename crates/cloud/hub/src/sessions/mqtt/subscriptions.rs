@@ -38,12 +38,13 @@ impl HubSession {
     }
 
     pub(super) async fn add_subscription(&mut self, filter: Filter, qos: QoS) -> SubscribeResult {
-        let is_kept = self.keep_subscription(filter, Some(qos)).await;
+        // The next session would be told that it is there, and would not subscribe again.
+        if !self.keep_subscription(filter, Some(qos)).await {
+            return SubscribeResult::Refused;
+        }
         match filter {
             Filter::DesiredPatches => self.receive_desired(qos),
             Filter::MethodRequests => self.mailbox.want_methods(true),
-            // Messages wait for who comes back; patches and methods do not.
-            Filter::DeviceBound if !is_kept => return SubscribeResult::Refused,
             Filter::DeviceBound => self.receive_messages(qos),
             // Twin responses are sent without a subscription, and nothing is routed to inputs here.
             Filter::TwinResponses | Filter::ModuleInputs => {}

@@ -48,7 +48,7 @@ impl Registry {
                     let (health, unsettled) = match unreadable.kept(whose, report) {
                         Some(report) => {
                             let health = health(&report, gate, now);
-                            let unsettled = unsettled(&report, &health);
+                            let unsettled = unsettled(&report, &health, now);
                             (health, unsettled)
                         }
                         None => (Health::Failed("cannot be read".to_owned()), None),
