@@ -241,6 +241,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "put_kept_subscriptions",
     "begin_upload",
     "end_upload",
+    "enter_written_file",
     // Back ends that read what the server has for them.
     "receive_notifications",
     "settle_notifications",
@@ -266,7 +267,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "forget_jobs",
     "expire_messages",
     "expire_notifications",
-    "expire_uploads",
+    "expire_upload",
     "note_seen",
     "note_unsettled",
     "open_with",
