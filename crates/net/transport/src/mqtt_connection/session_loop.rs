@@ -165,15 +165,7 @@ where
     // from everything else.
     let mut reads_on = true;
     loop {
-        let mut packet = packets.buffered();
-        // A read brings 8 KiB, less than what the client may have sent already.
-        if matches!(packet, Ok(None)) && gathered.is_begun() && reads_on {
-            match unconstrained(packets.fill()).now_or_never() {
-                Some(Ok(())) => continue,
-                Some(Err(close)) => packet = Err(close.into()),
-                None => {}
-            }
-        }
+        let packet = next_packet(packets, gathered.is_begun() && reads_on);
         // The id of a message is free again after its acknowledgement, and not before.
         if let Ok(Some(Packet::Publish(next))) = &packet
             && gathered.has_id_of(next)
@@ -210,6 +202,25 @@ where
         }
         if packets.waiting() >= MAX_WAITING {
             packets.flush().await?;
+        }
+    }
+}
+
+/// The next packet that is here; `None` after the last one. With `reads` the socket is looked at, too:
+/// a read brings 8 KiB, less than what the client may have sent already.
+fn next_packet<S>(packets: &mut PacketStream<S>, reads: bool) -> Result<Option<Packet>, ReadError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    loop {
+        let packet = packets.buffered();
+        if !reads || !matches!(packet, Ok(None)) {
+            return packet;
+        }
+        match unconstrained(packets.fill()).now_or_never() {
+            Some(Ok(())) => {}
+            Some(Err(close)) => return Err(close.into()),
+            None => return packet,
         }
     }
 }
