@@ -65,6 +65,8 @@ impl Hub {
     pub fn new(registry: Registry, options: HubOptions) -> Self {
         let watcher = SessionWatcher::new(options.clock.clone());
         registry.watch(Arc::new(watcher.clone()));
+        let folders = vec![options.uploads.directory.clone(), options.transfers.clone()];
+        registry.set_hub_folders(folders);
         Self {
             inner: Arc::new(Inner {
                 registry,

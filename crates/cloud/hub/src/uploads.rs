@@ -84,6 +84,11 @@ impl Uploads {
         hub.join(upload.device.as_str()).join(upload.name.as_str())
     }
 
+    /// Whether the file system of a file has the free bytes that uploads leave.
+    pub(crate) fn leaves_space(&self, path: &Path) -> io::Result<bool> {
+        folders::has_space(path, self.options.min_free)
+    }
+
     /// Whether the file of an upload is there.
     async fn exists(&self, upload: &FileUpload) -> io::Result<bool> {
         match fs::metadata(self.target(upload)).await {

@@ -82,6 +82,8 @@ pub enum HubError {
     Linked(HubName),
     #[error("hub {0} has devices; delete them first, or move them by registering again")]
     HasDevices(HubName),
+    #[error("hub {0} has an import or export that has not ended; cancel it first")]
+    HasTransfer(HubName),
     /// A server has so many hubs at most.
     #[error("there are {0} hubs already, and no more are kept")]
     TooMany(usize),

@@ -200,6 +200,12 @@ impl Registry {
         store.read(both)
     }
 
+    /// Names folders that have a folder for each hub, under its name. That of a hub is deleted with
+    /// the hub, and before another of its name is created.
+    pub fn set_hub_folders(&self, folders: Vec<std::path::PathBuf>) {
+        self.inner.logs.set_shared_folders(folders);
+    }
+
     /// Adds a watcher; it hears of every change committed from now on.
     pub fn watch(&self, watcher: Arc<dyn Watcher>) {
         self.inner.watchers.add(watcher);

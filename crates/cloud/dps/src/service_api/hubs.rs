@@ -137,7 +137,8 @@ impl NounError for HubError {
             | Self::HostTaken { .. }
             | Self::First(_)
             | Self::Linked(_)
-            | Self::HasDevices(_) => Code::LinkedHubConflict,
+            | Self::HasDevices(_)
+            | Self::HasTransfer(_) => Code::LinkedHubConflict,
             Self::TooMany(_) => Code::ProvisioningSettingsConflict,
             Self::Storage(_) => Code::InternalServerError,
         }

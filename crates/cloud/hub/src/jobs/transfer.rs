@@ -5,14 +5,14 @@
 
 mod export;
 mod import;
+mod part;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use ids::HubName;
 use registry::{JobRecord, JobState, TransferCursor};
-use tokio::fs::{self, File, OpenOptions};
-use tokio::io::{AsyncSeekExt, AsyncWriteExt, SeekFrom};
+use tokio::fs::{self, File};
 use wire::service_api::transfer_job::{Container, IMPORT_ERRORS, Transfer};
 
 use super::run::StepError;
@@ -21,18 +21,20 @@ use crate::service::Hub;
 /// Makes the next step of a job.
 pub(super) async fn step(hub: &Hub, job: &JobRecord) -> Result<(), StepError> {
     let (transfer, cursor) = read(job)?;
+    let target = target(hub, job, &transfer);
     if cursor.complete {
-        publish(hub, job, &transfer).await?;
+        publish(hub, job, &target, cursor.written).await?;
         let state = JobState::Completing;
         return Ok(hub.registry().end_job(job, state, None).await?);
     }
+    let part = part_of(hub, job, &target);
     let cursor = match &transfer {
         Transfer::Import { input, blob, .. } => {
-            let file = container(hub, &job.hub, input).join(blob.as_str());
-            import::step(hub, job, (&file, cursor)).await?
+            let file = BlobFile::new(hub, &job.hub, (input, blob.as_str()));
+            import::step(hub, job, (&file, part, cursor)).await?
         }
         Transfer::Export { exclude_keys, .. } => {
-            export::step(hub, job, (*exclude_keys, cursor)).await?
+            export::step(hub, job, (*exclude_keys, part, cursor)).await?
         }
     };
     hub.registry().advance_job(job, cursor.to_text()).await?;
@@ -43,11 +45,17 @@ pub(super) async fn step(hub: &Hub, job: &JobRecord) -> Result<(), StepError> {
 /// not.
 pub(super) async fn end(hub: &Hub, job: &JobRecord) {
     let ended = async {
-        match read(job)?.0 {
-            transfer @ Transfer::Import { .. } => publish(hub, job, &transfer).await,
+        let (transfer, cursor) = read(job)?;
+        let target = target(hub, job, &transfer);
+        let part = part_of(hub, job, &target);
+        let is_there = fs::try_exists(&part.path).await;
+        match transfer {
+            // The job had completed, or had not begun to write.
+            _ if !is_there.map_err(|error| part.stopped(&error))? => Ok(()),
+            Transfer::Import { .. } => publish(hub, job, &target, cursor.written).await,
             Transfer::Export { .. } => {
-                let part = part_path(hub, job);
-                ignore_absent(fs::remove_file(&part).await).map_err(|error| stopped(&part, &error))
+                let removed = fs::remove_file(&part.path).await;
+                removed.map_err(|error| part.stopped(&error))
             }
         }
     };
@@ -66,101 +74,80 @@ fn read(job: &JobRecord) -> Result<(Transfer, TransferCursor), StepError> {
     Ok((Transfer::parse(&work)?, cursor))
 }
 
-/// Moves the complete file to its container. It may have been moved by a process before this one.
-async fn publish(hub: &Hub, job: &JobRecord, transfer: &Transfer) -> Result<(), StepError> {
-    let (folder, name) = match transfer {
+/// A file of an import or export.
+struct BlobFile {
+    path: PathBuf,
+    /// Its container and blob. Answers have it instead of the path, which only the log has.
+    blob: String,
+}
+
+impl BlobFile {
+    /// The names of containers and blobs are fit for names of files.
+    fn new(hub: &Hub, name: &HubName, (container, blob): (&Container, &str)) -> Self {
+        let folder = hub.transfers().join(name.as_str());
+        Self {
+            path: folder.join(&container.name).join(blob),
+            blob: format!("{}/{blob}", container.name),
+        }
+    }
+
+    fn stopped(&self, error: &io::Error) -> StepError {
+        let path = self.path.display();
+        tracing::warn!(%path, %error, "a file of an import or export cannot be used");
+        StepError::Stopped(format!("{}: {error}", self.blob))
+    }
+}
+
+/// Where the file that a job writes is when it is complete.
+fn target(hub: &Hub, job: &JobRecord, transfer: &Transfer) -> BlobFile {
+    let blob = match transfer {
         Transfer::Import { output, .. } => (output, IMPORT_ERRORS),
         Transfer::Export { output, blob, .. } => (output, blob.as_str()),
     };
-    let target = container(hub, &job.hub, folder).join(name);
-    let part = part_path(hub, job);
+    BlobFile::new(hub, &job.hub, blob)
+}
+
+/// Where it is before that.
+fn part_of(hub: &Hub, job: &JobRecord, target: &BlobFile) -> BlobFile {
+    let folder = hub.transfers().join(job.hub.as_str()).join(".jobs");
+    BlobFile {
+        path: folder.join(format!("{}.part", job.row)),
+        blob: target.blob.clone(),
+    }
+}
+
+/// Moves the complete file to its container. It may have been moved by a process before this one.
+async fn publish(
+    hub: &Hub,
+    job: &JobRecord,
+    target: &BlobFile,
+    written: u64,
+) -> Result<(), StepError> {
+    let part = part_of(hub, job, target);
     let moved = async {
-        let folders: Vec<&Path> = target
-            .ancestors()
-            .skip(1)
-            .take_while(|path| path.starts_with(hub.transfers()))
-            .collect();
-        if let Some(folder) = folders.first() {
+        if let Some(folder) = target.path.parent() {
             fs::create_dir_all(folder).await?;
         }
-        ignore_absent(fs::rename(&part, &target).await)?;
-        for folder in folders {
-            File::open(folder).await?.sync_all().await?;
+        match fs::rename(&part.path, &target.path).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let found = fs::metadata(&target.path).await?.len();
+                if found != written {
+                    let lost = format!("{written} bytes were written, {found} are there");
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, lost));
+                }
+            }
+            moved => moved?,
         }
-        Ok(())
+        sync_folders(hub, &target.path).await
     };
-    moved.await.map_err(|error| stopped(&target, &error))
+    moved.await.map_err(|error| target.stopped(&error))
 }
 
-fn ignore_absent(done: io::Result<()>) -> io::Result<()> {
-    match done {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+/// Brings the names of the folders above a file to the disk, up to that of all hubs.
+async fn sync_folders(hub: &Hub, file: &Path) -> io::Result<()> {
+    let folders = file.ancestors().skip(1);
+    for folder in folders.take_while(|path| path.starts_with(hub.transfers())) {
+        File::open(folder).await?.sync_all().await?;
     }
-}
-
-/// The folder of a container. Its name and those of blobs are fit for names of files.
-fn container(hub: &Hub, name: &HubName, container: &Container) -> PathBuf {
-    hub.transfers().join(name.as_str()).join(&container.name)
-}
-
-fn part_path(hub: &Hub, job: &JobRecord) -> PathBuf {
-    let folder = hub.transfers().join(job.hub.as_str()).join(".jobs");
-    folder.join(format!("{}.part", job.row))
-}
-
-/// The file that a job writes, cut to what its cursor says.
-struct Part {
-    path: PathBuf,
-    file: File,
-    written: u64,
-}
-
-impl Part {
-    async fn open(hub: &Hub, job: &JobRecord, written: u64) -> Result<Self, StepError> {
-        let path = part_path(hub, job);
-        let opened = async {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).await?;
-            }
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(false);
-            let mut file = options.open(&path).await?;
-            if file.metadata().await?.len() < written {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was cut"));
-            }
-            file.set_len(written).await?;
-            file.seek(SeekFrom::End(0)).await?;
-            Ok(file)
-        };
-        match opened.await {
-            Ok(file) => Ok(Self {
-                path,
-                file,
-                written,
-            }),
-            Err(error) => Err(stopped(&path, &error)),
-        }
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), StepError> {
-        let written = self.file.write_all(bytes).await;
-        written.map_err(|error| stopped(&self.path, &error))?;
-        self.written += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Returns how long the file is, once that is on disk.
-    async fn sync(mut self) -> Result<u64, StepError> {
-        let synced = async {
-            self.file.flush().await?;
-            self.file.sync_all().await
-        };
-        synced.await.map_err(|error| stopped(&self.path, &error))?;
-        Ok(self.written)
-    }
-}
-
-fn stopped(path: &Path, error: &io::Error) -> StepError {
-    StepError::Stopped(format!("{}: {error}", path.display()))
+    Ok(())
 }

@@ -83,14 +83,19 @@ fn timestamp(time: SystemTime) -> Timestamp {
 
 /// Refuses when a file system has fewer free bytes than it has to keep.
 pub(super) fn require_space(path: &Path, min_free: u64) -> Result<(), BlobError> {
-    let found = statvfs(path).map_err(io::Error::from)?;
+    match has_space(path, min_free)? {
+        true => Ok(()),
+        false => Err(BlobError::NoSpace),
+    }
+}
+
+/// Whether a file system has the free bytes that it has to keep.
+pub(super) fn has_space(path: &Path, min_free: u64) -> io::Result<bool> {
+    let found = statvfs(path)?;
     let free = found
         .blocks_available()
         .saturating_mul(found.fragment_size());
-    match free < min_free {
-        true => Err(BlobError::NoSpace),
-        false => Ok(()),
-    }
+    Ok(free >= min_free)
 }
 
 /// Makes the directory of uploads, and tries what uploads do in it.

@@ -1,5 +1,7 @@
 //! Imports and exports of device identities.
 
+mod faults;
+
 use registry::AuditQuery;
 use serde_json::{Value, json};
 

@@ -68,7 +68,7 @@ impl Registry {
     }
 
     /// Deletes a hub of this data directory: one that no service is linked to and
-    /// that has no devices.
+    /// that has no devices, nor an import or export that has not ended.
     pub async fn delete_hub(&self, name: &HubName, now: Timestamp) -> Result<(), HubError> {
         self.delete_hub_with(name, now, |_| false, |_| Ok(())).await
     }
@@ -111,7 +111,7 @@ impl Registry {
             },
         );
         self.act(Act::DeleteHub, target, delete).await?;
-        // Its events are its devices', and it has none. Another hub of this name is another hub.
+        // Its events and files are its devices', and it has none. Another hub of this name is another hub.
         self.inner.logs.forget(&deleted).await;
         Ok(())
     }
@@ -132,8 +132,12 @@ fn require_deletable(
     if is_linked || view.is_hub_linked(name)? {
         return Err(HubError::Linked(name.clone()));
     }
-    match view.has_devices(name)? {
-        true => Err(HubError::HasDevices(name.clone())),
+    if view.has_devices(name)? {
+        return Err(HubError::HasDevices(name.clone()));
+    }
+    // One that runs writes devices into the hub, or files of it.
+    match view.has_open_transfer(name)? {
+        true => Err(HubError::HasTransfer(name.clone())),
         false => Ok(host),
     }
 }

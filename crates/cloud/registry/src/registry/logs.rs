@@ -63,6 +63,8 @@ pub(super) struct HubLogs {
     changing: tokio::sync::Mutex<()>,
     /// Held while a hub is made or deleted.
     hubs: tokio::sync::Mutex<()>,
+    /// Folders outside the log that have a folder for each hub.
+    shared: RwLock<Vec<PathBuf>>,
 }
 
 impl HubLogs {
@@ -82,6 +84,7 @@ impl HubLogs {
             refused: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
             hubs: tokio::sync::Mutex::default(),
+            shared: RwLock::default(),
         };
         for hub in hubs.iter().filter(|hub| logs.folder_of(hub).is_dir()) {
             logs.of(hub, || true).await?;
@@ -160,8 +163,13 @@ impl HubLogs {
         self.hubs.lock().await
     }
 
-    /// Deletes the log of a hub that is deleted, or what a hub of this name left that was deleted
-    /// before: another one of the same name has nothing to do with it.
+    /// The folder of a hub in each of these is deleted with the hub.
+    pub(super) fn set_shared_folders(&self, folders: Vec<PathBuf>) {
+        *self.shared.write().unwrap_or_else(PoisonError::into_inner) = folders;
+    }
+
+    /// Deletes the log and the files of a hub that is deleted, or what a hub of this name left that
+    /// was deleted before: another one of the same name has nothing to do with it.
     pub(super) async fn forget(&self, hub: &HubName) {
         let _changing = self.changing.lock().await;
         let open = {
@@ -177,13 +185,19 @@ impl HubLogs {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(hub);
-        let folder = self.folder_of(hub);
-        let deleting = tokio::task::spawn_blocking(move || match folder.is_dir() {
-            true => std::fs::remove_dir_all(folder),
-            false => Ok(()),
-        });
-        if let Ok(Err(error)) = deleting.await {
-            tracing::warn!(hub.name = %hub, %error, "the events of a deleted hub stay on disk");
+        let mut folders = vec![self.folder_of(hub)];
+        {
+            let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+            folders.extend(shared.iter().map(|folder| folder.join(hub.as_str())));
+        }
+        for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
+            let deleted = folder.clone();
+            let deleting = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(deleted));
+            if let Ok(Err(error)) = deleting.await {
+                let folder = folder.display();
+                let what = "files of a deleted hub stay on disk";
+                tracing::warn!(hub.name = %hub, %folder, %error, "{what}");
+            }
         }
     }
 

@@ -80,6 +80,16 @@ impl View<'_> {
         Ok(count.unwrap_or_default())
     }
 
+    /// Whether a hub has an import or export that has not ended.
+    pub fn has_open_transfer(&self, hub: &HubName) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM jobs WHERE hub = ?1 AND ended IS NULL AND kind IN (?2, ?3)
+                   LIMIT 1";
+        let (import, export) = (JobKind::Import.name(), JobKind::Export.name());
+        let found: Option<i64> =
+            self.one(sql, params![hub.as_str(), import, export], |row| row.get(0))?;
+        Ok(found.is_some())
+    }
+
     /// Jobs of a hub of one of two kinds after a row, the oldest first.
     pub fn jobs_after(
         &self,

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use wire::service_api::identity::{Authentication, Capabilities};
 
 use super::super::run::StepError;
-use super::Part;
+use super::BlobFile;
+use super::part::Part;
 use crate::service::Hub;
 use crate::twin_view;
 
@@ -20,7 +21,7 @@ const PAGE: usize = 100;
 pub(super) async fn step(
     hub: &Hub,
     job: &JobRecord,
-    (exclude_keys, mut cursor): (bool, TransferCursor),
+    (exclude_keys, part, mut cursor): (bool, BlobFile, TransferCursor),
 ) -> Result<TransferCursor, StepError> {
     let registry = hub.registry();
     if cursor.total == 0 {
@@ -31,7 +32,7 @@ pub(super) async fn step(
         limit: PAGE,
     };
     let page = registry.list_devices(&job.hub, &page).await?;
-    let mut part = Part::open(hub, job, cursor.written).await?;
+    let mut part = Part::open(hub, part, cursor.written).await?;
     for device in page.items {
         cursor.read += 1;
         for line in lines(hub, job, device, !exclude_keys).await? {
@@ -59,8 +60,17 @@ async fn lines(
     lines.extend(with_twin(hub, &of_device, line).await?);
     let modules = hub.registry().list_modules(&job.hub, &device.device_id);
     let modules = match modules.await {
-        Err(IdentityError::Storage(error)) => return Err(error.into()),
-        found => found.unwrap_or_default(),
+        Ok(modules) => modules,
+        Err(IdentityError::Storage(error)) if !error.is_damaged() => return Err(error.into()),
+        Err(IdentityError::DeviceNotFound(_)) => Vec::new(),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                hub.name = %job.hub, device.id = %device.device_id,
+                "the modules of a device are left out of an export"
+            );
+            Vec::new()
+        }
     };
     for module in modules {
         let identity = Identity {
@@ -90,7 +100,7 @@ async fn with_twin(
             });
         }
         Err(TwinError::NotFound(_)) => return Ok(None),
-        Err(TwinError::Storage(error)) => return Err(error.into()),
+        Err(TwinError::Storage(error)) if !error.is_damaged() => return Err(error.into()),
         Err(error) => tracing::warn!(
             error = &error as &dyn std::error::Error,
             hub.name = %identity.hub, device.id = %identity,
