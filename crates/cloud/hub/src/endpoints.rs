@@ -95,9 +95,22 @@ impl Running {
     /// Ends what is not wanted any more, and begins what is new. A delivery that ended begins
     /// again.
     fn follow(&mut self, hub: &Hub) {
-        while self.tasks.try_join_next().is_some() {}
+        while let Some(ended) = self.tasks.try_join_next() {
+            if let Err(error) = ended
+                && !error.is_cancelled()
+            {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "a delivery to an endpoint ended by a fault; it begins again"
+                );
+            }
+        }
         let wanted = wanted(hub);
         self.deliveries.retain(|key, (endpoint, task)| {
+            if !wanted.contains_key(key) {
+                figures::clear_backlog(key);
+            }
             let stays = wanted.get(key) == Some(endpoint) && !task.is_finished();
             if !stays {
                 task.abort();

@@ -12,8 +12,8 @@ use axum::http::Method;
 use zeroize::Zeroizing;
 
 pub use stream::{
-    Connecting, Publishing, StreamConnection, StreamFault, StreamLogin, StreamMessage,
-    StreamServer, Streams,
+    Connecting, PublishFault, Publishing, StreamConnection, StreamFault, StreamLogin,
+    StreamMessage, StreamServer, Streams,
 };
 
 /// On whose behalf a call is made. The operators of a service or hub choose the destination
@@ -67,6 +67,12 @@ pub enum OutboundFault {
          server's first may not call; the owner of the server can list it in outbound_networks"
     )]
     NotAllowed,
+    /// It is a server of NATS, and at no address that the owner of the server listed.
+    #[error(
+        "servers of NATS are connected to for hubs other than the server's first only in the \
+         networks that the owner of the server lists in outbound_networks"
+    )]
+    NotListed,
     /// No answer, or not all of it, came in time.
     #[error("it did not answer within {} s", .0.as_secs())]
     Silent(Duration),

@@ -65,12 +65,31 @@ pub enum StreamFault {
     NotStored(String),
 }
 
+/// What ended a publication before all its messages were acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}")]
+pub struct PublishFault {
+    /// How many of the messages, from the first on, were acknowledged without a gap.
+    pub acknowledged: usize,
+    /// Why the next one was not.
+    pub fault: StreamFault,
+}
+
+impl From<OutboundFault> for PublishFault {
+    fn from(fault: OutboundFault) -> Self {
+        Self {
+            acknowledged: 0,
+            fault: fault.into(),
+        }
+    }
+}
+
 /// A connection that is awaited.
 pub type Connecting<'a> =
     Pin<Box<dyn Future<Output = Result<Box<dyn StreamConnection>, OutboundFault>> + Send + 'a>>;
 
 /// Acknowledgements that are awaited.
-pub type Publishing<'a> = Pin<Box<dyn Future<Output = Result<(), StreamFault>> + Send + 'a>>;
+pub type Publishing<'a> = Pin<Box<dyn Future<Output = Result<(), PublishFault>> + Send + 'a>>;
 
 /// Connects to servers of NATS.
 pub trait Streams: Send + Sync {
@@ -81,6 +100,6 @@ pub trait Streams: Send + Sync {
 /// An open connection to a server of NATS. It closes when it is dropped.
 pub trait StreamConnection: Send + Sync {
     /// Publishes messages in their order; returns when streams have acknowledged all of them. After
-    /// an error, any of them may be in its stream.
+    /// an error, any of the others may be in its stream too.
     fn publish(&self, messages: Vec<StreamMessage>) -> Publishing<'_>;
 }

@@ -36,7 +36,7 @@ pub enum WebhookFault {
 fn status_of(fault: &OutboundFault) -> u16 {
     match fault {
         OutboundFault::Unreachable(_) => 503,
-        OutboundFault::NotAllowed => 403,
+        OutboundFault::NotAllowed | OutboundFault::NotListed => 403,
         OutboundFault::Silent(_) => 504,
         OutboundFault::TooLong { .. } => 413,
     }
@@ -48,7 +48,9 @@ impl WebhookFault {
         match self {
             Self::NoAnswer { fault } => !matches!(
                 fault,
-                OutboundFault::TooLong { .. } | OutboundFault::NotAllowed
+                OutboundFault::TooLong { .. }
+                    | OutboundFault::NotAllowed
+                    | OutboundFault::NotListed
             ),
             Self::Status(status) => matches!(status, 408 | 429 | 500..=599),
             Self::Answer(_) => false,

@@ -22,6 +22,21 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
+/// A request that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attempt {
+    /// How many of its events, from the first on, were taken before the outcome, which is that of
+    /// the others.
+    pub(super) taken: usize,
+    pub(super) outcome: Outcome,
+}
+
+impl From<Outcome> for Attempt {
+    fn from(outcome: Outcome) -> Self {
+        Self { taken: 0, outcome }
+    }
+}
+
 impl Outcome {
     pub(super) fn of_status(status: u16) -> Self {
         match status {
@@ -93,6 +108,8 @@ impl Pacing {
             Outcome::Failed(_) => {
                 let doubled = PAUSES.0.saturating_mul(1 << self.failures.min(10));
                 self.failures = self.failures.saturating_add(1);
+                // Should the endpoint be too slow for many events, one gets through.
+                self.most = 1;
                 Next::RetryAfter(doubled.min(PAUSES.1))
             }
         }
@@ -114,7 +131,9 @@ mod tests {
         let seconds = [1, 2, 4, 8, 16, 32, 60, 60];
         let expected = seconds.map(|s| Next::RetryAfter(Duration::from_secs(s)));
         assert_eq!(pauses, expected);
-        pacing.after(&Outcome::Delivered, 3);
+        assert_eq!(pacing.most, 1);
+        pacing.after(&Outcome::Delivered, 1);
+        assert_eq!(pacing.most, 2);
         let again = pacing.after(&failed(), 3);
         assert_eq!(again, Next::RetryAfter(Duration::from_secs(1)));
     }

@@ -7,7 +7,7 @@ use registry::{EndpointCursor, StoredEvent};
 use tokio::time::sleep;
 use wire::muster_api::routing::WebhookEndpoint;
 
-use super::backlog::{Next, Outcome, Pacing};
+use super::backlog::{Attempt, Next, Outcome, Pacing};
 use super::figures::{self, Fate};
 use super::nats::NatsStream;
 use super::{Endpoint, webhook};
@@ -47,9 +47,9 @@ impl Destination {
         }
     }
 
-    async fn send(&mut self, hub: &Hub, at: &HubName, events: &[StoredEvent]) -> Outcome {
+    async fn send(&mut self, hub: &Hub, at: &HubName, events: &[StoredEvent]) -> Attempt {
         match self {
-            Self::Webhook(webhook) => webhook::post(hub, at, webhook, events).await,
+            Self::Webhook(webhook) => webhook::post(hub, at, webhook, events).await.into(),
             Self::Nats(stream) => stream.publish(hub, at, events).await,
         }
     }
@@ -126,23 +126,21 @@ impl Delivery {
 
     /// Returns when all events are delivered or given up.
     async fn deliver(&mut self, mut events: &[StoredEvent]) {
-        while let Some(first) = events.first() {
+        while !events.is_empty() {
             let count = self.pacing.batch(events).min(events.len());
             let (batch, rest) = events.split_at(count);
-            let outcome = self.destination.send(&self.hub, &self.at, batch).await;
-            self.note(&outcome);
-            match self.pacing.after(&outcome, count) {
+            let attempt = self.destination.send(&self.hub, &self.at, batch).await;
+            self.note(&attempt);
+            let (taken, left) = batch.split_at(attempt.taken.min(count));
+            self.finish(taken, Fate::Delivered).await;
+            (_, events) = events.split_at(taken.len());
+            match self.pacing.after(&attempt.outcome, left.len()) {
                 Next::Advance { dead_letter } => {
-                    let done = u64::try_from(count).unwrap_or(u64::MAX);
-                    let (counter, fate) = match dead_letter {
-                        true => (&mut self.cursor.dead_lettered, Fate::DeadLettered),
-                        false => (&mut self.cursor.delivered, Fate::Delivered),
+                    let fate = match dead_letter {
+                        true => Fate::DeadLettered,
+                        false => Fate::Delivered,
                     };
-                    *counter += done;
-                    figures::count_events(&self.at, &self.name, fate, done);
-                    let last = batch.last().unwrap_or(first);
-                    self.advance_to(last.offset);
-                    self.store().await;
+                    self.finish(left, fate).await;
                     events = rest;
                 }
                 Next::Split => {}
@@ -151,16 +149,36 @@ impl Delivery {
         }
     }
 
+    /// Counts events that are done, and goes on behind them.
+    async fn finish(&mut self, events: &[StoredEvent], fate: Fate) {
+        let Some(last) = events.last() else {
+            return;
+        };
+        let done = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        let counter = match fate {
+            Fate::Delivered => &mut self.cursor.delivered,
+            Fate::DeadLettered => &mut self.cursor.dead_lettered,
+            Fate::Missed => &mut self.cursor.missed,
+        };
+        *counter += done;
+        figures::count_events(&self.at, &self.name, fate, done);
+        self.advance_to(last.offset);
+        self.store().await;
+    }
+
     fn advance_to(&mut self, position: u64) {
         self.cursor.position = position;
         let key = (self.at.clone(), self.name.clone());
         self.hub.endpoint_health().note_position(&key, position);
     }
 
-    fn note(&self, outcome: &Outcome) {
+    fn note(&self, attempt: &Attempt) {
         let key = (self.at.clone(), self.name.clone());
         let (health, now) = (self.hub.endpoint_health(), self.hub.now());
-        match outcome {
+        if attempt.taken > 0 {
+            health.note_success(&key, now);
+        }
+        match &attempt.outcome {
             Outcome::Delivered => health.note_success(&key, now),
             Outcome::Refused(error) | Outcome::Failed(error) => {
                 tracing::warn!(

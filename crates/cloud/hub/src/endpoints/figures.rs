@@ -2,7 +2,7 @@
 
 use ids::{EndpointName, HubName};
 
-use super::Endpoint;
+use super::{Endpoint, Key};
 use crate::service::Hub;
 
 /// What became of events for an endpoint.
@@ -37,7 +37,12 @@ fn labels(at: &HubName, endpoint: &EndpointName) -> [(&'static str, String); 2] 
     [("hub", at.to_string()), ("endpoint", endpoint.to_string())]
 }
 
-/// Says how many events of the log are behind the place of each endpoint.
+/// An endpoint that was deleted is behind nothing.
+pub(super) fn clear_backlog((at, endpoint): &Key) {
+    metrics::gauge!("muster_hub_endpoint_behind", &labels(at, endpoint)).set(0.0);
+}
+
+/// Says how many events of the log are behind the place of each endpoint whose place is known.
 pub(super) fn measure_backlog(hub: &Hub) {
     for local in &hub.registry().hubs().hubs {
         let Some(table) = hub.registry().routing_table(&local.name) else {
@@ -46,7 +51,10 @@ pub(super) fn measure_backlog(hub: &Hub) {
         let last = hub.registry().last_event(&local.name);
         for endpoint in Endpoint::all(&table) {
             let key = (local.name.clone(), endpoint.name().clone());
-            let behind = last.saturating_sub(hub.endpoint_health().of(&key).position);
+            let Some(position) = hub.endpoint_health().of(&key).position else {
+                continue;
+            };
+            let behind = last.saturating_sub(position);
             let gauge = metrics::gauge!("muster_hub_endpoint_behind", &labels(&key.0, &key.1));
             #[expect(
                 clippy::cast_precision_loss,

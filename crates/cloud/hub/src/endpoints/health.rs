@@ -13,8 +13,8 @@ pub(crate) struct Attempts {
     pub(crate) last: Option<Timestamp>,
     pub(crate) last_success: Option<Timestamp>,
     pub(crate) last_error: Option<(String, Timestamp)>,
-    /// How far the delivery is. The stored cursor may be behind it.
-    pub(crate) position: u64,
+    /// How far the delivery is, once its cursor is read. The stored one may be behind it.
+    pub(crate) position: Option<u64>,
 }
 
 impl Attempts {
@@ -23,7 +23,7 @@ impl Attempts {
         last: None,
         last_success: None,
         last_error: None,
-        position: 0,
+        position: None,
     };
 }
 
@@ -45,7 +45,7 @@ impl EndpointHealth {
     }
 
     pub(super) fn note_position(&self, key: &Key, position: u64) {
-        self.change(key, |attempts| attempts.position = position);
+        self.change(key, |attempts| attempts.position = Some(position));
     }
 
     pub(super) fn note_success(&self, key: &Key, now: Timestamp) {

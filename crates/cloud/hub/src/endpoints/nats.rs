@@ -2,14 +2,16 @@
 //! An event is delivered when the stream has acknowledged it.
 
 use ids::HubName;
-use outbound::{StreamConnection, StreamFault, StreamLogin, StreamMessage, StreamServer};
+use outbound::{
+    PublishFault, StreamConnection, StreamFault, StreamLogin, StreamMessage, StreamServer,
+};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use registry::StoredEvent;
 use serde_json::{Map, Value};
 use wire::muster_api::routing::{NatsEndpoint, NatsPassword};
 use zeroize::Zeroizing;
 
-use super::backlog::Outcome;
+use super::backlog::{Attempt, Outcome};
 use super::on_behalf;
 use super::webhook::{ENDPOINT, HUB};
 use crate::event_view::without_body;
@@ -42,15 +44,21 @@ impl NatsStream {
         hub: &Hub,
         at: &HubName,
         events: &[StoredEvent],
-    ) -> Outcome {
-        match self.try_publish(hub, at, events).await {
-            Ok(()) => Outcome::Delivered,
-            Err(StreamFault::Refused(problem)) => Outcome::Refused(problem),
-            Err(fault) => {
+    ) -> Attempt {
+        let Err(error) = self.try_publish(hub, at, events).await else {
+            return Outcome::Delivered.into();
+        };
+        let outcome = match error.fault {
+            StreamFault::Refused(problem) => Outcome::Refused(problem),
+            fault => {
                 // The next attempt begins with a connection of its own.
                 self.connection = None;
                 Outcome::Failed(fault.to_string())
             }
+        };
+        Attempt {
+            taken: error.acknowledged,
+            outcome,
         }
     }
 
@@ -59,7 +67,7 @@ impl NatsStream {
         hub: &Hub,
         at: &HubName,
         events: &[StoredEvent],
-    ) -> Result<(), StreamFault> {
+    ) -> Result<(), PublishFault> {
         let connection = match &mut self.connection {
             Some(open) => open,
             none => none.insert(

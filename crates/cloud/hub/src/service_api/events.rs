@@ -87,6 +87,7 @@ fn properties(call: &Call) -> Result<Vec<(String, String)>, HubError> {
 /// As a stream where the caller accepts one.
 async fn read(call: Call) -> Result<Reply, HubError> {
     if event_stream::is_wanted(&call) {
+        refuse_paging(&call)?;
         let last_seen = event_stream::last_seen(&call)?;
         let after = match last_seen {
             Some(last_seen) => last_seen,
@@ -124,6 +125,19 @@ async fn read(call: Call) -> Result<Reply, HubError> {
             Ok(more) => more.map_err(TelemetryError::from)?,
             Err(_late) => return Ok(reply(Vec::new(), after, &missing)),
         }
+    }
+}
+
+/// A stream has neither pages nor an end of waiting.
+fn refuse_paging(call: &Call) -> Result<(), HubError> {
+    match ["max", "wait"]
+        .iter()
+        .find(|name| call.query(name).is_some())
+    {
+        None => Ok(()),
+        Some(name) => Err(HubError::Bad(format!(
+            "{name} is for answers in JSON, not for text/event-stream"
+        ))),
     }
 }
 

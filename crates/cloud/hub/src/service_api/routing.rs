@@ -75,7 +75,7 @@ async fn health(call: Call) -> Result<Reply, HubError> {
     let health = |cursor: EndpointCursor| {
         let key = (hub.clone(), cursor.endpoint);
         let attempts = call.service.endpoint_health().of(&key);
-        let position = cursor.position.max(attempts.position);
+        let position = cursor.position.max(attempts.position.unwrap_or(0));
         let (error, failed) = attempts.last_error.unzip();
         EndpointHealth {
             endpoint_id: key.1,

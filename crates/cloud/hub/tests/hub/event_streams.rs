@@ -64,6 +64,12 @@ async fn a_reader_that_comes_back_goes_on_behind_what_it_has_seen() {
         .header("accept", "text/event-stream")
         .header("last-event-id", "x");
     bad.send().await.refused(400, "ArgumentInvalid");
+    for name in ["max", "wait"] {
+        let bad = world.ask("GET", &format!("/muster/v1/events?{name}=1"));
+        let bad = bad.header("accept", "text/event-stream").send().await;
+        let text = bad.refused(400, "ArgumentInvalid");
+        assert!(text.contains(name), "{text}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -96,6 +96,27 @@ async fn only_the_message_that_is_too_large_for_a_stream_is_given_up() {
     assert_eq!(bodies(&world), ["one", "three"]);
 }
 
+/// A stream that is too slow for many messages gets them all the same, each once.
+#[tokio::test]
+async fn messages_that_a_stream_acknowledged_before_a_fault_are_not_sent_again() {
+    let world = World::start().await;
+    let key = world.sas_device("d1").await;
+    // In real time the pause after this is long enough for all to be sent.
+    world.stream.fail(1);
+    world.stream.break_after(1);
+    world.put(ROUTING, &document(&stream())).await;
+    let mut device = world.device("d1", &key).await;
+    let sent = ["one", "two", "three", "four", "five"];
+    for body in sent {
+        device.send("", body.as_bytes()).await.unwrap();
+    }
+    let health = delivered(&world, 5).await;
+    assert_eq!(health["lastKnownError"], "the connection broke");
+    assert_eq!(health["deadLettered"], 0);
+    assert_eq!(bodies(&world), sent);
+    assert_eq!(world.stream.publications(), 5);
+}
+
 #[tokio::test]
 async fn the_password_of_a_stream_is_kept_and_is_for_those_who_may_write() {
     let world = World::start().await;
@@ -108,6 +129,7 @@ async fn the_password_of_a_stream_is_kept_and_is_for_those_who_may_write() {
     for (member, value, part) in [
         ("user", json!("other"), "no password"),
         ("url", json!("nats://nats.example"), "loopback"),
+        ("url", json!("tls://other.example"), "no password"),
         ("subject", json!("a.*"), "wildcard"),
         ("password", json!(""), "password"),
         ("name", json!("events"), "natsStreams[0] has a name"),

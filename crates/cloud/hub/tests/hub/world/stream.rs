@@ -1,8 +1,8 @@
 use std::sync::Mutex;
 
 use outbound::{
-    Connecting, OutboundFault, Publishing, StreamConnection, StreamFault, StreamLogin,
-    StreamMessage, StreamServer, Streams,
+    Connecting, OutboundFault, PublishFault, Publishing, StreamConnection, StreamFault,
+    StreamLogin, StreamMessage, StreamServer, Streams,
 };
 use std::sync::Arc;
 
@@ -19,6 +19,10 @@ struct State {
     failures: usize,
     /// Bodies that are too large for it.
     refused: Vec<&'static [u8]>,
+    /// How many messages a call may have before the connection breaks.
+    most: Option<usize>,
+    /// How many calls published something.
+    publications: usize,
 }
 
 impl Stream {
@@ -29,6 +33,15 @@ impl Stream {
 
     pub fn refuse(&self, body: &'static [u8]) {
         self.0.lock().unwrap().refused.push(body);
+    }
+
+    /// Lets each call fail behind so many messages.
+    pub fn break_after(&self, most: usize) {
+        self.0.lock().unwrap().most = Some(most);
+    }
+
+    pub fn publications(&self) -> usize {
+        self.0.lock().unwrap().publications
     }
 
     pub fn messages(&self) -> Vec<StreamMessage> {
@@ -69,13 +82,24 @@ impl Streams for Stream {
 impl StreamConnection for Stream {
     fn publish(&self, messages: Vec<StreamMessage>) -> Publishing<'_> {
         let mut state = self.0.lock().unwrap();
-        if state.fails() {
-            let fault = StreamFault::NotStored("the connection broke".to_owned());
-            return Box::pin(async move { Err(fault) });
-        }
-        for message in messages {
-            if state.refused.iter().any(|body| *body == message.body) {
-                let fault = StreamFault::Refused("it is too large".to_owned());
+        let most = match state.fails() {
+            true => Some(0),
+            false => state.most,
+        };
+        state.publications += usize::from(most != Some(0));
+        for (acknowledged, message) in messages.into_iter().enumerate() {
+            let fault = if Some(acknowledged) == most {
+                Some(StreamFault::NotStored("the connection broke".to_owned()))
+            } else if state.refused.iter().any(|body| *body == message.body) {
+                Some(StreamFault::Refused("it is too large".to_owned()))
+            } else {
+                None
+            };
+            if let Some(fault) = fault {
+                let fault = PublishFault {
+                    acknowledged,
+                    fault,
+                };
                 return Box::pin(async move { Err(fault) });
             }
             if !state.messages.iter().any(|known| known.id == message.id) {

@@ -24,8 +24,12 @@ impl Guard {
 
     /// Whether an address may be called.
     pub fn admits(&self, address: IpAddr) -> bool {
-        let listed = |address: IpAddr| self.listed.iter().any(|network| network.contains(address));
-        listed(address) || is_public(address)
+        self.lists(address) || is_public(address)
+    }
+
+    /// Whether an address is in a network that the owner of the server listed.
+    pub fn lists(&self, address: IpAddr) -> bool {
+        self.listed.iter().any(|network| network.contains(address))
     }
 }
 

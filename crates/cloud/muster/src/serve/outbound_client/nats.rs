@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::header::{HeaderMap, HeaderName, HeaderValue, NATS_MESSAGE_ID};
-use async_nats::jetstream::context::{ContextBuilder, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{
+    ContextBuilder, PublishAckFuture, PublishError, PublishErrorKind,
+};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{Context, Error as StreamError, ErrorCode};
 use async_nats::{ConnectOptions, ServerAddr};
 use outbound::{
-    Connecting, OnBehalf, OutboundFault, Publishing, StreamConnection, StreamFault, StreamLogin,
-    StreamMessage, StreamServer, Streams,
+    Connecting, OnBehalf, OutboundFault, PublishFault, Publishing, StreamConnection, StreamFault,
+    StreamLogin, StreamMessage, StreamServer, Streams,
 };
 use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
@@ -30,6 +32,8 @@ const CONNECTING: Duration = Duration::from_secs(10);
 const ACKNOWLEDGING: Duration = Duration::from_secs(10);
 /// How often a silent server is asked whether it is there.
 const PING: Duration = Duration::from_secs(20);
+/// Most bytes of a text that may come from a server: it is logged, stored and shown.
+const MAX_TEXT: usize = 500;
 
 impl Streams for OutboundClient {
     fn connect(&self, server: StreamServer) -> Connecting<'_> {
@@ -58,7 +62,8 @@ impl OutboundClient {
         Ok(Box::new(Connection(context)))
     }
 
-    /// The addresses of a server that may be connected to.
+    /// The addresses of a server that may be connected to. A server can take memory of this one,
+    /// so those of tenants must be listed.
     async fn addresses(&self, server: &StreamServer) -> Result<Vec<SocketAddr>, OutboundFault> {
         let found = match server.host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, server.port)],
@@ -68,10 +73,10 @@ impl OutboundClient {
             }
         };
         let is_free = server.on_behalf == OnBehalf::Owner && !self.guards_owner;
-        let admits = |found: &SocketAddr| is_free || self.guard.admits(found.ip());
+        let admits = |found: &SocketAddr| is_free || self.guard.lists(found.ip());
         let admitted: Vec<_> = found.into_iter().filter(admits).collect();
         match admitted.is_empty() {
-            true => Err(OutboundFault::NotAllowed),
+            true => Err(OutboundFault::NotListed),
             false => Ok(admitted),
         }
     }
@@ -114,24 +119,51 @@ fn options(server: &StreamServer, tls: ClientConfig) -> ConnectOptions {
 }
 
 fn unreachable(error: &dyn std::error::Error) -> OutboundFault {
-    OutboundFault::Unreachable(error.to_string())
+    OutboundFault::Unreachable(shorten(error.to_string()))
+}
+
+fn shorten(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text
 }
 
 struct Connection(Context);
+
+impl Connection {
+    async fn send(&self, message: StreamMessage) -> Result<PublishAckFuture, StreamFault> {
+        let (subject, message) = encode(message)?;
+        self.0.send_publish(subject, message).await.map_err(fault)
+    }
+}
 
 impl StreamConnection for Connection {
     fn publish(&self, messages: Vec<StreamMessage>) -> Publishing<'_> {
         Box::pin(async move {
             let mut sent = Vec::with_capacity(messages.len());
+            let mut unsent = None;
             for message in messages {
-                let (subject, message) = encode(message)?;
-                let acknowledged = self.0.send_publish(subject, message).await;
-                sent.push(acknowledged.map_err(fault)?);
+                match self.send(message).await {
+                    Ok(acknowledgement) => sent.push(acknowledgement),
+                    Err(fault) => {
+                        unsent = Some(fault);
+                        break;
+                    }
+                }
             }
-            for acknowledged in sent {
-                acknowledged.await.map_err(fault)?;
+            let mut acknowledged = 0;
+            for acknowledgement in sent {
+                acknowledgement.await.map_err(|error| PublishFault {
+                    acknowledged,
+                    fault: fault(error),
+                })?;
+                acknowledged += 1;
             }
-            Ok(())
+            unsent.map_or(Ok(()), |fault| {
+                Err(PublishFault {
+                    acknowledged,
+                    fault,
+                })
+            })
         })
     }
 }
@@ -160,8 +192,52 @@ fn fault(error: PublishError) -> StreamFault {
     ];
     let is_refused = error.kind() == PublishErrorKind::MaxPayloadExceeded
         || code.is_some_and(|code| too_large.contains(&code));
+    let text = shorten(error.to_string());
     match is_refused {
-        true => StreamFault::Refused(error.to_string()),
-        false => StreamFault::NotStored(error.to_string()),
+        true => StreamFault::Refused(text),
+        false => StreamFault::NotStored(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Guard;
+    use super::*;
+
+    #[test]
+    fn a_text_of_a_server_is_cut_between_characters() {
+        assert_eq!(shorten("short".to_owned()), "short");
+        assert_eq!(shorten("é".repeat(400)), "é".repeat(250));
+        assert_eq!(shorten(format!("x{}", "é".repeat(400))).len(), 499);
+    }
+
+    #[tokio::test]
+    async fn a_server_of_a_tenant_is_connected_to_where_the_owner_lists_it() {
+        let client = |networks: &[&str], guards_owner| {
+            let networks = networks.iter().map(|text| text.parse().unwrap());
+            OutboundClient::new(None, Guard::new(networks.collect()), guards_owner).unwrap()
+        };
+        let (usual, strict) = (client(&[], false), client(&[], true));
+        let listed = client(&["127.0.0.0/8"], false);
+        // Nothing listens on port 1.
+        for (client, on_behalf, host, is_refused) in [
+            (&usual, OnBehalf::Owner, "127.0.0.1", false),
+            (&strict, OnBehalf::Owner, "127.0.0.1", true),
+            (&usual, OnBehalf::Tenant, "127.0.0.1", true),
+            (&usual, OnBehalf::Tenant, "203.0.113.7", true),
+            (&listed, OnBehalf::Tenant, "203.0.113.7", true),
+            (&listed, OnBehalf::Tenant, "127.0.0.1", false),
+        ] {
+            let server = StreamServer {
+                on_behalf,
+                host: host.to_owned(),
+                port: 1,
+                is_tls: false,
+                login: StreamLogin::Anonymous,
+            };
+            let fault = client.connect(server).await.err();
+            let refused = fault == Some(OutboundFault::NotListed);
+            assert_eq!(refused, is_refused, "{on_behalf:?} {host}: {fault:?}");
+        }
     }
 }

@@ -171,7 +171,10 @@ impl PutRouting {
         }
         for stream in &mut document.endpoints.nats_streams {
             let mut known = before.endpoints.nats_streams.iter();
-            let known = known.find(|known| known.name == stream.name && known.user == stream.user);
+            // Another server must not learn it.
+            let known = known.find(|known| {
+                (&known.name, &known.url, &known.user) == (&stream.name, &stream.url, &stream.user)
+            });
             if stream.password.is_none() {
                 stream.password = known.and_then(|known| known.password.clone());
             }
