@@ -51,10 +51,17 @@ impl fmt::Display for Survived {
     }
 }
 
+/// What the log of the hub keeps, in MiB: more than is written, for in the end it is read as a whole.
+const KEPT: u32 = 64 * 1024;
+
 /// Kills a server under load so many times. An acknowledged write that is lost, torn or doubled is
 /// an error.
 pub async fn survive(kills: Kills) -> Result<Survived> {
-    let mut server = Server::start().await?;
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("muster.toml");
+    std::fs::write(&config, format!("[telemetry]\nmib_per_hub = {KEPT}\n"))?;
+    let config = config.to_string_lossy().into_owned();
+    let mut server = Server::start_with(vec!["--config".to_owned(), config]).await?;
     let mut random = StdRng::seed_from_u64(kills.seed);
     let mut load = Load::prepare(&server).await?;
     for kill in 1..=kills.count {

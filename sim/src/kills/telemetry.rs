@@ -132,7 +132,7 @@ impl Telemetry {
     }
 }
 
-/// Some bytes behind the number, in some messages pages of a file: in all less than a hub keeps.
+/// Some bytes behind the number, in some messages pages of a file.
 fn payload(number: u64) -> String {
     let most = if number.is_multiple_of(32) {
         16_384
