@@ -174,6 +174,19 @@ impl Device {
         Ok(request.send().await?.status())
     }
 
+    /// Sends numbers until the hub does not take one; those that it took.
+    pub async fn send_until_refused(&self, hub: &str) -> Vec<String> {
+        let mut taken = Vec::new();
+        for number in 0.. {
+            let body = number.to_string();
+            match self.send(hub, &body).await {
+                Ok(status) if status.is_success() => taken.push(body),
+                _ => return taken,
+            }
+        }
+        taken
+    }
+
     /// Opens an MQTT session with the hub of this host name.
     pub async fn connect(&self, hub: &str) -> Result<MqttDevice> {
         let (code, session) = self.try_connect(hub).await?;

@@ -151,6 +151,12 @@ impl Program {
         Ok(())
     }
 
+    /// kill -9 while others use it: [`kill`](Self::kill) also waits until it is gone.
+    pub fn strike(&self) -> Result<()> {
+        let id = i32::try_from(self.child.id()).context("process id")?;
+        kill(Pid::from_raw(id), Signal::SIGKILL).context("SIGKILL")
+    }
+
     /// SIGTERM, and waits for the end; its exit code.
     pub fn terminate(&mut self) -> Result<Option<i32>> {
         let id = i32::try_from(self.child.id()).context("process id")?;

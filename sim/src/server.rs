@@ -84,6 +84,11 @@ impl Server {
         self.program.kill()
     }
 
+    /// kill -9 while others use it; [`kill`](Self::kill) then waits until it is gone.
+    pub fn strike(&self) -> Result<()> {
+        self.program.strike()
+    }
+
     /// SIGTERM; the exit code.
     pub fn terminate(&mut self) -> Result<Option<i32>> {
         self.program.terminate()

@@ -70,7 +70,7 @@ async fn kill_amid_writes(server: &Server, record: &Path) -> Result<usize> {
             Ok(())
         });
         let waited = quarter.await;
-        kill(server.process_id())?;
+        server.strike()?;
         waited
     };
     let (killed, written) = tokio::join!(kill_it, write_until_it_dies(server));
@@ -141,12 +141,4 @@ async fn nothing_acknowledged_is_lost() -> Result<()> {
         "a registration has its device and twin, and no device is alone"
     );
     Ok(())
-}
-
-fn kill(process: u32) -> Result<()> {
-    let process = nix::unistd::Pid::from_raw(i32::try_from(process)?);
-    Ok(nix::sys::signal::kill(
-        process,
-        nix::sys::signal::Signal::SIGKILL,
-    )?)
 }

@@ -46,14 +46,6 @@ fn parts(uploads: &Path) -> usize {
     files.filter(|file| file.extension().is_some()).count()
 }
 
-fn kill(process: u32) -> Result<()> {
-    let process = nix::unistd::Pid::from_raw(i32::try_from(process)?);
-    Ok(nix::sys::signal::kill(
-        process,
-        nix::sys::signal::Signal::SIGKILL,
-    )?)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn uploaded_files_are_whole_or_not_there() -> Result<()> {
     let mut server = Server::start().await?;
@@ -72,7 +64,7 @@ async fn uploaded_files_are_whole_or_not_there() -> Result<()> {
         while parts(&uploads) == 0 && amid.elapsed() < Duration::from_secs(20) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        kill(server.process_id())?;
+        server.strike()?;
         waited
     };
     let (killed, uploaded) = tokio::join!(kill_it, upload_until_it_dies(&server, folder.path()));

@@ -27,19 +27,6 @@ async fn route_to(server: &Server, nats: &NatsServer, host: &str) -> Result<()> 
     Ok(())
 }
 
-/// Sends numbered messages until the server does not take one; those that it took.
-async fn send_until_it_dies(device: &Device, hub: &str) -> Vec<String> {
-    let mut taken = Vec::new();
-    for number in 0.. {
-        let body = number.to_string();
-        match device.send(hub, &body).await {
-            Ok(status) if status.is_success() => taken.push(body),
-            _ => return taken,
-        }
-    }
-    taken
-}
-
 async fn health(server: &Server) -> Result<serde_json::Value> {
     let health = server.muster("hub routing-endpoint show-health").await?;
     Ok(health[0].clone())
@@ -76,7 +63,7 @@ async fn acknowledged_telemetry_is_in_the_stream_after_kills_of_both_servers() -
         hold(&nats, 2 * MESSAGES).await?;
         server.kill()
     };
-    let (killed, taken) = tokio::join!(kill_both, send_until_it_dies(&device, &hub));
+    let (killed, taken) = tokio::join!(kill_both, device.send_until_refused(&hub));
     killed?;
     server.start_again().await?;
     let all = until("the rest", Duration::from_secs(60), || async {

@@ -26,19 +26,6 @@ async fn route_to(server: &Server, sink: &EventSink) -> Result<()> {
     Ok(())
 }
 
-/// Sends numbered messages until the server does not take one; those that it took.
-async fn send_until_it_dies(device: &Device, hub: &str) -> Vec<String> {
-    let mut taken = Vec::new();
-    for number in 0.. {
-        let body = number.to_string();
-        match device.send(hub, &body).await {
-            Ok(status) if status.is_success() => taken.push(body),
-            _ => return taken,
-        }
-    }
-    taken
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_telemetry_reaches_the_webhook_after_a_kill() -> Result<()> {
     let workshop = Workshop::with_muster_ca()?;
@@ -59,7 +46,7 @@ async fn acknowledged_telemetry_reaches_the_webhook_after_a_kill() -> Result<()>
         some.await?;
         server.kill()
     };
-    let (killed, taken) = tokio::join!(kill_it, send_until_it_dies(&device, &hub));
+    let (killed, taken) = tokio::join!(kill_it, device.send_until_refused(&hub));
     killed?;
     ensure!(taken.len() > MESSAGES, "only {} were taken", taken.len());
     sink.answer(200);

@@ -25,7 +25,7 @@ pub struct HubOptions {
     pub pace: Pace,
     /// Calls webhooks.
     pub outbound: Arc<dyn Outbound>,
-    /// Connects to streams.
+    /// Connects to the NATS servers of endpoints.
     pub streams: Arc<dyn Streams>,
     /// How often each hub may be asked for what.
     pub limits: HubLimits,

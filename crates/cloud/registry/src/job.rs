@@ -4,8 +4,8 @@ mod step;
 mod targets;
 mod transfer_cursor;
 
-use ids::{DeviceId, HubName, Identity, JobId, ModuleId, Timestamp};
-use store::{JobDeviceRow, JobRow, OpenJobRow};
+use ids::{HubName, JobId, Timestamp};
+use store::{JobRow, OpenJobRow};
 
 pub use step::{JobProgress, JobStep, next_step};
 pub use store::{JobCounts, JobDeviceError, JobDeviceState, JobKind, JobState};
@@ -125,49 +125,6 @@ impl OpenJob {
             kind: row.kind,
             state: row.state,
             starts: Timestamp::from_ticks(row.starts),
-        }
-    }
-}
-
-/// A device or module of a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobDevice {
-    pub job: JobId,
-    pub kind: JobKind,
-    pub device_id: DeviceId,
-    pub module_id: Option<ModuleId>,
-    pub state: JobDeviceState,
-    pub created: Timestamp,
-    pub started: Option<Timestamp>,
-    pub ended: Option<Timestamp>,
-    /// The answer to a direct method, JSON.
-    pub response: Option<String>,
-    pub error: Option<JobDeviceError>,
-}
-
-impl JobDevice {
-    pub(crate) fn new(job: &JobRow, row: JobDeviceRow) -> Self {
-        Self {
-            job: job.job_id.clone(),
-            kind: job.kind,
-            device_id: row.device_id,
-            module_id: row.module_id,
-            state: row.state,
-            created: Timestamp::from_ticks(row.created),
-            started: row.started.map(Timestamp::from_ticks),
-            ended: row.ended.map(Timestamp::from_ticks),
-            response: row.response,
-            error: row.error,
-        }
-    }
-
-    /// The device or module in its hub.
-    #[must_use]
-    pub fn identity(&self, hub: &HubName) -> Identity {
-        Identity {
-            hub: hub.clone(),
-            device: self.device_id.clone(),
-            module: self.module_id.clone(),
         }
     }
 }

@@ -58,9 +58,9 @@ pub use file_upload::{FileUpload, UploadError, WrittenFile};
 pub use hub::{FormerHost, HubError, LocalHub, LocalHubs};
 pub use identity::{Credentials, DeviceRecord, IdentityError, IdentityRecord, ModuleRecord};
 pub use job::{
-    DeviceOutcome, JobCounts, JobDevice, JobDeviceError, JobDeviceState, JobDraft, JobError,
-    JobKind, JobProgress, JobRecord, JobState, JobStep, JobTargets, OpenJob, TargetsError,
-    TransferCursor, next_step,
+    DeviceOutcome, JobCounts, JobDeviceError, JobDeviceState, JobDraft, JobError, JobKind,
+    JobProgress, JobRecord, JobState, JobStep, JobTargets, OpenJob, TargetsError, TransferCursor,
+    next_step,
 };
 pub use limits::{MAX_CONFIGURATIONS, MAX_HUBS, MAX_MODULES, MAX_OPEN_JOBS, MAX_RUNNING_JOBS};
 pub use page::{BadContinuation, Continuation, Page, PageRequest};

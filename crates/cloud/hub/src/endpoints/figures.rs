@@ -9,7 +9,7 @@ use crate::service::Hub;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Delivered,
-    /// Refused for good.
+    /// Left behind, because the endpoint refused it in a way that no repetition mends.
     DeadLettered,
     /// Gone from the log, or damaged.
     Missed,

@@ -43,7 +43,7 @@ struct Relay {
 struct Progress {
     /// The row up to which events are in the log, but not out of the database.
     appended: Option<i64>,
-    /// After a failure.
+    /// When the hub has its next turn after a failure.
     not_before: Option<Instant>,
 }
 

@@ -47,7 +47,7 @@ pub struct HubSession {
     downlink: Option<Box<Downlink>>,
     /// Whether the session leaves nothing to the next one.
     clean: bool,
-    /// What it leaves.
+    /// Subscriptions that the next session finds, as they are stored.
     kept: KeptSubscriptions,
     session_present: bool,
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use super::exact::require_exact;
@@ -25,9 +26,20 @@ pub fn object(flag: &str, given: Option<String>) -> anyhow::Result<Option<Map<St
 }
 
 fn read_object(flag: &str, given: &str) -> anyhow::Result<Map<String, Value>> {
-    let text = match given.trim_start().starts_with('{') {
+    read(flag, given, "a JSON object")
+}
+
+/// Any JSON, given as an object is.
+pub fn json(flag: &str, given: &str) -> anyhow::Result<Value> {
+    read(flag, given, "JSON")
+}
+
+fn read<T: DeserializeOwned>(flag: &str, given: &str, what: &str) -> anyhow::Result<T> {
+    let is_text = given.trim_start().starts_with(['{', '['])
+        || serde_json::from_str::<IgnoredAny>(given).is_ok();
+    let text = match is_text {
         true => given.to_owned(),
-        false => read_file(flag, given)?,
+        false => read_file(flag, given, what)?,
     };
     let text = text.trim_start_matches('\u{feff}');
     let (json, parsed) = match serde_json::from_str(text) {
@@ -39,15 +51,15 @@ fn read_object(flag: &str, given: &str) -> anyhow::Result<Map<String, Value>> {
         }
     };
     require_exact(flag, &json)?;
-    let wrong = |error| CommandError::Usage(format!("{flag} must be a JSON object: {error}"));
+    let wrong = |error| CommandError::Usage(format!("{flag} must be {what}: {error}"));
     Ok(parsed.map_err(wrong)?)
 }
 
-fn read_file(flag: &str, given: &str) -> anyhow::Result<String> {
+fn read_file(flag: &str, given: &str, what: &str) -> anyhow::Result<String> {
     let path = Path::new(given.strip_prefix('@').unwrap_or(given));
     let unreadable = || {
         format!(
-            "{flag} is neither a JSON object nor a file that can be read: {}",
+            "{flag} is neither {what} nor a file that can be read: {}",
             path.display()
         )
     };
@@ -110,9 +122,9 @@ fn word(text: &str, json: &mut String) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::json as document;
 
-    fn read(text: &str) -> Result<Value, String> {
+    fn read_tags(text: &str) -> Result<Value, String> {
         let read = object("--tags", Some(text.to_owned()));
         read.map(|read| read.map_or(Value::Null, Value::Object))
             .map_err(|error| format!("{error:#}"))
@@ -120,20 +132,23 @@ mod tests {
 
     #[test]
     fn objects_are_read_in_the_spelling_of_json_and_of_python() {
-        let wanted = json!({"a": 1, "b": "it's \"x\"", "c": [true, null], "d": {"e": -1.5e3}});
+        let wanted = document!({"a": 1, "b": "it's \"x\"", "c": [true, null], "d": {"e": -1.5e3}});
         for text in [
             r#"{"a":1,"b":"it's \"x\"","c":[true,null],"d":{"e":-1.5e3}}"#,
             r#" {'a': 1, 'b': 'it\'s "x"', 'c': [True, None], 'd': {'e': -1.5e3}}"#,
             "\u{feff}{'a':1,'b':\"it's \\\"x\\\"\",'c':[True,None],'d':{'e':-1.5e3}}",
         ] {
             let text = text.trim_start_matches('\u{feff}');
-            assert_eq!(read(text).unwrap(), wanted, "{text}");
+            assert_eq!(read_tags(text).unwrap(), wanted, "{text}");
         }
-        let digits = json!({"a": "123456789012345678901234567890"});
-        assert_eq!(read(&digits.to_string().replace('"', "'")).unwrap(), digits);
+        let digits = document!({"a": "123456789012345678901234567890"});
         assert_eq!(
-            read(r#"{"None": "True"}"#).unwrap(),
-            json!({"None": "True"})
+            read_tags(&digits.to_string().replace('"', "'")).unwrap(),
+            digits
+        );
+        assert_eq!(
+            read_tags(r#"{"None": "True"}"#).unwrap(),
+            document!({"None": "True"})
         );
         for text in [
             "{'a': }",
@@ -145,8 +160,19 @@ mod tests {
             // H22
             "{\"a\": 123456789012345678901234567890}",
         ] {
-            assert!(read(text).is_err(), "{text}");
+            assert!(read_tags(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn any_json_is_read_where_it_is_asked_for() {
+        for text in ["5", "null", "\"text\"", "[1, 2]", "{\"a\": 1}"] {
+            let wanted: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(json("--payload", text).unwrap(), wanted);
+        }
+        let refused = json("--payload", "[1,").unwrap_err().to_string();
+        assert!(refused.contains("--payload must be JSON"), "{refused}");
+        assert!(json("--payload", "no/such/file").is_err());
     }
 
     #[test]
@@ -156,9 +182,9 @@ mod tests {
         std::fs::write(&path, "\u{feff}{\"a\": 1}\r\n").unwrap();
         let name = path.display().to_string();
         for given in [name.clone(), format!("@{name}")] {
-            assert_eq!(read(&given).unwrap(), json!({"a": 1}));
+            assert_eq!(read_tags(&given).unwrap(), document!({"a": 1}));
         }
-        let missing = read("no/such/file.json").unwrap_err();
+        let missing = read_tags("no/such/file.json").unwrap_err();
         assert!(missing.contains("no/such/file.json"), "{missing}");
     }
 

@@ -18,7 +18,7 @@ use super::audited::Particulars;
 use crate::actor::Actor;
 use crate::change::Change;
 use crate::error::StorageError;
-use crate::job::{JobDevice, JobDraft, JobError, JobRecord, OpenJob};
+use crate::job::{JobDraft, JobError, JobRecord, OpenJob};
 use crate::limits::MAX_OPEN_JOBS;
 use crate::page::{Continuation, Page, PageRequest};
 
@@ -110,31 +110,6 @@ impl Registry {
             let end = |row: &JobRow| Continuation::after(&row.id.to_string());
             let page = Page::of(found.rows, found.more, end);
             page.try_keep(|row| record(view, row).map(Some))
-        };
-        self.inner.store.scan(read).await
-    }
-
-    /// Devices of one job after one of them, by id.
-    pub async fn job_devices(
-        &self,
-        hub: &HubName,
-        id: &JobId,
-        page: &PageRequest,
-    ) -> Result<Page<JobDevice>, JobError> {
-        let (hub, id) = (hub.clone(), id.clone());
-        let (after, limit) = (page.key().to_owned(), page.limit());
-        let read = move |view: &View<'_>| {
-            let Some(job) = view.job(hub.as_str(), id.as_str())? else {
-                return Err(JobError::NotFound(id));
-            };
-            // No id has a slash.
-            let after = after.split_once('/').unwrap_or((&after, ""));
-            let found = view.job_devices_after(job.id, after, limit)?;
-            let page = Page::of(found.rows, found.more, |row| {
-                let module = row.module_id.as_ref().map_or("", ModuleId::as_str);
-                Continuation::after(&format!("{}/{module}", row.device_id))
-            });
-            Ok(page.keep(|row| Some(JobDevice::new(&job, row))))
         };
         self.inner.store.scan(read).await
     }

@@ -3,8 +3,9 @@ use wire::telemetry::EventSource;
 
 use crate::{Bench, device, hub};
 
-pub(crate) async fn events_are_read_in_order(bench: Bench) {
-    let event = |body: &str| Event {
+/// A telemetry message of the device `d`.
+pub(crate) fn event(bench: &Bench, body: &str) -> Event {
+    Event {
         hub: hub(),
         device: device("d"),
         module: None,
@@ -13,7 +14,11 @@ pub(crate) async fn events_are_read_in_order(bench: Bench) {
         sender: None,
         properties: vec![("a".to_owned(), "b".to_owned())],
         body: body.as_bytes().to_vec(),
-    };
+    }
+}
+
+pub(crate) async fn events_are_read_in_order(bench: Bench) {
+    let event = |body: &str| event(&bench, body);
     assert_eq!(bench.registry.last_event(&hub()), 0);
     let events = [event("one"), event("two"), event("three")];
     for (offset, event) in (1..).zip(&events) {

@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use registry::{ConsumerGroupRecord, EndpointCursor, Event, IfMatch, Registry};
+use registry::{ConsumerGroupRecord, EndpointCursor, IfMatch, Registry};
 use serde_json::json;
 use store::DataDirectory;
 use wire::muster_api::routing::Routing;
-use wire::telemetry::EventSource;
 
+use crate::events::event;
 use crate::unreadable::corrupt;
-use crate::{Bench, device, hub};
+use crate::{Bench, hub};
 
 fn routing() -> Routing {
     let webhook = |name: &str| json!({"name": name, "url": "https://hook.example/in"});
@@ -51,16 +51,7 @@ async fn groups(registry: &Registry) -> Vec<(String, Option<u64>)> {
 }
 
 async fn append(bench: &Bench) -> u64 {
-    let event = Event {
-        hub: hub(),
-        device: device("d"),
-        module: None,
-        enqueued: bench.now(),
-        source: EventSource::DeviceMessages,
-        sender: None,
-        properties: Vec::new(),
-        body: b"telemetry".to_vec(),
-    };
+    let event = event(bench, "telemetry");
     bench.registry.append_telemetry(&event).await.unwrap()
 }
 

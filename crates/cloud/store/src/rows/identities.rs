@@ -62,6 +62,31 @@ pub struct IdentityRow {
     pub parent_scopes: Option<String>,
 }
 
+#[cfg(test)]
+impl IdentityRow {
+    /// An enabled identity of a test, that proves itself by nothing.
+    pub(crate) fn example(hub: &str, device: &str, module: Option<&str>) -> Self {
+        Self {
+            id: 0,
+            hub: hub.parse().unwrap(),
+            device_id: device.parse().unwrap(),
+            module_id: module.map(|module| module.parse().unwrap()),
+            generation_id: GenerationId::from_number(1),
+            revision: 1,
+            enabled: true,
+            status_reason: None,
+            status_updated: 0,
+            auth_kind: AuthKind::None,
+            auth_primary: None,
+            auth_secondary: None,
+            iot_edge: false,
+            managed_by: None,
+            device_scope: None,
+            parent_scopes: None,
+        }
+    }
+}
+
 impl IdentityRow {
     #[must_use]
     pub fn key(&self) -> IdentityKey<'_> {

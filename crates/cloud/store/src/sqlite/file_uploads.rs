@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
     use crate::sqlite::schema;
-    use crate::{AuthKind, IdentityRow, Secret, TwinRow};
+    use crate::{IdentityRow, Secret, TwinRow};
 
     #[test]
     fn a_device_that_moves_to_another_hub_leaves_its_uploads() {
@@ -129,8 +129,8 @@ mod tests {
         schema::migrate(&mut connection, &file).unwrap();
         let tx = Tx::new(&connection, &file, 1);
         for id in ["moves", "stays"] {
-            tx.insert_identity(&device(id), &TwinRow::default())
-                .unwrap();
+            let device = IdentityRow::example("h", id, None);
+            tx.insert_identity(&device, &TwinRow::default()).unwrap();
             let row = FileUploadRow {
                 hub: "h".parse().unwrap(),
                 device_id: id.parse().unwrap(),
@@ -146,26 +146,5 @@ mod tests {
         tx.move_device((&h, &moves), (&other, &moves)).unwrap();
         assert_eq!(tx.file_upload("moves").unwrap(), None);
         assert!(tx.file_upload("stays").unwrap().is_some());
-    }
-
-    fn device(id: &str) -> IdentityRow {
-        IdentityRow {
-            id: 0,
-            hub: "h".parse().unwrap(),
-            device_id: id.parse().unwrap(),
-            module_id: None,
-            generation_id: ids::GenerationId::from_number(1),
-            revision: 1,
-            enabled: true,
-            status_reason: None,
-            status_updated: 0,
-            auth_kind: AuthKind::None,
-            auth_primary: None,
-            auth_secondary: None,
-            iot_edge: false,
-            managed_by: None,
-            device_scope: None,
-            parent_scopes: None,
-        }
     }
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::cli::exact::require_exact;
+use crate::cli::argument::json;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, CommandError, Service, ServiceClient, header_text};
 
@@ -100,27 +100,6 @@ fn operations(given: &str) -> anyhow::Result<Value> {
         operations @ Value::Array(_) => Ok(operations),
         operation => Ok(Value::Array(vec![operation])),
     }
-}
-
-/// JSON of a flag, or of the file that it names.
-fn json(flag: &str, given: &str) -> anyhow::Result<Value> {
-    let (text, file) = match serde_json::from_str::<Value>(given) {
-        Ok(_) => (given.to_owned(), None),
-        Err(error) => {
-            let path = std::path::Path::new(given.strip_prefix('@').unwrap_or(given));
-            let unreadable = |_| {
-                CommandError::Usage(format!(
-                    "{flag} is neither JSON ({error}) nor a file: {given}"
-                ))
-            };
-            let read = crate::cli::json_file::read_text(path).map_err(unreadable)?;
-            (read, Some(path.display().to_string()))
-        }
-    };
-    require_exact(flag, &text)?;
-    let named = file.unwrap_or_else(|| flag.to_owned());
-    let wrong = |error| CommandError::Usage(format!("{named} must be JSON: {error}"));
-    Ok(serde_json::from_str(&text).map_err(wrong)?)
 }
 
 async fn invoke(flags: CommandFlags, client: &ServiceClient) -> anyhow::Result<Value> {

@@ -4,8 +4,7 @@ use ids::{DeviceId, HubName, ModuleId};
 
 use super::*;
 use crate::{
-    AuthKind, DataDirectory, IdentityKey, Lock, ReadOnlyStore, Store, StoreOptions, TwinRow, Unit,
-    unit,
+    DataDirectory, IdentityKey, Lock, ReadOnlyStore, Store, StoreOptions, TwinRow, Unit, unit,
 };
 
 fn hub(name: &str) -> HubName {
@@ -18,22 +17,8 @@ fn device(id: &str) -> DeviceId {
 
 fn row(at: &str, id: &str, module: Option<&str>, enabled: bool) -> IdentityRow {
     IdentityRow {
-        id: 0,
-        hub: hub(at),
-        device_id: device(id),
-        module_id: module.map(|module| ModuleId::parse(module).unwrap()),
-        generation_id: "1".parse().unwrap(),
-        revision: 1,
         enabled,
-        status_reason: None,
-        status_updated: 0,
-        auth_kind: AuthKind::None,
-        auth_primary: None,
-        auth_secondary: None,
-        iot_edge: false,
-        managed_by: None,
-        device_scope: None,
-        parent_scopes: None,
+        ..IdentityRow::example(at, id, module)
     }
 }
 

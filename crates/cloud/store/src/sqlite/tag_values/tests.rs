@@ -1,38 +1,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ids::GenerationId;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::sqlite::schema;
-use crate::{AuthKind, TwinRow, TwinWrite};
+use crate::{TwinRow, TwinWrite};
 
 fn hub_name(hub: &str) -> HubName {
     hub.parse().unwrap()
 }
 
 fn device(hub: &str, id: &str, module: &str) -> IdentityRow {
-    IdentityRow {
-        id: 0,
-        hub: hub_name(hub),
-        device_id: id.parse().unwrap(),
-        module_id: (!module.is_empty()).then(|| module.parse().unwrap()),
-        generation_id: GenerationId::from_number(1),
-        revision: 1,
-        enabled: true,
-        status_reason: None,
-        status_updated: 0,
-        auth_kind: AuthKind::None,
-        auth_primary: None,
-        auth_secondary: None,
-        iot_edge: false,
-        managed_by: None,
-        device_scope: None,
-        parent_scopes: None,
-    }
+    IdentityRow::example(hub, id, (!module.is_empty()).then_some(module))
 }
 
 fn entries(connection: &Connection) -> Vec<(String, bool, String, String, i64)> {
