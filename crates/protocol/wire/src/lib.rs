@@ -17,6 +17,7 @@ pub mod certificate_info;
 pub mod cloud_message;
 pub mod connection_string;
 pub mod error;
+pub mod est;
 pub mod etag;
 pub mod file_upload;
 pub mod http;
