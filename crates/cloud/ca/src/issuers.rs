@@ -11,12 +11,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ids::{Thumbprint, Timestamp};
 use pki::{
-    Certificate, IssueError, Issuer, KeyError, PemError, PrivateKey, Profile, ProvenRequest,
-    Serial, Subject, UnusableCaCertificate, Validity, prepare, usable_ca_certificate,
+    AdmittedRequest, Certificate, IssueError, Issuer, KeyError, PemError, PrivateKey, Profile,
+    ProfileError, Serial, UnusableCaCertificate, usable_ca_certificate,
 };
 use zeroize::Zeroizing;
 
-use crate::directory::days;
 use crate::sign::{new_key, sign};
 use crate::{CaError, files};
 pub use portable::PortableIssuer;
@@ -47,6 +46,8 @@ pub enum IssuerError {
     /// The certificate and the key do not belong together, or the certificate cannot sign.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    #[error("the profile of the issuer is not valid")]
+    Profile(#[from] ProfileError),
     /// The key file does not exist.
     #[error(
         "{} is missing: the key of this issuer; restore it from a backup of the data directory, \
@@ -163,34 +164,21 @@ impl DeviceIssuers {
         }
     }
 
-    /// Issues a certificate for a proven request. It is valid for `life_days`, or as long as its
-    /// issuer if that is shorter.
+    /// Issues a certificate for a request that a profile admits.
     ///
     /// # Errors
     /// When the key is missing or unusable, or the issuer is not valid now.
     pub fn issue(
         &self,
         issuer: &Thumbprint,
-        request: &ProvenRequest,
-        life_days: u16,
+        request: &AdmittedRequest,
         now: Timestamp,
     ) -> Result<IssuedChain, IssuerError> {
         let open_issuer = self.open_issuer(issuer)?;
-        let subject = Subject::registration(request.registration_id())?;
-        let validity = Validity::UpTo(days(life_days.into()));
-        let issuer = Some(&open_issuer.issuer);
-        let serial = Serial::random()?;
-        let prepared = prepare(
-            Profile::EdgeIdentity,
-            &subject,
-            issuer,
-            validity,
-            serial,
-            now,
-        )?;
+        let prepared = request.prepare(&open_issuer.issuer, Serial::random()?, now)?;
         let token = prepared.lint().map_err(IssueError::from)?;
         Ok(IssuedChain {
-            leaf: token.sign_for(request)?,
+            leaf: token.sign()?,
             issuers: std::iter::once(open_issuer.issuer.certificate())
                 .chain(&open_issuer.issuers)
                 .cloned()

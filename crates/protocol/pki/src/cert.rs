@@ -19,8 +19,8 @@ pub(crate) use extensions::{ANY_POLICY, AltName, NameConstraints, Oid, Policies,
 pub(crate) use name::{canonical_parts, common_name, is_name_within, to_text as name_text};
 pub use pem::PemError;
 pub(crate) use pem::{blocks as pem_blocks, encode as encode_pem, is_request, text_of as pem_text};
-pub use signature::LeafKey;
 pub(crate) use signature::{CERTIFICATE_ALGORITHMS, SubjectKey, algorithm_of_key, signs_itself};
+pub use signature::{LeafKey, RsaWeakness};
 
 /// Why bytes are not a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

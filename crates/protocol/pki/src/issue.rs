@@ -1,5 +1,7 @@
 //! The one way to a signed certificate: prepare, lint, sign once.
 
+mod for_request;
+
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -8,7 +10,9 @@ use rcgen::{CertificateParams, SerialNumber};
 
 use crate::lint::{self, LintError};
 use crate::profile::{MAX_COMMON_NAME, Profile, Subject, Validity};
-use crate::{Certificate, CertificateError, KeyMismatch, PrivateKey, ProvenRequest};
+use crate::{Certificate, CertificateError, KeyMismatch, PrivateKey};
+
+pub use for_request::{PreparedRequest, RequestToken};
 
 /// Certificates begin this long before they are made, because clocks differ.
 const BACKDATED: Duration = Duration::from_secs(5 * 60);
@@ -83,9 +87,6 @@ pub enum IssueError {
     /// What was signed cannot be read back, or does not verify: nothing is handed out.
     #[error("the signed certificate does not hold")]
     ReadBack(#[source] Option<CertificateError>),
-    /// A request cannot sign its own certificate: its key is not here.
-    #[error("a certificate for a request needs an issuer")]
-    NobodyIssues,
     /// No randomness for a serial number.
     #[error("the operating system gives no randomness")]
     NoRandomness,
@@ -178,7 +179,7 @@ pub fn prepare<'a>(
     serial: Serial,
     now: Timestamp,
 ) -> Result<Prepared<'a>, IssueError> {
-    if profile == Profile::EdgeIdentity {
+    if profile.is_identity() {
         RegistrationId::parse(&subject.0)?;
     }
     let (not_before, not_after) = lifetime(issuer, validity, now)?;
@@ -215,18 +216,6 @@ impl IssueToken<'_> {
             None => params.self_signed(key),
         };
         read_back(signed, issuer)
-    }
-
-    /// Signs the certificate for the key of a request that proved to have it.
-    ///
-    /// # Errors
-    /// When there is no issuer, signing fails, or what was signed does not verify.
-    pub fn sign_for(self, request: &ProvenRequest) -> Result<Certificate, IssueError> {
-        let Prepared { params, issuer, .. } = self.0;
-        let Some(issuer) = issuer else {
-            return Err(IssueError::NobodyIssues);
-        };
-        read_back(params.signed_by(request, &issuer.rcgen), Some(issuer))
     }
 }
 

@@ -17,6 +17,7 @@ mod key;
 mod possession;
 mod request;
 
+mod issuing_profile;
 mod profile;
 
 mod lint;
@@ -25,16 +26,23 @@ mod issue;
 
 pub mod tpm;
 
-pub use cert::{Certificate, CertificateError, LeafKey, PemError};
+pub use cert::{Certificate, CertificateError, LeafKey, PemError, RsaWeakness};
 pub use chain::{
     ChainError, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, PeerChain, PinnedLeaf,
     PresentedChain, Purpose, SeenIssuers, UnreadChain, UnusableCaCertificate, UsableCaCertificate,
     VerifiedChain, may_identify, may_issue, pin_certificate, pin_leaf, supported_key,
     usable_ca_certificate, verify_chain, verify_chain_for,
 };
-pub use issue::{IssueError, IssueToken, Issuer, Prepared, Serial, prepare};
+pub use issue::{
+    IssueError, IssueToken, Issuer, Prepared, PreparedRequest, RequestToken, Serial, prepare,
+};
+pub use issuing_profile::{
+    AdmittedRequest, IssuingProfile, ProfileConfig, ProfileError, ProfileKind,
+};
 pub use key::{KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey};
 pub use lint::{LintError, LintFinding};
 pub use possession::{PossessionError, PossessionProof, prove_possession};
 pub use profile::{Profile, ServerName, Subject, Validity};
-pub use request::{MAX_REQUEST_BYTES, ProvenRequest, RequestError, RequestKey, prove_request};
+pub use request::{
+    MAX_REQUEST_BYTES, MAX_REQUEST_NAMES, ProvenRequest, RequestError, RequestKey, prove_request,
+};

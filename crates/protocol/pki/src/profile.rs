@@ -31,14 +31,16 @@ pub enum Profile {
     /// is the registration id.
     EdgeIdentity,
     /// The CA that an edge device issues its modules' server certificates with: path length 0.
-    DeviceCa,
+    EdgeCa,
+    /// A device that runs no edge modules. It says the same as an edge device's identity.
+    Device,
     /// A TLS server: CA:FALSE, digitalSignature, serverAuth, the names as subjectAltName.
     Server {
         /// The names of the server; at least one.
         names: Vec<ServerName>,
     },
     /// A leaf whose CN is a verification code, which proves that the issuer's key is at hand.
-    ProofOfPossession,
+    Verification,
 }
 
 impl Profile {
@@ -47,14 +49,19 @@ impl Profile {
     pub fn is_ca(&self) -> bool {
         matches!(
             self,
-            Self::Root { .. } | Self::Intermediate { .. } | Self::DeviceCa
+            Self::Root { .. } | Self::Intermediate { .. } | Self::EdgeCa
         )
+    }
+
+    /// Whether the common name is a registration id.
+    pub(crate) fn is_identity(&self) -> bool {
+        matches!(self, Self::EdgeIdentity | Self::Device)
     }
 
     pub(crate) fn path_length(&self) -> Option<u8> {
         match self {
             Self::Root { path_length } | Self::Intermediate { path_length } => Some(*path_length),
-            Self::DeviceCa => Some(0),
+            Self::EdgeCa => Some(0),
             _ => None,
         }
     }
@@ -68,13 +75,13 @@ impl Profile {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.is_ca = IsCa::ExplicitNoCa;
         match self {
-            Self::Root { .. } | Self::Intermediate { .. } | Self::DeviceCa => {
+            Self::Root { .. } | Self::Intermediate { .. } | Self::EdgeCa => {
                 params.key_usages.push(KeyUsagePurpose::KeyCertSign);
                 params.key_usages.push(KeyUsagePurpose::CrlSign);
                 let length = self.path_length().unwrap_or_default();
                 params.is_ca = IsCa::Ca(BasicConstraints::Constrained(length));
             }
-            Self::EdgeIdentity | Self::ProofOfPossession => {
+            Self::EdgeIdentity | Self::Device | Self::Verification => {
                 params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
             }
             Self::Server { names } => {

@@ -1,24 +1,31 @@
 //! Certification requests (PKCS#10, RFC 2986): the claim of a client that it has a
 //! key, and the proof.
 //!
-//! Of a request only the key and the common name count. What it asks for beside
-//! (extensions, alternative names, another subject) is not looked at: the profile decides
-//! what a certificate says.
+//! Of a request only the key, the common name and the DNS names and IP addresses of the
+//! subjectAltName are read. Which of them a certificate gets is decided by
+//! [`IssuingProfile::admit`](crate::IssuingProfile::admit); everything else that a request asks for
+//! is ignored.
 
-use ids::RegistrationId;
+mod names;
+
 use rcgen::{PublicKeyData, SignatureAlgorithm};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
+use crate::ServerName;
 use crate::cert::{
-    SubjectKey, algorithm_of_key, common_name, is_request, pem_blocks, pem_text, reason,
-    signs_itself,
+    RsaWeakness, SubjectKey, algorithm_of_key, common_name, is_request, pem_blocks, pem_text,
+    reason, signs_itself,
 };
 use crate::profile::MAX_COMMON_NAME;
+pub(crate) use names::RequestedNames;
 
 /// Longest request, bytes of DER: an RSA 8192 key and signature with room for
 /// a subject and extensions.
 pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
+
+/// Most DNS names and IP addresses that one request may ask for.
+pub const MAX_REQUEST_NAMES: usize = 64;
 
 /// What kind of key a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +36,21 @@ pub enum RequestKey {
     P384,
     /// RSA of 2048 to 8192 bits.
     Rsa,
+}
+
+impl RequestKey {
+    /// Every kind that is issued for.
+    pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::Rsa];
+
+    /// The name in configurations and lists: `P-256`, `P-384`, `RSA`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::Rsa => "RSA",
+        }
+    }
 }
 
 /// Why no certificate can be issued for a request.
@@ -48,6 +70,9 @@ pub enum RequestError {
         "its key is of a kind that is not accepted; use P-256, P-384 or RSA of 2048 to 8192 bits"
     )]
     Key,
+    /// An RSA key that others can compute the private half of, or forge signatures of.
+    #[error("its RSA key is weak: {0}; make another key")]
+    WeakKey(RsaWeakness),
     /// The signature does not prove that the sender has the key.
     #[error("it is not signed with its own key, by RSA or ECDSA with SHA-2")]
     Signature,
@@ -60,27 +85,48 @@ pub enum RequestError {
         /// The common name, shortened.
         common_name: String,
     },
+    /// The common name is not what the profile's certificates have there.
+    #[error("its common name {common_name:?} cannot be issued: {problem}")]
+    CommonName {
+        /// The common name, shortened.
+        common_name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The names that it asks for cannot be in a server's certificate.
+    #[error("its subjectAltName cannot be issued: {0}")]
+    Names(String),
+    /// The profile does not have this kind of key.
+    #[error("its key is {}, and the profile has only {}", .requested.name(), list(.accepted))]
+    KeyType {
+        /// The kind of the request's key.
+        requested: RequestKey,
+        /// The kinds that the profile has.
+        accepted: Vec<RequestKey>,
+    },
 }
 
-/// A request whose sender has the key, and that names the device that sent it.
-/// Only [`prove_request`] makes one.
+fn list(kinds: &[RequestKey]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    names.join(", ")
+}
+
+/// A request whose sender has the key. What it asks for is not yet admitted by a profile. Only
+/// [`prove_request`] makes one.
 #[derive(Debug, Clone)]
 pub struct ProvenRequest {
-    registration_id: RegistrationId,
+    common_name: Option<String>,
+    names: RequestedNames,
     kind: RequestKey,
     key_bits: Box<[u8]>,
 }
 
-/// Reads a request, DER or PEM, and proves that its sender has the key and asks for
-/// `registration_id`, in any letter case.
-pub fn prove_request(
-    request: &[u8],
-    registration_id: &RegistrationId,
-) -> Result<ProvenRequest, RequestError> {
+/// Reads a request, DER or PEM, and proves that its sender has the key.
+pub fn prove_request(request: &[u8]) -> Result<ProvenRequest, RequestError> {
     match request.first() {
         // A SEQUENCE.
-        Some(0x30) => prove_der(request, registration_id),
-        _ => prove_der(&from_pem(request)?, registration_id),
+        Some(0x30) => prove_der(request),
+        _ => prove_der(&from_pem(request)?),
     }
 }
 
@@ -100,7 +146,7 @@ fn from_pem(text: &[u8]) -> Result<Vec<u8>, RequestError> {
     }
 }
 
-fn prove_der(der: &[u8], registration_id: &RegistrationId) -> Result<ProvenRequest, RequestError> {
+fn prove_der(der: &[u8]) -> Result<ProvenRequest, RequestError> {
     if der.len() > MAX_REQUEST_BYTES {
         return Err(RequestError::TooLarge);
     }
@@ -117,16 +163,15 @@ fn prove_der(der: &[u8], registration_id: &RegistrationId) -> Result<ProvenReque
         bits: info.subject_pki.subject_public_key.data.as_ref(),
     };
     let kind = kind_of(key).ok_or(RequestError::Key)?;
+    if let Some(weakness) = key.rsa_weakness() {
+        return Err(RequestError::WeakKey(weakness));
+    }
     if !signs_itself(der, key) {
         return Err(RequestError::Signature);
     }
-    let name = common_name(&info.subject).ok_or(RequestError::NoCommonName)?;
-    if !name.eq_ignore_ascii_case(registration_id.as_str()) {
-        let common_name = name.chars().take(2 * MAX_COMMON_NAME).collect();
-        return Err(RequestError::CommonNameMismatch { common_name });
-    }
     Ok(ProvenRequest {
-        registration_id: registration_id.clone(),
+        common_name: common_name(&info.subject),
+        names: RequestedNames::read(&request),
         kind,
         key_bits: key.bits.into(),
     })
@@ -145,17 +190,28 @@ fn kind_of(key: SubjectKey<'_>) -> Option<RequestKey> {
 }
 
 impl ProvenRequest {
-    /// The registration id that the certificate will have as common name.
+    /// The last common name of the subject, of any length and content.
     #[must_use]
-    pub fn registration_id(&self) -> &RegistrationId {
-        &self.registration_id
+    pub fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
     }
 
-    /// What kind of key it is for.
+    /// The DNS names and IP addresses of the requested subjectAltName; an error when it cannot be
+    /// read, has more than [`MAX_REQUEST_NAMES`] or one that no certificate can have.
+    pub fn server_names(&self) -> Result<&[ServerName], RequestError> {
+        self.names.get()
+    }
+
+    /// The kind of its key.
     #[must_use]
     pub fn kind(&self) -> RequestKey {
         self.kind
     }
+}
+
+/// A common name as errors quote it.
+pub(crate) fn shortened(common_name: &str) -> String {
+    common_name.chars().take(2 * MAX_COMMON_NAME).collect()
 }
 
 impl PublicKeyData for ProvenRequest {

@@ -36,6 +36,8 @@ mod policies;
 mod possession;
 #[path = "pki/presented.rs"]
 mod presented;
+#[path = "pki/profiles.rs"]
+mod profiles;
 #[path = "pki/requests.rs"]
 mod requests;
 #[path = "pki/toy.rs"]

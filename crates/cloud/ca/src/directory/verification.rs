@@ -70,7 +70,7 @@ fn sign(code: &str, issuer: &Issuer, now: Timestamp) -> Result<Certificate, CaEr
     })?;
     let signed = || -> Result<Certificate, IssueError> {
         let subject = Subject::common_name(code)?;
-        let (profile, validity) = (Profile::ProofOfPossession, Validity::UpTo(days(DAYS)));
+        let (profile, validity) = (Profile::Verification, Validity::UpTo(days(DAYS)));
         let serial = Serial::random()?;
         prepare(profile, &subject, Some(issuer), validity, serial, now)?
             .lint()?

@@ -1,8 +1,10 @@
 //! The step between the choice of a hub and its assignment, for a device that sent a certificate
 //! request: a certificate of the issuer that its enrollment names.
 
+use std::time::Duration;
+
 use ids::{Thumbprint, Timestamp};
-use pki::{Certificate, RequestKey, prove_request};
+use pki::{Certificate, IssuingProfile, ProfileConfig, ProfileError, ProfileKind, RequestKey};
 use provisioning::{IssuedNote, IssuerRecord, Provisioning};
 use registry::StorageError;
 use wire::binary::Base64Bytes;
@@ -13,6 +15,8 @@ use wire::muster_api::issuer::DeviceKeyType;
 use crate::registration::attest::AttestedDevice;
 use crate::registration::refusal::{Refusal, RefusalReason, RequestRefusal};
 use crate::registration::request::Register;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A certificate that was issued to a device that proved itself. Only this file makes one; it
 /// counts once it is written.
@@ -77,17 +81,18 @@ pub fn issue(
         CsrClaim::Der(der) => der.as_bytes(),
         CsrClaim::Pem(pem) => pem.as_bytes(),
     };
-    let proven = prove_request(bytes, device.registration_id());
-    let proven = proven.map_err(|error| refuse(error.into()))?;
-    require_kind(&issuer, proven.kind()).map_err(refuse)?;
-    let days = issuer.profile.validity_days;
+    let cannot_issue = |source: ca::IssuerError| IssueFault::Issuer {
+        name: issuer.name.to_string(),
+        registration_id: device.registration_id().to_string(),
+        source: Box::new(source),
+    };
+    let profile = profile(&issuer).map_err(|error| cannot_issue(error.into()))?;
+    let admitted = pki::prove_request(bytes)
+        .and_then(|request| profile.admit(request, Some(device.registration_id())))
+        .map_err(|error| refuse(error.into()))?;
     let chain = issuers
-        .issue(&issuer.ca_certificate, &proven, days, now)
-        .map_err(|source| IssueFault::Issuer {
-            name: issuer.name.to_string(),
-            registration_id: device.registration_id().to_string(),
-            source: Box::new(source),
-        })?;
+        .issue(&issuer.ca_certificate, &admitted, now)
+        .map_err(cannot_issue)?;
     let all = chain.certificates();
     Ok(Some(Issued {
         note: note(&issuer, chain.leaf()),
@@ -98,19 +103,16 @@ pub fn issue(
     }))
 }
 
-fn require_kind(issuer: &IssuerRecord, requested: RequestKey) -> Result<(), RequestRefusal> {
-    let kind = match requested {
-        RequestKey::P256 => DeviceKeyType::P256,
-        RequestKey::P384 => DeviceKeyType::P384,
-        RequestKey::Rsa => DeviceKeyType::Rsa,
-    };
-    let accepted = &issuer.profile.key_types;
-    if accepted.contains(&kind) {
-        return Ok(());
-    }
-    Err(RequestRefusal::KeyType {
-        requested: kind.name(),
-        accepted: accepted.iter().map(|kind| kind.name()).collect(),
+fn profile(issuer: &IssuerRecord) -> Result<IssuingProfile, ProfileError> {
+    let key_types = issuer.profile.key_types.iter().map(|kind| match kind {
+        DeviceKeyType::P256 => RequestKey::P256,
+        DeviceKeyType::P384 => RequestKey::P384,
+        DeviceKeyType::Rsa => RequestKey::Rsa,
+    });
+    IssuingProfile::new(ProfileConfig {
+        kind: ProfileKind::EdgeIdentity,
+        validity: DAY * issuer.profile.validity_days.into(),
+        key_types: key_types.collect(),
     })
 }
 

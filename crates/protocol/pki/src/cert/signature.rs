@@ -6,8 +6,10 @@ use webpki::aws_lc_rs as algorithms;
 
 use super::Certificate;
 
+mod rsa;
 mod words;
 
+pub use rsa::RsaWeakness;
 pub(super) use words::in_words;
 
 /// What may sign a certificate: RSA of 2048 to 8192 bits with SHA-2, P-256, P-384, P-521, Ed25519.
@@ -106,23 +108,6 @@ impl SubjectKey<'_> {
     pub(crate) fn is_long_rsa(self) -> bool {
         self.rsa_bits()
             .is_some_and(|bits| (2048..=8192).contains(&bits))
-    }
-
-    /// The length of the modulus.
-    fn rsa_bits(self) -> Option<usize> {
-        if !self.is_rsa() {
-            return None;
-        }
-        let (key, _) = read(self.bits)?;
-        let (modulus, _) = read(key.content)?;
-        let zeros = modulus
-            .content
-            .iter()
-            .take_while(|byte| **byte == 0)
-            .count();
-        let digits = modulus.content.get(zeros..)?;
-        let unused = digits.first()?.leading_zeros();
-        (digits.len() * 8).checked_sub(usize::try_from(unused).ok()?)
     }
 
     /// What kind of key it is, with an article.

@@ -252,7 +252,6 @@ fn requests_of_other_tools_are_read() {
         "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -subj \
          /CN=edge-001 -out r.pem",
     );
-    let id = ids::RegistrationId::parse("edge-001").unwrap();
     let plain = shop.read("r.pem");
     let windows = plain.replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST");
     let utf_16: Vec<u8> = format!("\u{feff}{windows}")
@@ -266,8 +265,8 @@ fn requests_of_other_tools_are_read() {
         windows.replace('\n', "").into_bytes(),
         utf_16,
     ] {
-        prove_request(&file, &id).unwrap();
+        prove_request(&file).unwrap();
     }
-    let two = prove_request(format!("\u{feff}{plain}{windows}").as_bytes(), &id);
+    let two = prove_request(format!("\u{feff}{plain}{windows}").as_bytes());
     assert!(matches!(two.unwrap_err(), RequestError::Pem(_)));
 }

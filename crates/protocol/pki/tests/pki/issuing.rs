@@ -143,7 +143,7 @@ fn names_are_checked() {
         Err(IssueError::RegistrationId(_))
     ));
     let code = issue(
-        Profile::ProofOfPossession,
+        Profile::Verification,
         "a code!",
         Some(&root),
         Validity::UpTo(DAY),

@@ -22,14 +22,19 @@ impl Workshop {
     }
 
     pub fn openssl(&self, arguments: &str) {
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        self.openssl_with(&arguments);
+    }
+
+    pub fn openssl_with(&self, arguments: &[&str]) {
         let output = Command::new("openssl")
-            .args(arguments.split_whitespace())
+            .args(arguments)
             .current_dir(self.path())
             .output()
             .expect("these tests need the openssl command; on Debian: apt-get install openssl");
         assert!(
             output.status.success(),
-            "openssl {arguments}: {}",
+            "openssl {arguments:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ids::{RegistrationId, Timestamp};
 use pki::{
-    Issuer, KeyType, PrivateKey, Profile, ProvenRequest, RequestError, RequestKey, Serial, Subject,
-    Validity, prepare, prove_request,
+    AdmittedRequest, Issuer, IssuingProfile, KeyType, PrivateKey, Profile, ProfileConfig,
+    ProfileKind, RequestError, RequestKey, Serial, Subject, Validity, prepare, prove_request,
 };
 
 use crate::openssl::Workshop;
@@ -17,8 +17,17 @@ fn id() -> RegistrationId {
     RegistrationId::parse("edge-001").unwrap()
 }
 
-fn proven(shop: &Workshop, file: &str) -> Result<ProvenRequest, RequestError> {
-    prove_request(shop.read(file).as_bytes(), &id())
+fn admit(request: &[u8]) -> Result<AdmittedRequest, RequestError> {
+    let profile = IssuingProfile::new(ProfileConfig {
+        kind: ProfileKind::EdgeIdentity,
+        validity: 9 * YEAR,
+        key_types: RequestKey::ALL.to_vec(),
+    });
+    profile.unwrap().admit(prove_request(request)?, Some(&id()))
+}
+
+fn admitted(shop: &Workshop, file: &str) -> Result<AdmittedRequest, RequestError> {
+    admit(shop.read(file).as_bytes())
 }
 
 #[test]
@@ -33,18 +42,15 @@ fn what_openssl_makes_is_proven_in_both_forms() {
             "req -new -newkey {algorithm} -nodes -keyout a.key -out a.csr -subj \
              /O=Contoso/CN=Edge-001"
         ));
-        let request = proven(&shop, "a.csr").unwrap();
-        assert_eq!(request.kind(), kind);
+        let request = admitted(&shop, "a.csr").unwrap();
+        assert_eq!(request.key(), kind);
         shop.openssl("req -in a.csr -outform DER -out a.der");
         let der = std::fs::read(shop.path().join("a.der")).unwrap();
-        assert_eq!(prove_request(&der, &id()).unwrap().kind(), kind);
+        assert_eq!(admit(&der).unwrap().key(), kind);
         for position in [der.len() - 1, der.len() / 2] {
             let mut altered = der.clone();
             altered[position] ^= 1;
-            assert!(
-                prove_request(&altered, &id()).is_err(),
-                "{kind:?} {position}"
-            );
+            assert!(admit(&altered).is_err(), "{kind:?} {position}");
         }
     }
 }
@@ -55,38 +61,35 @@ fn short_keys_other_names_and_other_texts_are_refused() {
     shop.openssl(
         "req -new -newkey rsa:1024 -nodes -keyout a.key -out short.csr -subj /CN=edge-001",
     );
-    assert_eq!(proven(&shop, "short.csr").unwrap_err(), RequestError::Key);
+    assert_eq!(admitted(&shop, "short.csr").unwrap_err(), RequestError::Key);
     shop.openssl(
         "req -new -newkey rsa:2048 -sha1 -nodes -keyout a.key -out sha1.csr -subj /CN=edge-001",
     );
     assert_eq!(
-        proven(&shop, "sha1.csr").unwrap_err(),
+        admitted(&shop, "sha1.csr").unwrap_err(),
         RequestError::Signature
     );
     shop.openssl("req -new -key a.key -out other.csr -subj /CN=edge-002");
-    let other = proven(&shop, "other.csr").unwrap_err();
+    let other = admitted(&shop, "other.csr").unwrap_err();
     assert!(
         matches!(other, RequestError::CommonNameMismatch { .. }),
         "{other}"
     );
     shop.openssl("req -new -key a.key -out nobody.csr -subj /O=Contoso");
     assert_eq!(
-        proven(&shop, "nobody.csr").unwrap_err(),
+        admitted(&shop, "nobody.csr").unwrap_err(),
         RequestError::NoCommonName
     );
     assert!(matches!(
-        proven(&shop, "a.key").unwrap_err(),
+        admitted(&shop, "a.key").unwrap_err(),
         RequestError::Pem(_)
     ));
     let twice = shop.read("other.csr").repeat(2);
-    let twice = prove_request(twice.as_bytes(), &id()).unwrap_err();
+    let twice = admit(twice.as_bytes()).unwrap_err();
     assert!(matches!(twice, RequestError::Pem(_)), "{twice}");
     let large = vec![0x30; pki::MAX_REQUEST_BYTES + 1];
-    assert_eq!(
-        prove_request(&large, &id()).unwrap_err(),
-        RequestError::TooLarge
-    );
-    assert!(prove_request(b"", &id()).is_err());
+    assert_eq!(admit(&large).unwrap_err(), RequestError::TooLarge);
+    assert!(admit(b"").is_err());
 }
 
 #[test]
@@ -97,7 +100,7 @@ fn the_profile_decides_and_not_the_request() {
          -addext basicConstraints=critical,CA:TRUE -addext subjectAltName=DNS:bank.example \
          -addext keyUsage=keyCertSign",
     );
-    let request = proven(&shop, "a.csr").unwrap();
+    let request = admitted(&shop, "a.csr").unwrap();
     let ca_key = PrivateKey::generate(KeyType::Ec).unwrap();
     let name = Subject::common_name("CA").unwrap();
     let root = Profile::Root { path_length: 0 };
@@ -111,42 +114,15 @@ fn the_profile_decides_and_not_the_request() {
     );
     let ca = ca.unwrap().lint().unwrap().sign(&ca_key).unwrap();
     let issuer = Issuer::new(ca.clone(), ca_key).unwrap();
-    let prepared = || {
-        let subject = Subject::registration(&id()).unwrap();
-        let (profile, life) = (Profile::EdgeIdentity, Validity::UpTo(9 * YEAR));
-        prepare(
-            profile,
-            &subject,
-            Some(&issuer),
-            life,
-            Serial::random().unwrap(),
-            NOW,
-        )
-        .unwrap()
+    let sign = || {
+        let prepared = request.prepare(&issuer, Serial::random().unwrap(), NOW);
+        prepared.unwrap().lint().unwrap().sign().unwrap()
     };
-    let leaf = prepared().lint().unwrap().sign_for(&request).unwrap();
+    let leaf = sign();
     assert_eq!(leaf.subject(), "CN=edge-001");
     assert!(!leaf.is_ca() && leaf.server_names().is_empty());
     assert_eq!(leaf.not_after(), ca.not_after());
     let key = PrivateKey::from_pem(&shop.read("a.key"), None).unwrap();
     assert!(key.matches(&leaf).is_ok());
-    assert!(
-        prepared()
-            .lint()
-            .unwrap()
-            .sign_for(&request)
-            .unwrap()
-            .serial_hex()
-            != leaf.serial_hex()
-    );
-    let root = Profile::Root { path_length: 0 };
-    let alone = prepare(
-        root,
-        &name,
-        None,
-        Validity::UpTo(YEAR),
-        Serial::random().unwrap(),
-        NOW,
-    );
-    assert!(alone.unwrap().lint().unwrap().sign_for(&request).is_err());
+    assert!(sign().serial_hex() != leaf.serial_hex());
 }

@@ -209,14 +209,6 @@ pub enum RequestRefusal {
     NoIssuer(EnrollmentKey),
     #[error("the certificate request is refused: {0}")]
     Request(RequestError),
-    #[error(
-        "the certificate request is for a key of type {requested}; the issuer takes {}",
-        .accepted.join(", ")
-    )]
-    KeyType {
-        requested: &'static str,
-        accepted: Vec<&'static str>,
-    },
 }
 
 impl From<RequestError> for RequestRefusal {
@@ -230,15 +222,18 @@ impl RequestRefusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoIssuer(_) => "csr_issuer_absent",
-            Self::KeyType { .. } => "csr_key_type_forbidden",
             Self::Request(error) => match error {
                 RequestError::TooLarge | RequestError::Pem(_) | RequestError::NotARequest(_) => {
                     "csr_unparsable"
                 }
                 RequestError::Key => "csr_key_unsupported",
+                RequestError::WeakKey(_) => "csr_key_weak",
+                RequestError::KeyType { .. } => "csr_key_type_forbidden",
                 RequestError::Signature => "csr_signature_bad",
                 RequestError::NoCommonName => "csr_common_name_absent",
                 RequestError::CommonNameMismatch { .. } => "csr_common_name_mismatch",
+                RequestError::CommonName { .. } => "csr_common_name_bad",
+                RequestError::Names(_) => "csr_names_bad",
             },
         }
     }
