@@ -16,8 +16,12 @@ const NO_LONGER_SAID: [&str; 4] = [
     "$lastUpdatedVersion",
 ];
 
-/// An answer of an earlier program in the words of this one: audit records named their stream `book`.
+/// An answer of an earlier program in the words of this one: audit records named their stream
+/// `book`, and enrollments had their issuer as in previews of Azure's.
 fn in_words_of_today(line: &str, mut before: Value) -> Value {
+    if line.starts_with("dps enrollment") {
+        name_issuers(&mut before);
+    }
     if line.starts_with("audit list") {
         for record in before.as_array_mut().into_iter().flatten() {
             let stream = record
@@ -27,6 +31,20 @@ fn in_words_of_today(line: &str, mut before: Value) -> Value {
         }
     }
     before
+}
+
+fn name_issuers(answer: &mut Value) {
+    match answer {
+        Value::Array(items) => items.iter_mut().for_each(name_issuers),
+        Value::Object(members) => {
+            let policy = members.remove("clientCertificateIssuancePolicy");
+            let named = policy.map(|mut policy| policy["certificateAuthorityName"].take());
+            if let Some(issuer) = members.remove("credentialPolicyName").or(named) {
+                members.insert("certificateAuthorityName".to_owned(), issuer);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// A device for which the earlier programs stored configurations of devices and modules, which they

@@ -6,7 +6,7 @@ use serde_json::Value;
 use wire::device_api::registration::RegistrationState;
 use wire::etag::QuotedEtag;
 use wire::service_api::enrollment::{
-    EnrollmentGroup, IndividualEnrollment, RecordVersion, Settings,
+    EnrollmentGroup, IndividualEnrollment, IssuerMembers, RecordVersion, Settings,
 };
 
 use crate::registration::enrollment::UnreadableEnrollment;
@@ -20,6 +20,7 @@ pub enum Secrets {
 
 impl Secrets {
     fn apply(self, settings: Settings) -> Settings {
+        let settings = settings.with_newest_issuer_members();
         match self {
             Self::Included => settings,
             Self::Masked => Settings {
@@ -37,7 +38,7 @@ impl Secrets {
 pub fn describe(
     record: &EnrollmentRecord,
     registration: Option<RegistrationState>,
-    secrets: Secrets,
+    (secrets, members): (Secrets, IssuerMembers),
 ) -> Result<Value, UnreadableEnrollment> {
     let version = Some(RecordVersion {
         etag: QuotedEtag(record.etag.clone()),
@@ -64,8 +65,12 @@ pub fn describe(
             })
         }
     };
-    document.map_err(|error| UnreadableEnrollment {
+    let mut document = document.map_err(|error| UnreadableEnrollment {
         key: record.key.clone(),
         problem: error.to_string(),
-    })
+    })?;
+    if let Some(document) = document.as_object_mut() {
+        members.write(document);
+    }
+    Ok(document)
 }

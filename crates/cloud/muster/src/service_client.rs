@@ -59,7 +59,7 @@ impl Service {
 /// Which revision of Azure's service API a request names.
 fn api_version(service: Service) -> &'static str {
     match service {
-        Service::Provisioning => "2021-10-01",
+        Service::Provisioning => "2026-11-01",
         Service::Hub => "2021-04-12",
     }
 }

@@ -95,6 +95,34 @@ impl PartialEq for IssuerName {
     }
 }
 
+/// `namespaceName`: the device registry namespace of an enrollment's issuer. Azure's resource name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NamespaceName(String);
+
+impl NamespaceName {
+    /// Parses a name of the same form as a registration id.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        parse_registration_like("namespace name", text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+text_id!(NamespaceName);
+
+/// `certificatePolicyName`: the policy of an issuer that an enrollment names. Azure's resource name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CertificatePolicyName(String);
+
+impl CertificatePolicyName {
+    /// Parses a name of the same form as a registration id.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        parse_registration_like("certificate policy name", text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+text_id!(CertificatePolicyName);
+
 /// The name of a collection of CA certificates that devices are told to
 /// trust. Compared without case.
 #[derive(Debug, Clone, Eq, Serialize, Deserialize)]

@@ -22,7 +22,10 @@ mod timestamp;
 
 pub use ack::Ack;
 pub use device::{DeviceId, GenerationId, ModuleId};
-pub use enrollment::{CertificateName, EnrollmentId, IdScope, IssuerName, TrustBundleId};
+pub use enrollment::{
+    CertificateName, CertificatePolicyName, EnrollmentId, IdScope, IssuerName, NamespaceName,
+    TrustBundleId,
+};
 pub use error_chain::error_chain;
 pub use etag::Etag;
 pub use hub::{ConfigurationId, HubHost, HubName, JobId};

@@ -7,7 +7,8 @@
 )]
 
 use ids::{
-    DeviceId, EnrollmentId, Etag, HubHost, IssuerName, RegistrationId, Timestamp, TrustBundleId,
+    CertificatePolicyName, DeviceId, EnrollmentId, Etag, HubHost, IssuerName, NamespaceName,
+    RegistrationId, Timestamp, TrustBundleId,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,8 +23,8 @@ use wire::initial_twin::{InitialProperties, InitialTwin};
 use wire::muster_api::trust_bundle::{TrustBundle, TrustedCertificate};
 use wire::service_api::enrollment::{
     AllocationPolicy, Attestation, CertificatePair, CertificateWithInfo, EnrollmentGroup,
-    GroupRequest, IndividualEnrollment, IndividualRequest, IssuancePolicy, ProvisioningStatus,
-    RecordVersion, ReprovisionPolicy, Settings, X509Attestation,
+    GroupRequest, IndividualEnrollment, IndividualRequest, ProvisioningStatus, RecordVersion,
+    ReprovisionPolicy, Settings, X509Attestation,
 };
 use wire::service_api::identity::Capabilities;
 
@@ -74,8 +75,10 @@ fn settings(x509: X509Attestation) -> Settings {
         allocation_policy: Some(AllocationPolicy::Hashed),
         iot_hubs: vec![HubHost::parse("hub.example:8443").unwrap()],
         custom_allocation_definition: None,
+        certificate_authority_name: None,
+        certificate_policy_name: None,
+        namespace_name: None,
         client_certificate_issuance_policy: None,
-        credential_policy_name: None,
         trust_bundle_id: None,
     }
 }
@@ -144,10 +147,9 @@ fn an_enrollment_names_what_issues_and_what_is_trusted() {
     let document = EnrollmentGroup {
         enrollment_group_id: EnrollmentId::parse("site-a").unwrap(),
         settings: Settings {
-            client_certificate_issuance_policy: Some(IssuancePolicy {
-                certificate_authority_name: IssuerName::parse("fleet").unwrap(),
-            }),
-            credential_policy_name: Some(IssuerName::parse("fleet").unwrap()),
+            certificate_authority_name: Some(IssuerName::parse("fleet").unwrap()),
+            certificate_policy_name: Some(CertificatePolicyName::parse("days-90").unwrap()),
+            namespace_name: Some(NamespaceName::parse("plant").unwrap()),
             trust_bundle_id: Some(TrustBundleId::parse("site").unwrap()),
             ..settings(X509Attestation::SigningCertificates(pair("CN=root")))
         },
@@ -156,11 +158,33 @@ fn an_enrollment_names_what_issues_and_what_is_trusted() {
     same(&document, include_str!("golden/enrollment_issuing.json"));
     let echoed = serde_json::to_value(&document).unwrap();
     let read = GroupRequest::parse(&echoed).unwrap().settings;
-    assert_eq!(
-        read.credential_policy_name,
-        document.settings.credential_policy_name
-    );
+    let issuer = read.issuer.unwrap();
+    assert_eq!(Some(&issuer.issuer), document.settings.issuer());
+    assert_eq!(issuer.policy, document.settings.certificate_policy_name);
+    assert_eq!(issuer.namespace, document.settings.namespace_name);
     assert_eq!(read.trust_bundle_id, document.settings.trust_bundle_id);
+}
+
+/// Enrollments that were stored before the members of 2026-11-01 were known.
+#[test]
+fn stored_enrollments_keep_their_issuer() {
+    let document = EnrollmentGroup {
+        enrollment_group_id: EnrollmentId::parse("site-a").unwrap(),
+        settings: settings(X509Attestation::SigningCertificates(pair("CN=root"))),
+        version: None,
+    };
+    let policy = json!({"certificateAuthorityName": "fleet"});
+    for members in [
+        json!({"credentialPolicyName": "fleet"}),
+        json!({"clientCertificateIssuancePolicy": policy}),
+        json!({"clientCertificateIssuancePolicy": policy, "credentialPolicyName": "fleet"}),
+        json!({"certificateAuthorityName": "fleet"}),
+    ] {
+        let mut stored = serde_json::to_value(&document).unwrap();
+        stored.as_object_mut().unwrap().extend(object(members));
+        let read: EnrollmentGroup = serde_json::from_value(stored).unwrap();
+        assert_eq!(read.settings.issuer().unwrap().as_str(), "fleet");
+    }
 }
 
 #[test]

@@ -6,9 +6,10 @@ pub mod warnings;
 
 use std::sync::Arc;
 
-use ids::{EnrollmentId, RegistrationId};
+use ids::{EnrollmentId, IssuerName, RegistrationId};
 use provisioning::{
-    Act, EnrollmentError, EnrollmentKey, EnrollmentKind, EnrollmentRecord, Provisioning,
+    Act, EnrollmentDraft, EnrollmentError, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
+    Provisioning,
 };
 use registry::{IfMatch, Right};
 use rest::{Reply, delete, get, post, put};
@@ -16,13 +17,14 @@ use serde_json::Value;
 use wire::device_api::registration::{RegistrationState, RegistrationStatus};
 use wire::error::DpsErrorCode;
 use wire::http::WARNING;
+use wire::service_api::enrollment::IssuerMembers;
 
 use super::access::Access;
 use super::{Call, Route, exact_json, if_match, now, provisioning, queries};
 use crate::enrollment_view::{self, Secrets};
 use crate::error::{NounError, ServiceFault};
 use crate::registration::result;
-use draft::{DraftContext, Uploaded};
+use draft::{DraftContext, DraftFault, Uploaded};
 
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = individual_routes();
@@ -98,7 +100,8 @@ async fn read_secrets(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFa
     let record = find(&call, &key).await?;
     let disclosed = provisioning(&call).disclose(Act::ReadEnrollmentKeys, &record.key);
     disclosed.await?;
-    let document = enrollment_view::describe(&record, None, Secrets::Included)?;
+    let form = (Secrets::Included, issuer_members(&call));
+    let document = enrollment_view::describe(&record, None, form)?;
     Ok(Reply::json(&document["attestation"]))
 }
 
@@ -107,15 +110,22 @@ async fn list(call: Call, kind: EnrollmentKind) -> Result<Reply, ServiceFault> {
     let page = queries::page(&call)?;
     let provisioning = provisioning(&call);
     let found = provisioning.list_enrollments(kind, &page).await?;
+    let form = (Secrets::Masked, issuer_members(&call));
     let mut rows = Vec::with_capacity(found.items.len());
     for record in &found.items {
-        rows.push(with_registration(record, provisioning, Secrets::Masked).await?);
+        rows.push(with_registration(record, provisioning, form).await?);
     }
     let item_type = match kind {
         EnrollmentKind::Individual => "enrollment",
         EnrollmentKind::Group => "enrollmentGroup",
     };
     Ok(Reply::page(&rows, item_type, found.continuation.as_ref()))
+}
+
+/// The members in which the api-version of the request names issuers.
+fn issuer_members(call: &Call) -> IssuerMembers {
+    let version = call.query("api-version");
+    IssuerMembers::of_version(&version.unwrap_or_default())
 }
 
 async fn find(call: &Call, key: &EnrollmentKey) -> Result<Arc<EnrollmentRecord>, ServiceFault> {
@@ -145,7 +155,26 @@ async fn store(
         now,
     };
     let draft = context.draft(key, body)?;
+    if let Some(other) = issuer_of_policy_name(provisioning, &draft)? {
+        return Err(DraftFault::PolicyOfAnotherIssuer(other).into());
+    }
     Ok(provisioning.put_enrollment(draft, if_match, now).await?)
+}
+
+/// Another issuer that is called as the certificate policy of a draft. An issuer has one policy;
+/// a draft with that name would name two issuers.
+fn issuer_of_policy_name(
+    provisioning: &Provisioning,
+    draft: &EnrollmentDraft,
+) -> Result<Option<IssuerName>, ServiceFault> {
+    let policy = draft.document["certificatePolicyName"].as_str();
+    let Some(policy) = policy.and_then(|name| IssuerName::parse(name).ok()) else {
+        return Ok(None);
+    };
+    if draft.issuance.issuer.as_ref() == Some(&policy) {
+        return Ok(None);
+    }
+    Ok(provisioning.issuer(&policy)?.map(|issuer| issuer.name))
 }
 
 impl NounError for EnrollmentError {
@@ -177,7 +206,8 @@ async fn reply(
     secrets: Secrets,
 ) -> Result<Reply, ServiceFault> {
     let provisioning = provisioning(call);
-    let document = with_registration(record, provisioning, secrets).await?;
+    let form = (secrets, issuer_members(call));
+    let document = with_registration(record, provisioning, form).await?;
     let reply = Reply::json(&document).with_etag(&record.etag);
     let mut found = warnings::of_certificates(record);
     found.extend(warnings::stays_plain(record, provisioning).await?);
@@ -193,7 +223,7 @@ async fn reply(
 async fn with_registration(
     record: &EnrollmentRecord,
     provisioning: &Provisioning,
-    secrets: Secrets,
+    form: (Secrets, IssuerMembers),
 ) -> Result<Value, ServiceFault> {
     let registration = match &record.key {
         EnrollmentKey::Individual(id) => Some(match provisioning.registration(id).await? {
@@ -202,5 +232,5 @@ async fn with_registration(
         }),
         EnrollmentKey::Group(_) => None,
     };
-    Ok(enrollment_view::describe(record, registration, secrets)?)
+    Ok(enrollment_view::describe(record, registration, form)?)
 }

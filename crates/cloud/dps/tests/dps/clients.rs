@@ -13,7 +13,8 @@ use crate::harness::hierarchy::{chain, self_signed};
 use crate::harness::{Answer, HOST, Service, individual};
 
 /// Every api-version that a client was seen to send, or that a specification of these calls has.
-const VERSIONS: [&str; 10] = [
+/// The last three are of specifications that no client has sent yet, and of none.
+const VERSIONS: [&str; 14] = [
     "2017-11-15",
     "2018-09-01-preview",
     "2018-11-01",
@@ -24,6 +25,10 @@ const VERSIONS: [&str; 10] = [
     "2023-02-01-preview",
     "2025-07-01-preview",
     "2025-08-01-preview",
+    "2026-11-01",
+    "2026-11-02-preview",
+    "2031-05-01",
+    "latest",
 ];
 
 async fn operate(service: &Service, method: Method, uri: &str, body: Body) -> Answer {

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod api_versions;
 mod audit;
 mod az;
 mod blocks;

@@ -110,10 +110,45 @@ pub struct EnrollmentSettings {
     pub enabled: Option<bool>,
     /// `(updateHubAssignment, migrateDeviceData)`.
     pub reprovision: Option<(bool, bool)>,
-    /// What issues certificates to devices; an empty text takes it away.
-    pub credential_policy: Option<String>,
+    pub issuer: IssuerChanges,
     /// The CA certificates that devices are told to trust; an empty text takes them away.
     pub trust_bundle: Option<String>,
+}
+
+/// The issuer of certificates; an empty text removes a name.
+#[derive(Debug, Clone, Default)]
+pub struct IssuerChanges {
+    pub certificate_authority: Option<String>,
+    pub certificate_policy: Option<String>,
+    pub namespace: Option<String>,
+}
+
+impl IssuerChanges {
+    /// The policy is one of the issuer, and the namespace has both: without an issuer there is
+    /// neither, and another issuer has another policy.
+    fn write(&self, record: &mut Map<String, Value>) {
+        const CA: &str = "certificateAuthorityName";
+        const POLICY: &str = "certificatePolicyName";
+        const NAMESPACE: &str = "namespaceName";
+        if let Some(issuer) = &self.certificate_authority {
+            let is_other = record.get(CA).is_some_and(|stored| stored != issuer);
+            if is_other {
+                record.remove(POLICY);
+            }
+            if issuer.is_empty() {
+                record.remove(NAMESPACE);
+            }
+            record.insert(CA.into(), json!(issuer));
+        }
+        for (member, name) in [
+            (POLICY, &self.certificate_policy),
+            (NAMESPACE, &self.namespace),
+        ] {
+            if let Some(name) = name {
+                record.insert(member.into(), json!(name));
+            }
+        }
+    }
 }
 
 impl EnrollmentSettings {
@@ -155,10 +190,7 @@ impl EnrollmentSettings {
             let policy = json!({ "updateHubAssignment": update, "migrateDeviceData": migrate });
             record.insert("reprovisionPolicy".into(), policy);
         }
-        if let Some(issuer) = &self.credential_policy {
-            record.remove("clientCertificateIssuancePolicy");
-            record.insert("credentialPolicyName".into(), json!(issuer));
-        }
+        self.issuer.write(record);
         if let Some(bundle) = &self.trust_bundle {
             record.insert("trustBundleId".into(), json!(bundle));
         }

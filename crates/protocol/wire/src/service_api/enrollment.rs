@@ -5,7 +5,10 @@
 //! member that `az iot` dereferences; the same document is stored (without [`RecordVersion`]
 //! and registration) and shown.
 
-use ids::{DeviceId, EnrollmentId, HubHost, IssuerName, RegistrationId, Timestamp, TrustBundleId};
+use ids::{
+    CertificatePolicyName, DeviceId, EnrollmentId, HubHost, IssuerName, NamespaceName,
+    RegistrationId, Timestamp, TrustBundleId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +20,7 @@ use crate::service_api::identity::Capabilities;
 
 mod attestation;
 mod bulk;
+mod issuer;
 mod mechanism;
 mod request;
 
@@ -24,6 +28,7 @@ pub use attestation::{
     AttestationRequest, CertificatePairRequest, CertificateRequest, KeysRequest,
 };
 pub use bulk::{BulkError, BulkItem, BulkMode, BulkRequest, BulkResult, MAX_BULK};
+pub use issuer::{IssuancePolicy, IssuerMembers, IssuerReference};
 pub use mechanism::{
     Attestation, CaReferences, CertificatePair, CertificateWithInfo, SymmetricKeys, TpmAttestation,
     X509Attestation,
@@ -100,33 +105,46 @@ pub struct Settings {
     /// The webhook that chooses, when the policy is `custom`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_allocation_definition: Option<CustomAllocation>,
-    /// What issues certificates to its devices, in the words of 2021-11-01-preview.
+    /// The issuer of its devices' certificates. Documents written before 2026-11-01 was known
+    /// call it `credentialPolicyName`.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        alias = "credentialPolicyName"
+    )]
+    pub certificate_authority_name: Option<IssuerName>,
+    /// The policy of the issuer, as the operator calls it: an issuer has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_policy_name: Option<CertificatePolicyName>,
+    /// The namespace of the issuer, as the operator calls it: a service has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_name: Option<NamespaceName>,
+    /// The issuer in stored documents that have it in the member of 2021-11-01-preview alone.
+    #[serde(default, skip_serializing)]
     pub client_certificate_issuance_policy: Option<IssuancePolicy>,
-    /// The same in the words of 2025-07-01-preview.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential_policy_name: Option<IssuerName>,
     /// The CA certificates that its devices shall trust.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_bundle_id: Option<TrustBundleId>,
 }
 
 impl Settings {
-    /// What issues certificates to its devices, in whichever words that was said.
+    /// The issuer of its devices' certificates.
     #[must_use]
     pub fn issuer(&self) -> Option<&IssuerName> {
         let policy = self.client_certificate_issuance_policy.as_ref();
         let older = policy.map(|policy| &policy.certificate_authority_name);
-        self.credential_policy_name.as_ref().or(older)
+        self.certificate_authority_name.as_ref().or(older)
     }
-}
 
-/// `clientCertificateIssuancePolicy`: the older way to name an issuer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct IssuancePolicy {
-    /// Name of the issuer.
-    pub certificate_authority_name: IssuerName,
+    /// The issuer in the newest members, as it is stored now.
+    #[must_use]
+    pub fn with_newest_issuer_members(self) -> Self {
+        Self {
+            certificate_authority_name: self.issuer().cloned(),
+            client_certificate_issuance_policy: None,
+            ..self
+        }
+    }
 }
 
 /// Which version of a record this is; absent in what is stored beside it.

@@ -11,7 +11,7 @@ use wire::service_api::allocation::{
     AllocationRequest, CustomAllocation as Webhook, RuntimeCertificate, RuntimeCertificates,
     RuntimeContext, RuntimeProof,
 };
-use wire::service_api::enrollment::Attestation;
+use wire::service_api::enrollment::{Attestation, IssuerMembers};
 
 use crate::certificate;
 use crate::enrollment_view::{self, Secrets};
@@ -93,7 +93,8 @@ impl CustomAllocation {
             Some((hub.host.clone(), device.clone()))
         });
         let (host, device_id) = assigned.unzip();
-        let document = enrollment_view::describe(record, None, Secrets::Masked)?;
+        let members = IssuerMembers::of_version(self.question.webhook.api_version.as_str());
+        let document = enrollment_view::describe(record, None, (Secrets::Masked, members))?;
         let (individual, group) = match record.key {
             EnrollmentKey::Individual(_) => (Some(document), None),
             EnrollmentKey::Group(_) => (None, Some(document)),

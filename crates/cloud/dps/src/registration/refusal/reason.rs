@@ -202,7 +202,7 @@ impl TpmRefusal {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestRefusal {
     #[error(
-        "{0} names no issuer of certificates; give it a credentialPolicyName, or register without \
+        "{0} names no issuer of certificates; give it a certificateAuthorityName, or register without \
          a \
          certificate request"
     )]

@@ -5,7 +5,7 @@
 //! device's own belongs is refused. One that is merely useless is accepted, as Azure accepts it,
 //! with a warning: see [`super::warnings`].
 
-use ids::{EnrollmentId, HubHost, RegistrationId, Timestamp};
+use ids::{EnrollmentId, HubHost, IssuerName, RegistrationId, Timestamp};
 use pki::{CertificateError, PemError};
 use provisioning::{
     EnrolledIssuance, EnrollmentDraft, EnrollmentKey, EnrollmentRecord, ProvisioningService,
@@ -81,6 +81,11 @@ pub(super) enum DraftFault {
     StaticNeedsOne(usize),
     #[error("hub {0} is not linked to this provisioning service")]
     NotLinked(HubHost),
+    #[error(
+        "certificatePolicyName is {0}, which is another issuer; an issuer has one policy, so name \
+         that issuer as certificateAuthorityName"
+    )]
+    PolicyOfAnotherIssuer(IssuerName),
     #[error("the initial twin is not acceptable: {0}")]
     Twin(String),
     #[error("the enrollment cannot be stored: {0}")]
@@ -225,6 +230,10 @@ fn settings(
     let twin = &request.initial_twin;
     InitialTwin::new(&twin.tags, &twin.properties.desired)
         .map_err(|error: TwinError| DraftFault::Twin(error.to_string()))?;
+    let (issuer, policy, namespace) = match request.issuer {
+        Some(named) => (Some(named.issuer), named.policy, named.namespace),
+        None => (None, None, None),
+    };
     Ok(Settings {
         attestation,
         capabilities: request.capabilities,
@@ -234,8 +243,10 @@ fn settings(
         allocation_policy: request.allocation_policy,
         iot_hubs: request.iot_hubs,
         custom_allocation_definition: custom_allocation,
-        client_certificate_issuance_policy: request.client_certificate_issuance_policy,
-        credential_policy_name: request.credential_policy_name,
+        certificate_authority_name: issuer,
+        certificate_policy_name: policy,
+        namespace_name: namespace,
+        client_certificate_issuance_policy: None,
         trust_bundle_id: request.trust_bundle_id,
     })
 }

@@ -1,6 +1,6 @@
 //! The flags that enrollments and groups share, as in `az iot dps`.
 
-use crate::service_client::request_bodies::EnrollmentSettings;
+use crate::service_client::request_bodies::{EnrollmentSettings, IssuerChanges};
 use clap::ValueEnum;
 
 use super::attestation::{AttestationFlags, AttestationType, EnrollmentKind, generated};
@@ -89,8 +89,20 @@ pub struct SettingsFlags {
     reprovision_policy: Option<ReprovisionPolicy>,
     /// The issuer of certificates for devices that register with a certificate
     /// request; '' removes it.
-    #[arg(long, visible_alias = "cpn", value_name = "NAME")]
-    credential_policy: Option<String>,
+    #[arg(
+        long,
+        visible_aliases = ["adr-ca-name", "credential-policy", "cpn"],
+        value_name = "NAME"
+    )]
+    certificate_authority_name: Option<String>,
+    /// The name of the issuer's policy, as Azure's clients give it; an issuer has
+    /// one, so it selects nothing; '' removes it.
+    #[arg(long, visible_alias = "adr-cert-policy-name", value_name = "NAME")]
+    certificate_policy_name: Option<String>,
+    /// The name of the issuer's namespace, as Azure's clients give it; a service
+    /// has one, so it selects nothing; '' removes it.
+    #[arg(long, visible_alias = "adr-namespace", value_name = "NAME")]
+    namespace_name: Option<String>,
     /// The trust bundle of the devices; '' removes it.
     #[arg(long, visible_alias = "tbid", value_name = "NAME")]
     trust_bundle_id: Option<String>,
@@ -188,7 +200,11 @@ impl SettingsFlags {
                 ReprovisionPolicy::ReprovisionAndResetData => (true, false),
                 ReprovisionPolicy::Never => (false, false),
             }),
-            credential_policy: self.credential_policy,
+            issuer: IssuerChanges {
+                certificate_authority: self.certificate_authority_name,
+                certificate_policy: self.certificate_policy_name,
+                namespace: self.namespace_name,
+            },
             trust_bundle: self.trust_bundle_id,
         })
     }

@@ -1,8 +1,8 @@
-use ids::{DeviceId, EnrollmentId, HubHost, IdError, IssuerName, RegistrationId, TrustBundleId};
+use ids::{DeviceId, EnrollmentId, HubHost, IdError, RegistrationId, TrustBundleId};
 use serde_json::Value;
 
 use super::attestation::{AttestationRequest, attestation};
-use super::{AllocationPolicy, IssuancePolicy, ProvisioningStatus, ReprovisionPolicy};
+use super::{AllocationPolicy, IssuerReference, ProvisioningStatus, ReprovisionPolicy};
 use crate::initial_twin::{InitialTwin, initial_twin, unwrapped};
 use crate::lenient::{BodyError, Fields};
 use crate::service_api::allocation::{CustomAllocation, WebhookUrl, WebhookVersion};
@@ -31,10 +31,8 @@ pub struct SettingsRequest {
     pub iot_hubs: Vec<HubHost>,
     /// `customAllocationDefinition`: the webhook, with all its members.
     pub custom_allocation: Option<CustomAllocation>,
-    /// `clientCertificateIssuancePolicy`: the older way to name an issuer.
-    pub client_certificate_issuance_policy: Option<IssuancePolicy>,
-    /// `credentialPolicyName`; the same as the policy's, where both are given.
-    pub credential_policy_name: Option<IssuerName>,
+    /// The issuer, in the members of any api-version.
+    pub issuer: Option<IssuerReference>,
     /// `trustBundleId`: the trust bundle that the devices get.
     pub trust_bundle_id: Option<TrustBundleId>,
 }
@@ -142,10 +140,8 @@ fn settings(fields: &Fields<'_>) -> Result<SettingsRequest, BodyError> {
             ("custom", AllocationPolicy::Custom),
         ],
     )?;
-    let (client_certificate_issuance_policy, credential_policy_name) = issuers(fields)?;
     Ok(SettingsRequest {
-        client_certificate_issuance_policy,
-        credential_policy_name,
+        issuer: IssuerReference::read(fields)?,
         trust_bundle_id: parsed(fields, "trustBundleId", TrustBundleId::parse)?,
         attestation: attestation(fields)?,
         capabilities: Capabilities {
@@ -189,30 +185,6 @@ fn custom_allocation(fields: &Fields<'_>) -> Result<Option<CustomAllocation>, Bo
         api_version: WebhookVersion::parse(text("apiVersion")?)
             .map_err(|error| definition.error("apiVersion", error))?,
     }))
-}
-
-/// The issuer in the words of two preview api-versions; somebody who changes an enrollment in one
-/// of them may send both.
-fn issuers(fields: &Fields<'_>) -> Result<(Option<IssuancePolicy>, Option<IssuerName>), BodyError> {
-    const NEWER: &str = "credentialPolicyName";
-    let newer = parsed(fields, NEWER, IssuerName::parse)?;
-    let Some(policy) = fields.object("clientCertificateIssuancePolicy")? else {
-        return Ok((None, newer));
-    };
-    let older = parsed(&policy, "certificateAuthorityName", IssuerName::parse)?;
-    match (&older, &newer) {
-        (Some(older), Some(newer)) if older != newer => {
-            let problem =
-                format!("{newer} is not {older}, the name in clientCertificateIssuancePolicy");
-            Err(fields.error(NEWER, problem))
-        }
-        _ => Ok((
-            older.map(|certificate_authority_name| IssuancePolicy {
-                certificate_authority_name,
-            }),
-            newer,
-        )),
-    }
 }
 
 fn iot_hubs(fields: &Fields<'_>) -> Result<Vec<HubHost>, BodyError> {
