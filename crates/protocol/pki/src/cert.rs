@@ -1,5 +1,6 @@
 //! One certificate, parsed once.
 
+mod ca;
 mod extensions;
 mod name;
 mod pem;
@@ -14,9 +15,12 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::ServerName;
+pub(crate) use ca::sha1;
 use extensions::Extensions;
 pub(crate) use extensions::{ANY_POLICY, AltName, NameConstraints, Oid, Policies, Purposes};
-pub(crate) use name::{canonical_parts, common_name, is_name_within, to_text as name_text};
+pub(crate) use name::{
+    canonical as canonical_name, canonical_parts, common_name, is_name_within, to_text as name_text,
+};
 pub use pem::PemError;
 pub(crate) use pem::{blocks as pem_blocks, encode as encode_pem, is_request, text_of as pem_text};
 pub(crate) use signature::{CERTIFICATE_ALGORITHMS, SubjectKey, algorithm_of_key, signs_itself};
@@ -268,10 +272,7 @@ impl Certificate {
     /// The SHA-1 of the DER: shown next to the other, never trusted alone.
     #[must_use]
     pub fn sha1(&self) -> ThumbprintSha1 {
-        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, self.der());
-        let mut bytes = [0; 20];
-        bytes.copy_from_slice(hash.as_ref());
-        ThumbprintSha1::from_bytes(bytes)
+        ThumbprintSha1::from_bytes(sha1(self.der()))
     }
 
     /// Whether this certificate was signed with `issuer`'s key; names, dates and usages
@@ -301,7 +302,7 @@ impl Certificate {
         signature::in_words(self.der())
     }
 
-    fn key(&self) -> SubjectKey<'_> {
+    pub(crate) fn key(&self) -> SubjectKey<'_> {
         SubjectKey {
             algorithm: self.key_algorithm(),
             bits: self.key_bits(),

@@ -87,6 +87,18 @@ pub enum IssueError {
     /// What was signed cannot be read back, or does not verify: nothing is handed out.
     #[error("the signed certificate does not hold")]
     ReadBack(#[source] Option<CertificateError>),
+    /// A CA that may not sign revocation lists was asked for one.
+    #[error("{subject} may not sign revocation lists: its keyUsage lacks cRLSign")]
+    NoCrlSign {
+        /// The subject of the issuing certificate.
+        subject: String,
+    },
+    /// A revocation list would have more than [`MAX_CRL_BYTES`](crate::MAX_CRL_BYTES).
+    #[error("the revocation list would have {bytes} bytes; publish it by distribution points")]
+    CrlTooLong {
+        /// Bytes of DER.
+        bytes: usize,
+    },
     /// No randomness for a serial number.
     #[error("the operating system gives no randomness")]
     NoRandomness,
@@ -138,6 +150,10 @@ impl Issuer {
         let rcgen = rcgen::Issuer::from_ca_cert_der(certificate.certificate_der(), key)
             .map_err(|error| IssueError::Signing(error.to_string()))?;
         Ok(Self { certificate, rcgen })
+    }
+
+    pub(crate) fn key(&self) -> &PrivateKey {
+        self.rcgen.key()
     }
 
     /// The certificate that signs, which is a CA.

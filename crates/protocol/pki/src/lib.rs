@@ -13,7 +13,12 @@
 
 mod cert;
 mod chain;
+mod cms;
+mod crl;
+mod csr_attributes;
+mod der;
 mod key;
+mod ocsp;
 mod possession;
 mod request;
 
@@ -23,6 +28,7 @@ mod profile;
 mod lint;
 
 mod issue;
+mod signed;
 
 pub mod tpm;
 
@@ -33,6 +39,13 @@ pub use chain::{
     VerifiedChain, may_identify, may_issue, pin_certificate, pin_leaf, supported_key,
     usable_ca_certificate, verify_chain, verify_chain_for,
 };
+pub use cms::{CmsError, MAX_CMS_BYTES, MAX_CMS_CERTIFICATES, certs_only, read_certs_only};
+pub use crl::{
+    CrlError, CrlFields, CrlNumber, CrlRefused, Entries, MAX_CRL_BYTES, RevocationReason,
+    RevokedEntry, UnverifiedCrl, VerifiedCrl, build_crl, crl_to_pem,
+};
+pub use csr_attributes::csr_attributes;
+pub use der::DerError;
 pub use issue::{
     IssueError, IssueToken, Issuer, Prepared, PreparedRequest, RequestToken, Serial, prepare,
 };
@@ -41,6 +54,10 @@ pub use issuing_profile::{
 };
 pub use key::{KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey};
 pub use lint::{LintError, LintFinding};
+pub use ocsp::{
+    CaHashes, CertId, MAX_OCSP_IDS, MAX_OCSP_REQUEST_BYTES, OcspAnswer, OcspFailure, OcspHash,
+    OcspRequest, OcspRequestError, OcspStatus, build_ocsp_response, ocsp_failure,
+};
 pub use possession::{PossessionError, PossessionProof, prove_possession};
 pub use profile::{Profile, ServerName, Subject, Validity};
 pub use request::{

@@ -14,8 +14,12 @@ mod cache;
 mod chains;
 #[path = "pki/critical.rs"]
 mod critical;
+#[path = "pki/crls.rs"]
+mod crls;
 #[path = "pki/der.rs"]
 mod der;
+#[path = "pki/enrolling.rs"]
+mod enrolling;
 #[path = "pki/forms.rs"]
 mod forms;
 #[path = "pki/issuing.rs"]
@@ -28,6 +32,8 @@ mod limbo;
 mod name_constraints;
 #[path = "pki/name_forms.rs"]
 mod name_forms;
+#[path = "pki/ocsp.rs"]
+mod ocsp;
 #[path = "pki/openssl.rs"]
 mod openssl;
 #[path = "pki/policies.rs"]

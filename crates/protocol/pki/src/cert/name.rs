@@ -112,7 +112,7 @@ pub(crate) fn canonical_parts(der: &[u8]) -> Option<Vec<Vec<u8>>> {
 }
 
 /// A whole name in that form.
-pub(super) fn canonical(der: &[u8]) -> Box<[u8]> {
+pub(crate) fn canonical(der: &[u8]) -> Box<[u8]> {
     let parts = canonical_parts(der);
     parts.map_or_else(|| der.into(), |parts| with_lengths(&parts).into())
 }

@@ -2,7 +2,7 @@
 //! without `muster ca` bring.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use ids::Timestamp;
 use pki::{
@@ -21,22 +21,33 @@ impl Workshop {
         self.0.path()
     }
 
-    pub fn openssl(&self, arguments: &str) {
+    /// Runs OpenSSL, which must succeed; what it prints.
+    pub fn openssl(&self, arguments: &str) -> String {
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
-        self.openssl_with(&arguments);
+        self.openssl_with(&arguments)
     }
 
-    pub fn openssl_with(&self, arguments: &[&str]) {
-        let output = Command::new("openssl")
+    pub fn openssl_with(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "openssl {arguments:?}: {stderr}");
+        String::from_utf8_lossy(&output.stdout).into_owned() + &stderr
+    }
+
+    /// Runs OpenSSL, which must fail; what it prints.
+    pub fn refused(&self, arguments: &str) -> String {
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        let output = self.run(&arguments);
+        assert!(!output.status.success(), "openssl {arguments:?} succeeds");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new("openssl")
             .args(arguments)
             .current_dir(self.path())
             .output()
-            .expect("these tests need the openssl command; on Debian: apt-get install openssl");
-        assert!(
-            output.status.success(),
-            "openssl {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+            .expect("these tests need the openssl command; on Debian: apt-get install openssl")
     }
 
     pub fn write(&self, name: &str, text: &str) {
