@@ -61,5 +61,6 @@ pub use ocsp::{
 pub use possession::{PossessionError, PossessionProof, prove_possession};
 pub use profile::{Profile, ServerName, Subject, Validity};
 pub use request::{
-    MAX_REQUEST_BYTES, MAX_REQUEST_NAMES, ProvenRequest, RequestError, RequestKey, prove_request,
+    MAX_REQUEST_BYTES, MAX_REQUEST_NAMES, ProvenRequest, RequestClaim, RequestError, RequestKey,
+    prove_request,
 };

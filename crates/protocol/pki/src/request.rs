@@ -6,6 +6,7 @@
 //! [`IssuingProfile::admit`](crate::IssuingProfile::admit); everything else that a request asks for
 //! is ignored.
 
+mod claim;
 mod names;
 
 use rcgen::{PublicKeyData, SignatureAlgorithm};
@@ -18,6 +19,7 @@ use crate::cert::{
     reason, signs_itself,
 };
 use crate::profile::MAX_COMMON_NAME;
+pub use claim::RequestClaim;
 pub(crate) use names::RequestedNames;
 
 /// Longest request, bytes of DER: an RSA 8192 key and signature with room for

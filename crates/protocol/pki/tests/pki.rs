@@ -44,6 +44,8 @@ mod possession;
 mod presented;
 #[path = "pki/profiles.rs"]
 mod profiles;
+#[path = "pki/request_claims.rs"]
+mod request_claims;
 #[path = "pki/requests.rs"]
 mod requests;
 #[path = "pki/toy.rs"]
