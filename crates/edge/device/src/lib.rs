@@ -25,6 +25,8 @@ mod workload;
 
 mod backoff;
 
+pub mod renewal;
+
 pub use backoff::{Backoff, retry_pause};
 pub use credential::{Credential, SignError, Signer, token};
 pub use dial::ConnectError;
