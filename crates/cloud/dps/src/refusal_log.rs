@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ids::{Thumbprint, Timestamp};
+use ids::{RegistrationId, Thumbprint, Timestamp};
 use metrics::counter;
 use provisioning::{EnrolledBy, EnrollmentKey, RefusalDraft};
-use wire::muster_api::refusal::RefusalReport;
+use wire::muster_api::refusal::{RefusalReport, SeenCertificate};
 
 use crate::registration::refusal::{Refusal, RefusalReason};
 
@@ -21,6 +21,25 @@ const AGAIN: Duration = Duration::from_secs(10);
 const REMEMBERED: usize = 8192;
 /// Refusals of one service written in one second, at most.
 const PER_SECOND: u32 = 200;
+
+/// A refusal that is kept for operators.
+pub trait KeptRefusal {
+    /// Under which id operators find it.
+    fn registration_id(&self) -> &RegistrationId;
+    fn reason_code(&self) -> &'static str;
+    /// Six digits; the first three are the HTTP status of the answer.
+    fn answered_code(&self) -> u32;
+    /// The certificates that the client presented, leaf first.
+    fn chain(&self) -> Vec<SeenCertificate>;
+    /// SHA-256 of the leaf that the client presented, zeros without one. Tokens and passwords
+    /// count as one.
+    fn credential(&self) -> [u8; 32];
+    fn message(&self) -> String;
+    /// The enrollment that decided.
+    fn enrollment(&self) -> Option<String>;
+    /// The enrollment that refused because it is disabled: the registration's record says so.
+    fn disabled(&self) -> Option<EnrolledBy>;
+}
 
 /// What makes two refusals the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -76,17 +95,16 @@ impl RefusalLog {
     pub fn admit(
         &self,
         id_scope: &str,
-        refusal: &Refusal,
-        error_code: u32,
+        refusal: &impl KeptRefusal,
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Option<RefusalDraft> {
-        let reason = refusal.reason.code();
+        let reason = refusal.reason_code();
         let kind = Kind {
             id_scope: id_scope.to_owned(),
-            folded: refusal.registration_id.folded().to_owned(),
+            folded: refusal.registration_id().folded().to_owned(),
             reason,
-            credential: credential(refusal),
+            credential: refusal.credential(),
         };
         let credential = kind.credential;
         counter!("muster_dps_refusals_total", "reason" => reason).increment(1);
@@ -101,14 +119,14 @@ impl RefusalLog {
         };
         let report = serde_json::to_value(report(refusal)).unwrap_or_default();
         Some(RefusalDraft {
-            registration_id: refusal.registration_id.clone(),
+            registration_id: refusal.registration_id().clone(),
             reason,
-            error_code,
+            error_code: refusal.answered_code(),
             credential,
             times,
             address,
             report,
-            disabled: disabled(refusal),
+            disabled: refusal.disabled(),
         })
     }
 
@@ -142,30 +160,56 @@ impl RefusalLog {
     }
 }
 
-/// The enrollment that refused because it is disabled.
-fn disabled(refusal: &Refusal) -> Option<EnrolledBy> {
-    match &refusal.reason {
-        RefusalReason::Disabled(EnrollmentKey::Individual(_)) => Some(EnrolledBy::Individual),
-        RefusalReason::Disabled(EnrollmentKey::Group(id)) => Some(EnrolledBy::Group(id.clone())),
-        _ => None,
+impl KeptRefusal for Refusal {
+    fn registration_id(&self) -> &RegistrationId {
+        &self.registration_id
+    }
+
+    fn reason_code(&self) -> &'static str {
+        self.reason.code()
+    }
+
+    fn answered_code(&self) -> u32 {
+        self.error_code().code()
+    }
+
+    fn chain(&self) -> Vec<SeenCertificate> {
+        self.chain.clone()
+    }
+
+    fn credential(&self) -> [u8; 32] {
+        let leaf = self.chain.first();
+        let leaf = leaf.and_then(|leaf| Thumbprint::parse(&leaf.sha256_thumbprint).ok());
+        leaf.map_or([0; 32], |leaf| *leaf.as_bytes())
+    }
+
+    fn message(&self) -> String {
+        ids::error_chain(&self.reason)
+    }
+
+    fn enrollment(&self) -> Option<String> {
+        self.enrollment.as_ref().map(ToString::to_string)
+    }
+
+    fn disabled(&self) -> Option<EnrolledBy> {
+        match &self.reason {
+            RefusalReason::Disabled(EnrollmentKey::Individual(_)) => Some(EnrolledBy::Individual),
+            RefusalReason::Disabled(EnrollmentKey::Group(id)) => {
+                Some(EnrolledBy::Group(id.clone()))
+            }
+            _ => None,
+        }
     }
 }
 
 /// A refusal as operators read it.
-pub fn report(refusal: &Refusal) -> RefusalReport {
+pub fn report(refusal: &impl KeptRefusal) -> RefusalReport {
     RefusalReport {
-        reason: refusal.reason.code().to_owned(),
-        message: ids::error_chain(&refusal.reason),
-        enrollment: refusal.enrollment.as_ref().map(ToString::to_string),
-        chain: refusal.chain.clone(),
+        reason: refusal.reason_code().to_owned(),
+        message: refusal.message(),
+        enrollment: refusal.enrollment(),
+        chain: refusal.chain(),
     }
-}
-
-/// The leaf that the device presented. Tokens differ each time, so that they all count as one here.
-fn credential(refusal: &Refusal) -> [u8; 32] {
-    let leaf = refusal.chain.first();
-    let leaf = leaf.and_then(|leaf| Thumbprint::parse(&leaf.sha256_thumbprint).ok());
-    leaf.map_or([0; 32], |leaf| *leaf.as_bytes())
 }
 
 #[cfg(test)]

@@ -108,6 +108,24 @@ pub enum RequestError {
     },
 }
 
+impl RequestError {
+    /// A stable name for logs, metrics and programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge | Self::Pem(_) | Self::NotARequest(_) => "csr_unparsable",
+            Self::Key => "csr_key_unsupported",
+            Self::WeakKey(_) => "csr_key_weak",
+            Self::KeyType { .. } => "csr_key_type_forbidden",
+            Self::Signature => "csr_signature_bad",
+            Self::NoCommonName => "csr_common_name_absent",
+            Self::CommonNameMismatch { .. } => "csr_common_name_mismatch",
+            Self::CommonName { .. } => "csr_common_name_bad",
+            Self::Names(_) => "csr_names_bad",
+        }
+    }
+}
+
 fn list(kinds: &[RequestKey]) -> String {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     names.join(", ")

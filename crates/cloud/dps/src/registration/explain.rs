@@ -96,7 +96,7 @@ impl Outcome {
             Self::LetIn(_, decision) => decision,
             Self::Refused(refusal) => Decision::Refused {
                 error_code: DpsErrorCode::InvalidCertificate.code(),
-                report: refusal_log::report(&refusal),
+                report: refusal_log::report(&*refusal),
             },
         }
     }

@@ -10,6 +10,7 @@ use throttle::{AddressPermit, Call, Slot};
 use wire::device_api::registration::RegistrationState;
 
 use crate::error::ServiceFault;
+use crate::refusal_log::KeptRefusal;
 use crate::registration::assign::Registered;
 use crate::registration::operation_id::OperationId;
 use crate::registration::presented::Presented;
@@ -187,13 +188,22 @@ impl Dps {
         let ServiceFault::Refused(refusal) = fault else {
             return;
         };
-        let (now, code) = (self.now(), fault.code().code());
         // A device that names no service of this server is of concern to the server's owner.
         let tenant = self.tenants().by_scope(id_scope);
         let tenant = tenant.unwrap_or_else(|| self.tenants().first());
-        let service = tenant.service();
+        self.keep_refusal(&tenant, &**refusal, from).await;
+    }
+
+    /// Keeps a refusal of a service for the operator.
+    pub(crate) async fn keep_refusal(
+        &self,
+        tenant: &Tenant,
+        refusal: &impl KeptRefusal,
+        from: Option<IpAddr>,
+    ) {
+        let (now, service) = (self.now(), tenant.service());
         let (log, id_scope) = (self.refusal_log(), service.id_scope.as_str());
-        let Some(draft) = log.admit(id_scope, refusal, code, from, now) else {
+        let Some(draft) = log.admit(id_scope, refusal, from, now) else {
             return;
         };
         if let Err(error) = tenant.context.provisioning.note_refusal(draft, now).await {

@@ -222,19 +222,7 @@ impl RequestRefusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoIssuer(_) => "csr_issuer_absent",
-            Self::Request(error) => match error {
-                RequestError::TooLarge | RequestError::Pem(_) | RequestError::NotARequest(_) => {
-                    "csr_unparsable"
-                }
-                RequestError::Key => "csr_key_unsupported",
-                RequestError::WeakKey(_) => "csr_key_weak",
-                RequestError::KeyType { .. } => "csr_key_type_forbidden",
-                RequestError::Signature => "csr_signature_bad",
-                RequestError::NoCommonName => "csr_common_name_absent",
-                RequestError::CommonNameMismatch { .. } => "csr_common_name_mismatch",
-                RequestError::CommonName { .. } => "csr_common_name_bad",
-                RequestError::Names(_) => "csr_names_bad",
-            },
+            Self::Request(error) => error.code(),
         }
     }
 }
