@@ -82,6 +82,12 @@ impl IssuedChain {
         &self.leaf
     }
 
+    /// The CA certificate that signed the leaf, and those above it.
+    #[must_use]
+    pub fn issuers(&self) -> &[Certificate] {
+        &self.issuers
+    }
+
     /// The leaf, its issuer, and that one's issuers, as far as they are known.
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         std::iter::once(&self.leaf).chain(&self.issuers)
@@ -175,7 +181,7 @@ impl DeviceIssuers {
         now: Timestamp,
     ) -> Result<IssuedChain, IssuerError> {
         let open_issuer = self.open_issuer(issuer)?;
-        let prepared = request.prepare(&open_issuer.issuer, Serial::random()?, now)?;
+        let prepared = request.prepare(&open_issuer.issuer, Serial::dated(now)?, now)?;
         let token = prepared.lint().map_err(IssueError::from)?;
         Ok(IssuedChain {
             leaf: token.sign()?,

@@ -1,9 +1,8 @@
 //! What enrollments name for their devices: issuers of certificates, and trust bundles.
 
-use ids::{Etag, IssuerName, Thumbprint, Timestamp, TrustBundleId};
+use ids::{CertificateName, Etag, IssuerName, Timestamp, TrustBundleId};
 use registry::StorageError;
 use store::EnrollmentKey;
-use wire::muster_api::issuer::IssuerProfile;
 
 /// The name of either. Shown as what operators call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,45 +27,6 @@ pub struct EnrolledIssuance {
     pub issuer: Option<IssuerName>,
     /// The trust bundle that its devices get.
     pub trust_bundle: Option<TrustBundleId>,
-}
-
-/// An issuer to be written. Its key is kept in a file, by the certificate's thumbprint.
-#[derive(Debug, Clone, PartialEq)]
-pub struct IssuerDraft {
-    pub name: IssuerName,
-    /// SHA-256 of its CA certificate.
-    pub ca_certificate: Thumbprint,
-    /// Its CA certificate and those above it, PEM.
-    pub chain: String,
-    /// What its certificates are like.
-    pub profile: IssuerProfile,
-}
-
-/// An issuer as it is stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct IssuerRecord {
-    /// Its name as spelled.
-    pub name: IssuerName,
-    /// SHA-256 of its CA certificate.
-    pub ca_certificate: Thumbprint,
-    /// Its CA certificate and those above it, PEM.
-    pub chain: String,
-    /// What its certificates are like.
-    pub profile: IssuerProfile,
-    pub etag: Etag,
-    /// When it was created.
-    pub created: Timestamp,
-    /// When it was last written.
-    pub updated: Timestamp,
-}
-
-/// An issuer that is there no longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeletedIssuer {
-    /// SHA-256 of its CA certificate.
-    pub ca_certificate: Thumbprint,
-    /// Whether another issuer has the same CA, so that its key is still needed.
-    pub is_shared: bool,
 }
 
 /// A trust bundle to be written.
@@ -119,6 +79,21 @@ pub enum IssuanceError {
         /// How many are kept.
         limit: usize,
     },
+    /// The CA certificate to be trusted does not exist, or the one to be removed is not trusted.
+    /// DPS answers 404.
+    #[error("there is no CA certificate {certificate} that device issuer {issuer} could trust")]
+    NoSuchTrust {
+        issuer: IssuerName,
+        certificate: CertificateName,
+    },
+    /// Possession of the CA's key is not proven. DPS answers 400.
+    #[error(
+        "CA certificate {certificate} is not verified; verify it first: muster dps certificate verify"
+    )]
+    TrustUnverified { certificate: CertificateName },
+    /// DPS answers 400.
+    #[error("device issuer {issuer} trusts {limit} CA certificates already; take one away")]
+    TooManyTrusts { issuer: IssuerName, limit: usize },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -17,6 +17,8 @@ mod ca_certificate;
 mod detail;
 mod enrollment;
 mod issuance;
+mod issued;
+mod issuer;
 mod pending;
 mod placement;
 mod refusal;
@@ -32,13 +34,17 @@ pub use enrollment::{
     EnrolledCaCertificate, EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentRecord,
 };
 pub use issuance::{
-    DeletedIssuer, EnrolledIssuance, IssuanceError, IssuanceName, IssuerDraft, IssuerRecord,
-    TrustBundleDraft, TrustBundleRecord,
+    EnrolledIssuance, IssuanceError, IssuanceName, TrustBundleDraft, TrustBundleRecord,
+};
+pub use issued::{EnterError, IssuedCertificate, IssuedQuery, IssuedRecord, Requester};
+pub use issuer::{
+    DeletedIssuer, IssuerDraft, IssuerGeneration, IssuerGenerations, IssuerRecord, IssuerUser,
+    IssuerUserDraft, IssuerUserError, IssuerUserReset,
 };
 pub use key::SecretBytes;
 pub use limits::{
-    MAX_CA_CERTIFICATES, MAX_ISSUERS, MAX_KEYED_GROUPS, MAX_LINKED_HUBS, MAX_POLICIES,
-    MAX_SERVICES, MAX_TRUST_BUNDLES,
+    MAX_CA_CERTIFICATES, MAX_ISSUER_TRUSTS, MAX_ISSUER_USERS, MAX_ISSUERS, MAX_KEYED_GROUPS,
+    MAX_LINKED_HUBS, MAX_POLICIES, MAX_SERVICES, MAX_TRUST_BUNDLES,
 };
 pub use pending::{
     AllocationNote, AllocationRecord, PendingRegistration, PendingStep, Placement, WebhookQuestion,
@@ -52,12 +58,12 @@ pub use provisioning::{
 pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 pub use registration::{
     Assign, AssignError, AssignOutcome, Assigned, Choice, DeviceProof, EnrolledBy,
-    FailRegistration, IssuedNote, Preview, PreviewAt, Registrant, RegistrationError,
-    RegistrationFailure, RegistrationRecord, RegistrationState, ReprovisionPolicy, SkippedHub,
+    FailRegistration, Preview, PreviewAt, Registrant, RegistrationError, RegistrationFailure,
+    RegistrationRecord, RegistrationState, ReprovisionPolicy, SkippedHub,
 };
 pub use store::{
-    AttestationKind, CaCertificateState, CertificateSlot, EnrollmentKey, EnrollmentKind,
-    RemoteTaskKind, Substatus, VerificationCode,
+    AttestationKind, CaCertificateState, CertificateOrigin, CertificateSlot, EnrollmentKey,
+    EnrollmentKind, IssuedState, RemoteTaskKind, Secret, Substatus, VerificationCode,
 };
 
 pub use service::{

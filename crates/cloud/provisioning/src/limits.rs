@@ -8,6 +8,10 @@ pub const MAX_SERVICES: usize = 100;
 pub const MAX_CA_CERTIFICATES: usize = 25;
 /// Most issuers of a service.
 pub const MAX_ISSUERS: usize = 25;
+/// Users of an issuer.
+pub const MAX_ISSUER_USERS: usize = 10_000;
+/// CA certificates that an issuer trusts.
+pub const MAX_ISSUER_TRUSTS: usize = 25;
 /// Most trust bundles of a service.
 pub const MAX_TRUST_BUNDLES: usize = 25;
 /// Enrollment groups with symmetric keys of a service: a token does not name its group, so all

@@ -11,6 +11,9 @@ use crate::service::ProvisioningService;
 
 mod act;
 mod init;
+mod issued;
+mod issuer_trusts;
+mod issuer_users;
 mod issuers;
 mod services_now;
 mod trust_bundles;

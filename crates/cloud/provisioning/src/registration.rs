@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use ids::{
-    DeviceId, EnrollmentId, Etag, GenerationId, HubHost, HubName, IssuerName, RegistrationId,
-    Thumbprint, Timestamp,
+    DeviceId, EnrollmentId, Etag, GenerationId, HubHost, HubName, RegistrationId, Thumbprint,
+    Timestamp,
 };
 use registry::{InitialTwin, StorageError};
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use store::Substatus;
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText};
 
 use crate::detail::Detail;
+use crate::issued::IssuedCertificate;
 
 /// The enrollment through which a device registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,17 +78,6 @@ impl DeviceProof {
     }
 }
 
-/// A certificate that was issued to a device as it registered, for the audit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct IssuedNote {
-    pub issuer: IssuerName,
-    /// Its serial number, upper-case hexadecimal.
-    pub serial_number: String,
-    pub sha256_thumbprint: Thumbprint,
-    pub not_after_utc: Timestamp,
-}
-
 /// A device that proved itself, and what its enrollment says about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Registrant {
@@ -109,10 +101,9 @@ pub struct Registrant {
     /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for
     /// later polls and lookups.
     pub detail: Option<Detail>,
-    /// The certificate that is written with this; entered into the audit by
-    /// the transaction that does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub issued: Option<IssuedNote>,
+    /// The certificate that the transaction of this registration writes.
+    #[serde(skip)]
+    pub issued: Option<Arc<IssuedCertificate>>,
 }
 
 /// What allocation decided for a device.

@@ -16,6 +16,8 @@ mod ended_attempts;
 mod enrollments;
 #[path = "conformance/hubs.rs"]
 mod hubs;
+#[path = "conformance/issued.rs"]
+mod issued;
 #[path = "conformance/references.rs"]
 mod references;
 #[path = "conformance/registrations.rs"]
@@ -213,6 +215,16 @@ promises!(
         one_ca_certificate_has_one_name,
         a_code_proves_possession_once,
         a_service_keeps_so_many_ca_certificates,
+    },
+    issued::{
+        a_certificate_is_listed_once_it_is_acknowledged,
+        a_registration_lists_its_certificate_with_the_assignment,
+        a_ca_that_the_issuer_does_not_have_enters_nothing,
+        uses_count_certificates,
+        an_expired_or_changed_user_gets_no_certificate,
+        users_belong_to_their_issuer,
+        one_issuer_is_the_default,
+        an_issuer_trusts_verified_ca_certificates,
     },
     enrollments::{
         an_enrollment_is_created_changed_and_deleted,

@@ -105,4 +105,8 @@
         "0027-since-when-devices-of-rollouts-owe-an-answer",
         include_str!("0027-since-when-devices-of-rollouts-owe-an-answer/up.sql"),
     ),
+    (
+        "0028-issued-certificates",
+        include_str!("0028-issued-certificates/up.sql"),
+    ),
 ]

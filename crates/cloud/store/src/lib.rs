@@ -19,12 +19,13 @@ pub use directory::DataDirectory;
 pub use error::{OpenError, StoreError};
 pub use rows::{
     AdmittedRow, AllocationRow, AttestationKind, AuthKind, BlockedRow, CaCertificateReference,
-    CaCertificateRow, CaCertificateState, CertificateRow, CertificateSlot, ConfigurationHead,
-    ConfigurationRow, ConfigurationVersion, ConsumerGroupRow, ContentKind, Deciding,
-    DeviceLocation, DeviceOwner, DeviceRange, EndpointCursorRow, EnrollmentChange, EnrollmentKey,
-    EnrollmentKind, EnrollmentRow, EnrollmentVersion, ExpiredMessage, ExpiredUploadRow,
-    FileUploadRow, FormerHostRow, FullPassRow, HoldingRollout, HubRow, IdentityCounts, IdentityKey,
-    IdentityKind, IdentityRow, IdentityVersion, IssuerRow, JobCounts, JobDeviceError, JobDeviceRow,
+    CaCertificateRow, CaCertificateState, CertificateOrigin, CertificateRow, CertificateSlot,
+    ConfigurationHead, ConfigurationRow, ConfigurationVersion, ConsumerGroupRow, ContentKind,
+    Deciding, DeviceLocation, DeviceOwner, DeviceRange, EndpointCursorRow, EnrollmentChange,
+    EnrollmentKey, EnrollmentKind, EnrollmentRow, EnrollmentVersion, ExpiredMessage,
+    ExpiredUploadRow, FileUploadRow, FormerHostRow, FullPassRow, HoldingRollout, HubRow,
+    IdentityCounts, IdentityKey, IdentityKind, IdentityRow, IdentityVersion, IssuedCertificateRow,
+    IssuedFilter, IssuedState, IssuerRow, IssuerUserRow, JobCounts, JobDeviceError, JobDeviceRow,
     JobDeviceState, JobKind, JobRow, JobState, KeptSubscriptions, LinkRow, Listed, ListedAdmitted,
     ListedMessage, ListedRow, LockHolder, MAX_TAG_PATH, MessageContentRow, MessageLockRow,
     MetricCounts, NewMessageRow, NotificationKind, NotificationRow, OpenJobRow, OpenUploadRow,
@@ -37,6 +38,7 @@ pub use rows::{
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};
+pub use sqlite::issuer_users::UserOwner;
 pub use sqlite::reader::ReadOnlyStore;
 pub use sqlite::tx::Tx;
 pub use store::{Store, StoreOptions};

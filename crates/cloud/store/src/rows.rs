@@ -35,6 +35,8 @@ mod file_uploads;
 mod former_hosts;
 mod hubs;
 mod identities;
+mod issued_certificates;
+mod issuer_users;
 mod issuers;
 mod jobs;
 mod kept_subscriptions;
@@ -72,6 +74,8 @@ pub use file_uploads::{ExpiredUploadRow, FileUploadRow, OpenUploadRow, WrittenFi
 pub use former_hosts::FormerHostRow;
 pub use hubs::{HubRow, LinkRow, RemoteAccessRow};
 pub use identities::{AuthKind, IdentityCounts, IdentityKey, IdentityRow, IdentityVersion, Listed};
+pub use issued_certificates::{CertificateOrigin, IssuedCertificateRow, IssuedFilter, IssuedState};
+pub use issuer_users::IssuerUserRow;
 pub use issuers::IssuerRow;
 pub use jobs::{
     JobCounts, JobDeviceError, JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, OpenJobRow,

@@ -27,6 +27,8 @@ mod hub_events;
 pub(crate) mod hubs;
 pub(crate) mod identities;
 pub(crate) mod identity_counts;
+mod issued_certificates;
+pub(crate) mod issuer_users;
 mod issuers;
 mod job_devices;
 mod jobs;

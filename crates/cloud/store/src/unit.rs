@@ -1,4 +1,4 @@
-use ids::{DeviceId, HubName};
+use ids::{CertificateSerial, DeviceId, HubName};
 
 use crate::{StoreError, Tx, View};
 
@@ -67,6 +67,19 @@ pub enum Lock<'a> {
         /// The registration id in lower case.
         folded: &'a str,
     },
+    /// A certificate that an issuer of the service has issued.
+    IssuedCertificate {
+        id_scope: &'a str,
+        serial: CertificateSerial,
+    },
+    /// A user of an issuer: what it may still have issued.
+    IssuerUser {
+        id_scope: &'a str,
+        /// The issuer's name in lower case.
+        issuer: &'a str,
+        /// The user name in lower case.
+        folded: &'a str,
+    },
     /// The records of custom allocations of a service, which are numbered.
     AllocationLog { id_scope: &'a str },
     /// The refusals of a service, which are numbered.
@@ -105,6 +118,8 @@ impl<'a> Lock<'a> {
             Self::Enrollment { id_scope, .. }
             | Self::EnrollmentGroup { id_scope, .. }
             | Self::Registration { id_scope, .. }
+            | Self::IssuedCertificate { id_scope, .. }
+            | Self::IssuerUser { id_scope, .. }
             | Self::AllocationLog { id_scope }
             | Self::RefusalLog { id_scope } => Some(Self::Service { id_scope }),
             Self::Device { hub, .. } | Self::Jobs { hub } | Self::Notifications { hub } => {

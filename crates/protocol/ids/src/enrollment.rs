@@ -123,6 +123,39 @@ impl CertificatePolicyName {
 }
 text_id!(CertificatePolicyName);
 
+/// The user name of an issuer's user: what a production line says to EST beside its password.
+/// Compared without case.
+#[derive(Debug, Clone, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IssuerUserName(String);
+
+impl IssuerUserName {
+    /// Parses a user name.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 64 characters, or has others than ASCII
+    /// letters, digits and `-._@`: a colon would end it in HTTP Basic.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._@".contains(c);
+        let words = "ASCII letters, digits and -._@";
+        parse_chars("username", text, 64, allowed, words)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name in lower case: what identity is decided by.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+text_id!(IssuerUserName);
+
+impl PartialEq for IssuerUserName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
 /// The name of a collection of CA certificates that devices are told to
 /// trust. Compared without case.
 #[derive(Debug, Clone, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod ack;
+mod certificate_serial;
 mod device;
 mod enrollment;
 mod error_chain;
@@ -21,10 +22,11 @@ mod thumbprint;
 mod timestamp;
 
 pub use ack::Ack;
+pub use certificate_serial::CertificateSerial;
 pub use device::{DeviceId, GenerationId, ModuleId};
 pub use enrollment::{
-    CertificateName, CertificatePolicyName, EnrollmentId, IdScope, IssuerName, NamespaceName,
-    TrustBundleId,
+    CertificateName, CertificatePolicyName, EnrollmentId, IdScope, IssuerName, IssuerUserName,
+    NamespaceName, TrustBundleId,
 };
 pub use error_chain::error_chain;
 pub use etag::Etag;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
-use ids::{Thumbprint, ThumbprintSha1, Timestamp};
+use ids::{CertificateSerial, IdError, Thumbprint, ThumbprintSha1, Timestamp};
 use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -218,6 +218,14 @@ impl Certificate {
     #[must_use]
     pub fn serial_hex(&self) -> &str {
         &self.0.serial_hex
+    }
+
+    /// The serial number as a value.
+    ///
+    /// # Errors
+    /// When it has more bytes than RFC 5280 allows, which some foreign CAs' have.
+    pub fn serial(&self) -> Result<CertificateSerial, IdError> {
+        CertificateSerial::parse(&self.0.serial_hex)
     }
 
     /// The first moment at which the certificate is valid.

@@ -104,7 +104,7 @@ pub enum IssueError {
     NoRandomness,
 }
 
-/// A positive serial number of 128 bits.
+/// A positive serial number of 128 bits with at least 72 random ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Serial([u8; 16]);
 
@@ -115,6 +115,20 @@ impl Serial {
     pub fn from_random(mut bytes: [u8; 16]) -> Self {
         bytes[0] = bytes[0] & 0x3f | 0x40;
         Self(bytes)
+    }
+
+    /// A serial that begins with the time, so that an index of serials grows at its end: 01, 48
+    /// bits of milliseconds since 1970, 72 random bits.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn dated(now: Timestamp) -> Result<Self, IssueError> {
+        let mut bytes = Self::random()?.0;
+        // Of 100 ns.
+        let milliseconds = (now.ticks() / 10_000).clamp(0, (1 << 48) - 1).to_be_bytes();
+        bytes[0] = 1;
+        bytes[1..7].copy_from_slice(&milliseconds[2..]);
+        Ok(Self(bytes))
     }
 
     /// A serial from the operating system's randomness.

@@ -22,6 +22,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("provisioning", &["ids", "wire", "registry", "store"]),
     ("ca", &["ids", "pki"]),
     (
+        "issuing",
+        &[
+            "ids",
+            "wire",
+            "pki",
+            "rest",
+            "registry",
+            "provisioning",
+            "ca",
+        ],
+    ),
+    (
         "dps",
         &[
             "ids",
@@ -35,6 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "registry",
             "provisioning",
             "ca",
+            "issuing",
         ],
     ),
     (

@@ -1,28 +1,26 @@
 //! The step between the choice of a hub and its assignment, for a device that sent a certificate
 //! request: a certificate of the issuer that its enrollment names.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use ids::{Thumbprint, Timestamp};
-use pki::{Certificate, IssuingProfile, ProfileConfig, ProfileError, ProfileKind, RequestKey};
-use provisioning::{IssuedNote, IssuerRecord, Provisioning};
+use issuing::{IssueError, Wanted};
+use pki::{Certificate, RequestError};
+use provisioning::{IssuedCertificate, Provisioning, Requester};
 use registry::StorageError;
 use wire::binary::Base64Bytes;
 use wire::device_api::register_request::CsrClaim;
 use wire::device_api::registration::AttestationDetail;
-use wire::muster_api::issuer::DeviceKeyType;
 
 use crate::registration::attest::AttestedDevice;
 use crate::registration::refusal::{Refusal, RefusalReason, RequestRefusal};
 use crate::registration::request::Register;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// A certificate that was issued to a device that proved itself. Only this file makes one; it
 /// counts once it is written.
 #[derive(Debug)]
 pub struct Issued {
-    note: IssuedNote,
+    entry: Arc<IssuedCertificate>,
     form: Form,
 }
 
@@ -39,12 +37,11 @@ pub enum IssueFault {
     #[error(transparent)]
     Refused(Box<Refusal>),
     /// The issuer cannot issue: an operator has to repair it.
-    #[error("device issuer {name} issues no certificate to registration {registration_id}")]
+    #[error("registration {registration_id} gets no certificate")]
     Issuer {
-        name: String,
         registration_id: String,
         #[source]
-        source: Box<ca::IssuerError>,
+        source: Box<IssueError>,
     },
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -81,21 +78,24 @@ pub fn issue(
         CsrClaim::Der(der) => der.as_bytes(),
         CsrClaim::Pem(pem) => pem.as_bytes(),
     };
-    let cannot_issue = |source: ca::IssuerError| IssueFault::Issuer {
-        name: issuer.name.to_string(),
-        registration_id: device.registration_id().to_string(),
-        source: Box::new(source),
+    let refused = |error: RequestError| refuse(error.into());
+    let proven = pki::prove_request(bytes).map_err(refused)?;
+    let wanted = Wanted {
+        issuer: &issuer,
+        request: proven,
+        common_name: Some(device.registration_id()),
+        requester: Requester::Registration,
     };
-    let profile = profile(&issuer).map_err(|error| cannot_issue(error.into()))?;
-    let admitted = pki::prove_request(bytes)
-        .and_then(|request| profile.admit(request, Some(device.registration_id())))
-        .map_err(|error| refuse(error.into()))?;
-    let chain = issuers
-        .issue(&issuer.ca_certificate, &admitted, now)
-        .map_err(cannot_issue)?;
-    let all = chain.certificates();
+    let signed = issuing::sign(wanted, issuers, now).map_err(|error| match error {
+        IssueError::Request(error) => refused(error),
+        source => IssueFault::Issuer {
+            registration_id: device.registration_id().to_string(),
+            source: Box::new(source),
+        },
+    })?;
+    let all = signed.chain().certificates();
     Ok(Some(Issued {
-        note: note(&issuer, chain.leaf()),
+        entry: signed.entry().clone(),
         form: match csr {
             CsrClaim::Der(_) => Form::Der(all.map(|one| one.der().to_vec().into()).collect()),
             CsrClaim::Pem(_) => Form::Pem(all.map(Certificate::to_pem).collect()),
@@ -103,36 +103,15 @@ pub fn issue(
     }))
 }
 
-fn profile(issuer: &IssuerRecord) -> Result<IssuingProfile, ProfileError> {
-    let key_types = issuer.profile.key_types.iter().map(|kind| match kind {
-        DeviceKeyType::P256 => RequestKey::P256,
-        DeviceKeyType::P384 => RequestKey::P384,
-        DeviceKeyType::Rsa => RequestKey::Rsa,
-    });
-    IssuingProfile::new(ProfileConfig {
-        kind: ProfileKind::EdgeIdentity,
-        validity: DAY * issuer.profile.validity_days.into(),
-        key_types: key_types.collect(),
-    })
-}
-
-fn note(issuer: &IssuerRecord, leaf: &Certificate) -> IssuedNote {
-    IssuedNote {
-        issuer: issuer.name.clone(),
-        serial_number: leaf.serial_hex().to_owned(),
-        sha256_thumbprint: leaf.sha256(),
-        not_after_utc: leaf.not_after(),
-    }
-}
-
 impl Issued {
-    pub fn note(&self) -> &IssuedNote {
-        &self.note
+    /// What the transaction that assigns the device writes.
+    pub fn entry(&self) -> &Arc<IssuedCertificate> {
+        &self.entry
     }
 
     /// The hub recognises the device by it.
     pub fn thumbprint(&self) -> Thumbprint {
-        self.note.sha256_thumbprint
+        self.entry.thumbprint
     }
 
     /// Adds the certificate to what the device reads of its registration.

@@ -95,12 +95,10 @@ async fn remove(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
     let if_match = if_match(&call)?;
     let _alone = call.service.issuers_change().await;
     let deleted = provisioning(&call).delete_issuer(&name, &if_match).await?;
-    if !deleted.is_shared {
-        // After its name: the other way round, a crash would leave an issuer that cannot issue.
-        let issuers = &call.permit.context().device_issuers;
-        issuers
-            .remove(&deleted.ca_certificate)
-            .map_err(IssuerFault::from)?;
+    // After its name: the other way round, a crash would leave an issuer that cannot issue.
+    let issuers = &call.permit.context().device_issuers;
+    for ca_certificate in &deleted.unused_ca_certificates {
+        issuers.remove(ca_certificate).map_err(IssuerFault::from)?;
     }
     Ok(Reply::no_content())
 }
@@ -145,7 +143,10 @@ impl NounError for IssuanceError {
             } => Code::CertificateAuthorityConflict,
             Self::Exists(_) | Self::InUse { .. } => Code::Conflict,
             Self::PreconditionFailed(_) => Code::PreconditionFailed,
-            Self::TooMany { .. } => Code::ArgumentInvalid,
+            Self::NoSuchTrust { .. } => Code::NotFound,
+            Self::TooMany { .. } | Self::TrustUnverified { .. } | Self::TooManyTrusts { .. } => {
+                Code::ArgumentInvalid
+            }
             Self::Storage(_) => Code::InternalServerError,
         }
     }
@@ -171,6 +172,7 @@ fn draft(
         ca_certificate: first.sha256(),
         chain: chain.iter().map(Certificate::to_pem).collect(),
         profile: request.profile,
+        settings: request.settings,
     })
 }
 
@@ -180,14 +182,17 @@ fn reply(stored: IssuerRecord) -> Result<Reply, ServiceFault> {
 }
 
 fn describe(issuer: IssuerRecord) -> Result<IssuerDescription, IssuerFault> {
-    let chain = Certificate::parse_pem_bundle(&issuer.chain).map_err(IssuerFault::Damaged)?;
+    let issuing = issuer.generations.issuing();
+    let chain = Certificate::parse_pem_bundle(&issuing.chain).map_err(IssuerFault::Damaged)?;
     let first = chain.first().ok_or(PemError::NoCertificate);
     Ok(IssuerDescription {
         certificate_info: certificate::describe(first.map_err(IssuerFault::Damaged)?),
         name: issuer.name,
         certificate_authority_type: MUSTER_CA_TYPE,
+        certificate: issuing.chain.clone(),
         profile: issuer.profile,
-        certificate: issuer.chain,
+        settings: issuer.settings,
+        trusts: issuer.trusts,
         etag: QuotedEtag(issuer.etag),
         created_date_time_utc: issuer.created,
         last_modified_date_time_utc: issuer.updated,

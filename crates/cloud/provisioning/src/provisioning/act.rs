@@ -25,6 +25,14 @@ registry::operator_acts! {
     CreateIssuer = "issuer.create",
     /// An issuer is deleted.
     DeleteIssuer = "issuer.delete",
+    /// A user of an issuer is made.
+    CreateIssuerUser = "issuer.user.create",
+    /// A user of an issuer gets another password.
+    ResetIssuerUser = "issuer.user.reset",
+    /// A user of an issuer is deleted.
+    DeleteIssuerUser = "issuer.user.delete",
+    /// An issuer trusts one more CA certificate, or one less.
+    SetIssuerTrusts = "issuer.trusts",
     /// A trust bundle is written.
     PutTrustBundle = "trustBundle.put",
     /// A trust bundle is deleted.

@@ -1,15 +1,18 @@
 //! Issuers of device certificates of a provisioning service.
 
-use ids::{IssuerName, Thumbprint, Timestamp};
+use ids::{CertificateName, Etag, IssuerName, Thumbprint, Timestamp};
 use registry::StorageError;
 use serde::{Deserialize, Serialize};
-use store::{IssuerRow, Lock, StoreError, View, unit};
-use wire::muster_api::issuer::IssuerProfile;
+use store::{IssuerRow, Lock, StoreError, Tx, Unit, View, unit};
+use wire::muster_api::issuer::{IssuerProfile, IssuerSettings};
 
 use super::Provisioning;
 use super::act::Act;
 use crate::enrollment::{EnrollmentDraft, EnrollmentError};
-use crate::issuance::{DeletedIssuer, IssuanceError, IssuanceName, IssuerDraft, IssuerRecord};
+use crate::issuance::{IssuanceError, IssuanceName};
+use crate::issuer::{
+    DeletedIssuer, IssuerDraft, IssuerGeneration, IssuerGenerations, IssuerRecord,
+};
 use crate::limits::MAX_ISSUERS;
 
 /// Enrollments named in errors and answers at most.
@@ -17,9 +20,37 @@ pub(super) const NAMED: usize = 10;
 
 /// What is stored of an issuer.
 #[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Document {
     profile: IssuerProfile,
-    chain: String,
+    #[serde(default)]
+    settings: IssuerSettings,
+    #[serde(default)]
+    trusts: Vec<CertificateName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    generations: Option<IssuerGenerations>,
+    /// The chain of the only CA: what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chain: Option<String>,
+}
+
+/// The part of a document that says which CAs an issuer has.
+#[derive(Deserialize)]
+struct Authorities {
+    generations: Option<IssuerGenerations>,
+    chain: Option<String>,
+}
+
+impl Authorities {
+    fn of(self, row: &IssuerRow) -> Option<IssuerGenerations> {
+        let first = |chain| {
+            IssuerGenerations::first(IssuerGeneration {
+                thumbprint: row.thumbprint,
+                chain,
+            })
+        };
+        self.generations.or_else(|| self.chain.map(first))
+    }
 }
 
 impl From<StoreError> for IssuanceError {
@@ -35,43 +66,29 @@ impl Provisioning {
         draft: IssuerDraft,
         now: Timestamp,
     ) -> Result<IssuerRecord, IssuanceError> {
-        let document = Document {
-            profile: draft.profile,
+        let generation = IssuerGeneration {
+            thumbprint: draft.ca_certificate,
             chain: draft.chain,
         };
-        let row = IssuerRow {
-            id: 0,
+        let record = IssuerRecord {
             name: draft.name.clone(),
-            thumbprint: draft.ca_certificate,
-            // Serialising our own types fails only for maps with keys that are not text; there are
-            // none.
-            document: serde_json::to_string(&document).unwrap_or_default(),
+            profile: draft.profile,
+            settings: draft.settings,
+            trusts: Vec::new(),
+            generations: IssuerGenerations::first(generation),
             etag: self.registry.fresh_etag(),
-            created: now.ticks(),
-            updated: now.ticks(),
+            created: now,
+            updated: now,
         };
-        let name = IssuanceName::Issuer(draft.name);
-        let target = name.to_string();
-        let create = unit(
-            (self.id_scope(), row),
-            |(id_scope, _)| vec![Lock::Service { id_scope }],
-            move |(id_scope, row), view| {
-                if view.issuer(id_scope, &row.name)?.is_some() {
-                    return Err(IssuanceError::Exists(name.clone()));
-                }
-                match view.issuer_count(id_scope)? {
-                    MAX_ISSUERS.. => Err(IssuanceError::TooMany {
-                        name: name.clone(),
-                        limit: MAX_ISSUERS,
-                    }),
-                    _ => Ok(()),
-                }
-            },
-            |(id_scope, row), tx, ()| {
-                tx.insert_issuer(id_scope, row)?;
-                record(tx, row.clone())
-            },
-        );
+        let target = IssuanceName::Issuer(draft.name).to_string();
+        let etags = (0..MAX_ISSUERS)
+            .map(|_| self.registry.fresh_etag())
+            .collect();
+        let create = CreateIssuer {
+            id_scope: self.id_scope(),
+            record,
+            etags,
+        };
         self.act(Act::CreateIssuer, target, create).await
     }
 
@@ -93,9 +110,9 @@ impl Provisioning {
         })
     }
 
-    /// Whether an issuer of any service has this certificate.
+    /// Whether an issuer of any service has this CA certificate.
     pub fn has_issuer_of(&self, ca_certificate: &Thumbprint) -> Result<bool, StorageError> {
-        let found = |view: &View<'_>| view.has_issuer_of_certificate(ca_certificate);
+        let found = |view: &View<'_>| has_issuer_of(view, ca_certificate);
         Ok(self.registry.store().read::<_, StoreError>(found)?)
     }
 
@@ -127,10 +144,16 @@ impl Provisioning {
                 }
             },
             |id_scope, tx, row: IssuerRow| {
+                let generations = generations(tx, &row)?;
                 tx.delete_issuer(id_scope, &row)?;
+                let mut unused_ca_certificates = Vec::new();
+                for one in generations.all() {
+                    if !has_issuer_of(tx, &one.thumbprint)? {
+                        unused_ca_certificates.push(one.thumbprint);
+                    }
+                }
                 Ok(DeletedIssuer {
-                    is_shared: tx.has_issuer_of_certificate(&row.thumbprint)?,
-                    ca_certificate: row.thumbprint,
+                    unused_ca_certificates,
                 })
             },
         );
@@ -157,16 +180,152 @@ pub(super) fn named_rows(
     Ok((issuer.transpose()?, trust_bundle.transpose()?))
 }
 
-fn record(view: &View<'_>, row: IssuerRow) -> Result<IssuerRecord, StoreError> {
-    let document = serde_json::from_str(&row.document);
-    let Document { profile, chain } = view.decoded("issuer", document)?;
+/// Creates an issuer. Should it be the default, no other one is any longer.
+struct CreateIssuer {
+    id_scope: String,
+    record: IssuerRecord,
+    /// For the others.
+    etags: Vec<Etag>,
+}
+
+impl Unit for CreateIssuer {
+    /// The issuers that are the default now.
+    type Plan = Vec<(IssuerRow, IssuerRecord)>;
+    type Output = IssuerRecord;
+    type Error = IssuanceError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        let id_scope = &self.id_scope;
+        vec![Lock::Service { id_scope }]
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, IssuanceError> {
+        let name = || IssuanceName::Issuer(self.record.name.clone());
+        if view.issuer(&self.id_scope, &self.record.name)?.is_some() {
+            return Err(IssuanceError::Exists(name()));
+        }
+        let others = view.issuers(&self.id_scope)?;
+        if others.len() >= MAX_ISSUERS {
+            return Err(IssuanceError::TooMany {
+                name: name(),
+                limit: MAX_ISSUERS,
+            });
+        }
+        let mut defaults = Vec::new();
+        for row in others {
+            let other = record(view, row.clone())?;
+            if self.record.settings.is_default && other.settings.is_default {
+                defaults.push((row, other));
+            }
+        }
+        Ok(defaults)
+    }
+
+    fn apply(&self, tx: &Tx<'_>, defaults: Self::Plan) -> Result<IssuerRecord, StoreError> {
+        for ((row, mut other), etag) in defaults.into_iter().zip(&self.etags) {
+            other.settings.is_default = false;
+            (other.etag, other.updated) = (etag.clone(), self.record.updated);
+            update(tx, &self.id_scope, &row, &other)?;
+        }
+        tx.insert_issuer(&self.id_scope, &row(0, &self.record))?;
+        Ok(self.record.clone())
+    }
+}
+
+/// Whether an issuer of any service has this CA certificate. A data directory has few.
+fn has_issuer_of(view: &View<'_>, ca_certificate: &Thumbprint) -> Result<bool, StoreError> {
+    for row in view.all_issuers()? {
+        if generations(view, &row)?.has(ca_certificate) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Writes an issuer over the row that was read.
+pub(super) fn update(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    read: &IssuerRow,
+    record: &IssuerRecord,
+) -> Result<(), StoreError> {
+    tx.update_issuer(id_scope, &read.etag, &row(read.id, record))
+}
+
+fn row(id: i64, record: &IssuerRecord) -> IssuerRow {
+    let document = Document {
+        profile: record.profile.clone(),
+        settings: record.settings.clone(),
+        trusts: record.trusts.clone(),
+        generations: Some(record.generations.clone()),
+        chain: None,
+    };
+    IssuerRow {
+        id,
+        name: record.name.clone(),
+        thumbprint: record.generations.current.thumbprint,
+        // Serialising our own types fails only for maps with keys that are not text; there are
+        // none.
+        document: serde_json::to_string(&document).unwrap_or_default(),
+        etag: record.etag.clone(),
+        created: record.created.ticks(),
+        updated: record.updated.ticks(),
+    }
+}
+
+/// The CAs of an issuer.
+pub(super) fn generations(
+    view: &View<'_>,
+    row: &IssuerRow,
+) -> Result<IssuerGenerations, StoreError> {
+    let authorities: Authorities = view.decoded("issuer", serde_json::from_str(&row.document))?;
+    let found = authorities.of(row);
+    found.ok_or_else(|| view.damaged("issuer", "has no CA certificate"))
+}
+
+pub(super) fn record(view: &View<'_>, row: IssuerRow) -> Result<IssuerRecord, StoreError> {
+    let document: Document = view.decoded("issuer", serde_json::from_str(&row.document))?;
+    let authorities = Authorities {
+        generations: document.generations,
+        chain: document.chain,
+    };
+    let generations = authorities.of(&row);
     Ok(IssuerRecord {
+        generations: generations.ok_or_else(|| view.damaged("issuer", "has no CA certificate"))?,
         name: row.name,
-        ca_certificate: row.thumbprint,
-        chain,
-        profile,
+        profile: document.profile,
+        settings: document.settings,
+        trusts: document.trusts,
         etag: row.etag,
         created: Timestamp::from_ticks(row.created),
         updated: Timestamp::from_ticks(row.updated),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::muster_api::issuer::ProfileKind;
+
+    use super::*;
+
+    #[test]
+    fn an_issuer_that_an_earlier_version_wrote_is_read() {
+        let old = r#"{"profile":{"validityDays":9,"keyTypes":["P-256"]},"chain":"PEM"}"#;
+        let document: Document = serde_json::from_str(old).unwrap();
+        assert_eq!(document.profile.kind, ProfileKind::EdgeIdentity);
+        assert_eq!(document.settings, IssuerSettings::default());
+        let row = IssuerRow {
+            id: 1,
+            name: IssuerName::parse("fleet").unwrap(),
+            thumbprint: Thumbprint::from_bytes([1; 32]),
+            document: old.to_owned(),
+            etag: Etag::parse("etag").unwrap(),
+            created: 0,
+            updated: 0,
+        };
+        let authorities: Authorities = serde_json::from_str(old).unwrap();
+        let generations = authorities.of(&row).unwrap();
+        assert_eq!(generations.issuing().thumbprint, row.thumbprint);
+        assert_eq!(generations.issuing().chain, "PEM");
+    }
 }

@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ids::{IssuerName, ServiceName, Thumbprint, TrustBundleId};
+use ids::{ServiceName, Thumbprint, TrustBundleId};
 use provisioning::{
-    Act, AttestationKind, EnrollmentDraft, EnrollmentKey, IssuerDraft, KeyChoice, PolicyDraft,
+    Act, AttestationKind, EnrollmentDraft, EnrollmentKey, IssuerUserReset, KeyChoice, PolicyDraft,
     PossessionProof, Provisioning, TrustBundleDraft,
 };
 use registry::{Actor, AuditQuery, AuditRecord, IfMatch, OperatorAct, Registry};
 use serde_json::json;
-use wire::muster_api::issuer::IssuerProfile;
 use wire::service_api::enrollment::AllocationPolicy;
 
 use crate::Bench;
 use crate::ca_certificates::{self, draft as ca_certificate};
 use crate::hubs::{link, name};
+use crate::issued;
 use crate::registrations::assign;
 
 impl Bench {
@@ -138,20 +138,27 @@ impl Bench {
         let any = IfMatch::Any;
         match act {
             Act::CreateIssuer => {
-                let draft = IssuerDraft {
-                    name: IssuerName::parse("issuer").unwrap(),
-                    ca_certificate: Thumbprint::from_bytes([3; 32]),
-                    chain: String::new(),
-                    profile: IssuerProfile {
-                        validity_days: 30,
-                        key_types: Vec::new(),
-                    },
-                };
+                let draft = issued::draft("issuer", 3);
                 by.create_issuer(draft, self.now()).await.unwrap();
             }
             Act::DeleteIssuer => {
-                let issuer = IssuerName::parse("issuer").unwrap();
-                by.delete_issuer(&issuer, &any).await.unwrap();
+                by.delete_issuer(&issued::issuer("issuer"), &any)
+                    .await
+                    .unwrap();
+            }
+            Act::CreateIssuerUser | Act::ResetIssuerUser | Act::DeleteIssuerUser => {
+                self.perform_on_user(by, act).await;
+            }
+            Act::SetIssuerTrusts => {
+                let (plain, issuer) = (&self.provisioning, issued::issuer("trusting"));
+                let put = ca_certificate("trusted", 8, Some(true));
+                let put = plain.put_ca_certificate(put, &IfMatch::Absent, self.now());
+                put.await.unwrap();
+                let draft = issued::draft("trusting", 9);
+                plain.create_issuer(draft, self.now()).await.unwrap();
+                let trusted = ca_certificates::name("trusted");
+                let add = by.add_issuer_trust(&issuer, &trusted, self.now());
+                add.await.unwrap();
             }
             Act::PutTrustBundle => {
                 let draft = TrustBundleDraft {
@@ -168,6 +175,34 @@ impl Bench {
             _ => return false,
         }
         true
+    }
+
+    /// Acts on users of an issuer, which goes with the last of them.
+    async fn perform_on_user(&self, by: &Provisioning, act: Act) {
+        let (plain, issuer) = (&self.provisioning, issued::issuer("of-users"));
+        let user = issued::user("line-1", None);
+        match act {
+            Act::CreateIssuerUser => {
+                let draft = issued::draft("of-users", 4);
+                plain.create_issuer(draft, self.now()).await.unwrap();
+                let made = by.create_issuer_user(&issuer, user, self.now());
+                made.await.unwrap();
+            }
+            Act::ResetIssuerUser => {
+                let reset = IssuerUserReset {
+                    name: user.name,
+                    password: user.password,
+                    uses: Some(1),
+                    expires: None,
+                };
+                let reset = by.reset_issuer_user(&issuer, reset, self.now());
+                reset.await.unwrap();
+            }
+            _ => {
+                let deleted = by.delete_issuer_user(&issuer, &user.name);
+                deleted.await.unwrap();
+            }
+        }
     }
 
     /// Acts on services, policies and links; whether it is one of them.

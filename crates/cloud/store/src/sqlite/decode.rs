@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ids::{IdError, Thumbprint};
+use ids::{CertificateSerial, IdError, Thumbprint};
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Error, Row};
 
@@ -110,4 +110,16 @@ pub(crate) fn device(
 
 pub(crate) fn thumbprint(row: &Row<'_>, index: usize) -> rusqlite::Result<Thumbprint> {
     row.get(index).map(Thumbprint::from_bytes)
+}
+
+pub(crate) fn serial(row: &Row<'_>, index: usize) -> rusqlite::Result<CertificateSerial> {
+    let octets = row.get_ref(index)?.as_blob()?;
+    CertificateSerial::from_bytes(octets).map_err(|error| {
+        let cause = error.problem().to_owned();
+        Damage {
+            column: "serial",
+            cause,
+        }
+        .at(index)
+    })
 }

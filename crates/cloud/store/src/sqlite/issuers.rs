@@ -1,4 +1,4 @@
-use ids::{IssuerName, Thumbprint};
+use ids::{Etag, IssuerName};
 use rusqlite::{Row, params};
 
 use crate::sqlite::{decode, enrollments};
@@ -35,6 +35,11 @@ impl View<'_> {
         self.one(sql, [id_scope, &name.folded()], read)
     }
 
+    /// The issuers of all services.
+    pub fn all_issuers(&self) -> Result<Vec<IssuerRow>, StoreError> {
+        self.all(select!("ORDER BY id"), [], read)
+    }
+
     pub fn issuers(&self, id_scope: &str) -> Result<Vec<IssuerRow>, StoreError> {
         let sql = select!("WHERE id_scope = ?1 ORDER BY folded");
         self.all(sql, [id_scope], read)
@@ -43,13 +48,6 @@ impl View<'_> {
     pub fn issuer_count(&self, id_scope: &str) -> Result<usize, StoreError> {
         let sql = "SELECT count(*) FROM issuers WHERE id_scope = ?1";
         self.count(sql, [id_scope])
-    }
-
-    /// Whether an issuer of any service has this certificate.
-    pub fn has_issuer_of_certificate(&self, thumbprint: &Thumbprint) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM issuers WHERE thumbprint = ?1 LIMIT 1";
-        let found = self.one(sql, [thumbprint.as_bytes()], |_| Ok(()))?;
-        Ok(found.is_some())
     }
 
     /// The enrollments that name an issuer, at most `limit`.
@@ -76,6 +74,23 @@ impl Tx<'_> {
         ];
         self.write(Lock::Service { id_scope }, sql, values)
             .map(drop)
+    }
+
+    /// Writes the document of an issuer that was read with the etag `before`.
+    pub fn update_issuer(
+        &self,
+        id_scope: &str,
+        before: &Etag,
+        row: &IssuerRow,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE issuers SET thumbprint = ?3, document = ?4, etag = ?5, updated = ?6
+                   WHERE id = ?1 AND etag = ?2";
+        #[rustfmt::skip]
+        let values = params![
+            row.id, before.as_str(), row.thumbprint.as_bytes(), row.document,
+            row.etag.as_str(), row.updated,
+        ];
+        self.write_version(Lock::Service { id_scope }, sql, values)
     }
 
     /// Deletes an issuer that no enrollment names.

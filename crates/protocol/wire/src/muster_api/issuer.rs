@@ -4,14 +4,16 @@
 //! Azure's authorities are accounts at other companies. Ours are CAs whose key the server holds;
 //! what Azure has no member for is named as its other documents name it.
 
-use ids::{IssuerName, Timestamp};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use crate::certificate_info::CertificateInfo;
-use crate::etag::QuotedEtag;
 use crate::lenient::{BodyError, Fields};
+
+mod description;
+mod profile;
+
+pub use description::{IssuerDescription, IssuerList};
+pub use profile::{DeviceKeyType, IssuerProfile, IssuerSettings, ProfileKind};
 
 /// `certificateAuthorityType` of a CA whose key the server holds.
 pub const MUSTER_CA_TYPE: &str = "musterCertificateAuthority";
@@ -28,45 +30,6 @@ const USUAL_DAYS: u16 = 90;
 const USUAL_CA_DAYS: u16 = 3650;
 const MOST_DAYS: i64 = 3650;
 const MOST_CA_DAYS: i64 = 10 * 3650;
-
-/// A kind of key that certificates are issued for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DeviceKeyType {
-    /// An elliptic curve key on P-256.
-    #[serde(rename = "P-256")]
-    P256,
-    /// An elliptic curve key on P-384.
-    #[serde(rename = "P-384")]
-    P384,
-    /// RSA of 2048 to 8192 bits.
-    #[serde(rename = "RSA")]
-    Rsa,
-}
-
-impl DeviceKeyType {
-    /// In the order of the default.
-    pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::Rsa];
-
-    /// The name of the kind in JSON.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::P256 => "P-256",
-            Self::P384 => "P-384",
-            Self::Rsa => "RSA",
-        }
-    }
-}
-
-/// The certificates that an issuer issues.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct IssuerProfile {
-    /// 1 to 3650; a certificate never lives longer than its issuer.
-    pub validity_days: u16,
-    /// The kinds of key that certificates are issued for.
-    pub key_types: Vec<DeviceKeyType>,
-}
 
 /// The source of an issuer's key.
 #[derive(Clone, PartialEq, Eq)]
@@ -90,8 +53,10 @@ pub enum IssuerSource {
 /// The body of a PUT of an issuer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuerRequest {
-    /// `validityDays` and `keyTypes`: what the issuer issues.
+    /// `profile`, `validityDays` and `keyTypes`: what the issuer issues.
     pub profile: IssuerProfile,
+    /// `default`, `serverKeyGeneration` and `noCrl`: how it does so.
+    pub settings: IssuerSettings,
     /// `certificate` and `privateKey`, or neither.
     pub source: IssuerSource,
 }
@@ -125,10 +90,20 @@ impl IssuerRequest {
             (None, Some(_)) => return Err(fields.error("certificate", "is missing")),
         };
         let profile = IssuerProfile {
+            kind: profile_kind(&fields)?,
             validity_days: days(&fields, "validityDays", USUAL_DAYS, MOST_DAYS)?,
             key_types: key_types(&fields)?,
         };
-        Ok(Self { profile, source })
+        let settings = IssuerSettings {
+            is_default: fields.boolean("default")?.unwrap_or_default(),
+            server_key_generation: fields.boolean("serverKeyGeneration")?.unwrap_or_default(),
+            no_crl: fields.boolean("noCrl")?.unwrap_or_default(),
+        };
+        Ok(Self {
+            profile,
+            settings,
+            source,
+        })
     }
 
     /// The body that a client sends.
@@ -216,6 +191,18 @@ fn days(fields: &Fields<'_>, name: &str, usual: u16, most: i64) -> Result<u16, B
     }
 }
 
+fn profile_kind(fields: &Fields<'_>) -> Result<ProfileKind, BodyError> {
+    const MEMBER: &str = "profile";
+    let Some(name) = fields.text(MEMBER)?.filter(|text| !text.is_empty()) else {
+        return Ok(ProfileKind::default());
+    };
+    ProfileKind::named(name).ok_or_else(|| {
+        let start: String = name.chars().take(64).collect();
+        let all = ProfileKind::ALL.map(ProfileKind::name).join(", ");
+        fields.error(MEMBER, format!("{start:?} is not one of {all}"))
+    })
+}
+
 fn key_types(fields: &Fields<'_>) -> Result<Vec<DeviceKeyType>, BodyError> {
     const MEMBER: &str = "keyTypes";
     let names = fields.texts(MEMBER)?.unwrap_or_default();
@@ -238,36 +225,6 @@ fn key_types(fields: &Fields<'_>) -> Result<Vec<DeviceKeyType>, BodyError> {
         }
     }
     Ok(kinds)
-}
-
-/// An issuer, as `GET` and `PUT` answer it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct IssuerDescription {
-    /// The name by which enrollments refer to it.
-    pub name: IssuerName,
-    /// The kind of issuer, always [`MUSTER_CA_TYPE`].
-    pub certificate_authority_type: &'static str,
-    /// `validityDays` and `keyTypes`: what the issuer issues.
-    #[serde(flatten)]
-    pub profile: IssuerProfile,
-    /// The CA certificate in words.
-    pub certificate_info: CertificateInfo,
-    /// PEM of the CA certificate and those above it.
-    pub certificate: String,
-    /// The version, for `If-Match` of the next write.
-    pub etag: QuotedEtag,
-    /// Time in UTC, RFC 3339.
-    pub created_date_time_utc: Timestamp,
-    /// Time in UTC, RFC 3339.
-    pub last_modified_date_time_utc: Timestamp,
-}
-
-/// All issuers of a service, at our own path.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct IssuerList {
-    /// In the order of their names.
-    pub value: Vec<IssuerDescription>,
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub fn registrant(
     issued: Option<&Issued>,
 ) -> Registrant {
     let enrollment = device.enrollment();
-    let note = issued.map(|issued| issued.note().clone());
+    let entry = issued.map(|issued| issued.entry().clone());
     let proof = proof(device, issued);
     Registrant {
         registration_id: device.registration_id().clone(),
@@ -47,7 +47,7 @@ pub fn registrant(
         initial_twin: enrollment.initial_twin().clone(),
         policy: enrollment.reprovision(),
         detail: Some(Detail::of(&detail(device, issued))),
-        issued: note,
+        issued: entry,
     }
 }
 

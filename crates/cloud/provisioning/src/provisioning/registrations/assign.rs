@@ -19,6 +19,7 @@ use super::rows::{RecordWrite, group, record};
 use crate::detail::Detail;
 use crate::pending::AllocationNote;
 use crate::provisioning::Provisioning;
+use crate::provisioning::issued::{enter_issued, issued_lock};
 use crate::provisioning::services_now::{ServiceCell, ServicesNow};
 use crate::register::{Decision, DeviceStep, OldDevice};
 use crate::registration::{Assign, AssignError, AssignOutcome, Assigned, RegistrationRecord};
@@ -26,7 +27,7 @@ use crate::service::ProvisioningService;
 
 mod audit;
 
-pub(super) use audit::{Found, enter_issued};
+pub(super) use audit::Found;
 
 impl Provisioning {
     /// Writes hub device, twin, system modules and registration record in one transaction. Nothing
@@ -100,12 +101,11 @@ impl Unit for AssignDevice {
     type Error = AssignError;
 
     fn locks(&self) -> Vec<Lock<'_>> {
-        vec![
-            self.job.lock(self.id_scope.as_str()),
-            Lock::AllocationLog {
-                id_scope: self.id_scope.as_str(),
-            },
-        ]
+        let id_scope = self.id_scope.as_str();
+        let mut locks = vec![self.job.lock(id_scope), Lock::AllocationLog { id_scope }];
+        let issued = self.job.assign.registrant.issued.as_deref();
+        locks.extend(issued.map(|issued| issued_lock(id_scope, issued)));
+        locks
     }
 
     fn locks_of_plan<'a>(&'a self, plan: &'a AssignDevicePlan) -> Vec<Lock<'a>> {
@@ -236,7 +236,9 @@ impl AssignJob {
         let device = self.step(tx, &decision)?;
         let device_created = decision.step == DeviceStep::Create;
         let id_scope = service.id_scope.as_str();
-        enter_issued(tx, id_scope, &self.assign.registrant, self.now)?;
+        if let Some(issued) = &self.assign.registrant.issued {
+            enter_issued(tx, id_scope, issued, self.now)?;
+        }
         let found = Found::new(stored.as_ref(), previous.as_ref(), &decision);
         self.enter(tx, id_scope, &found, &decision)?;
         let registration = self.write_record(tx, &service, stored, end, decision)?;

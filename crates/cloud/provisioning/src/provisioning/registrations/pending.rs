@@ -11,12 +11,12 @@ use store::{
 use wire::error::DpsErrorCode;
 
 use super::EndPending;
-use super::assign::enter_issued;
 use super::locations::require_enrollment;
 use super::rows::{RecordWrite, group, record};
 use crate::detail::Detail;
 use crate::pending::PendingRegistration;
 use crate::provisioning::Provisioning;
+use crate::provisioning::issued::{enter_issued, issued_lock};
 use crate::registration::{AssignError, RegistrationRecord};
 use crate::service::ProvisioningService;
 
@@ -182,8 +182,12 @@ impl Unit for BeginPending {
 
     fn locks(&self) -> Vec<Lock<'_>> {
         let id_scope = self.service.id_scope.as_str();
-        let folded = self.pending.registrant.registration_id.folded();
-        vec![Lock::Registration { id_scope, folded }]
+        let registrant = &self.pending.registrant;
+        let folded = registrant.registration_id.folded();
+        let mut locks = vec![Lock::Registration { id_scope, folded }];
+        let issued = registrant.issued.as_deref();
+        locks.extend(issued.map(|issued| issued_lock(id_scope, issued)));
+        locks
     }
 
     fn locks_of_plan<'a>(&'a self, plan: &'a BeginPlan) -> Vec<Lock<'a>> {
@@ -230,7 +234,9 @@ impl Unit for BeginPending {
             } => (stored, waiting, end),
         };
         let id_scope = &self.service.id_scope;
-        enter_issued(tx, id_scope.as_str(), &self.pending.registrant, self.now)?;
+        if let Some(issued) = &self.pending.registrant.issued {
+            enter_issued(tx, id_scope.as_str(), issued, self.now)?;
+        }
         let mut pending = self.pending.clone();
         // Entered once: a later step only hands it out.
         pending.registrant.issued = None;

@@ -1,14 +1,12 @@
 //! What the audit and the log say of an assignment.
 
-use ids::Timestamp;
-use serde_json::json;
 use store::audit::AuditStream;
 use store::{DeviceLocation, RegistrationRow, StoreError, Tx};
 
 use super::super::rows::enrolled_by;
 use super::AssignJob;
 use crate::register::{Decision, DeviceStep, OldDevice};
-use crate::registration::{EnrolledBy, Registrant};
+use crate::registration::EnrolledBy;
 
 impl AssignJob {
     /// Enters the assignment into the audit, and warns of what an operator may not expect.
@@ -127,27 +125,4 @@ impl Warning {
             );
         }
     }
-}
-
-/// Enters a certificate into the audit that becomes durable with what `tx` writes.
-pub(in super::super) fn enter_issued(
-    tx: &Tx<'_>,
-    id_scope: &str,
-    registrant: &Registrant,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let Some(issued) = &registrant.issued else {
-        return Ok(());
-    };
-    let body = json!({
-        "kind": "certificate.issued", "idScope": id_scope,
-        "registrationId": registrant.registration_id, "issuer": issued.issuer,
-        "serialNumber": issued.serial_number, "sha256Thumbprint": issued.sha256_thumbprint.to_string(),
-        "notAfterUtc": issued.not_after_utc,
-    });
-    tx.audit(
-        AuditStream::Decisions,
-        now.ticks(),
-        body.to_string().into_bytes(),
-    )
 }

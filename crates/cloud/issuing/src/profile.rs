@@ -1,0 +1,28 @@
+use std::time::Duration;
+
+use pki::{IssuingProfile, ProfileConfig, ProfileError, ProfileKind, RequestKey};
+use provisioning::IssuerRecord;
+use wire::muster_api::issuer::{DeviceKeyType, ProfileKind as StoredKind};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What an issuer makes of requests.
+pub fn profile(issuer: &IssuerRecord) -> Result<IssuingProfile, ProfileError> {
+    let stored = &issuer.profile;
+    let key_types = stored.key_types.iter().map(|kind| match kind {
+        DeviceKeyType::P256 => RequestKey::P256,
+        DeviceKeyType::P384 => RequestKey::P384,
+        DeviceKeyType::Rsa => RequestKey::Rsa,
+    });
+    IssuingProfile::new(ProfileConfig {
+        kind: match stored.kind {
+            StoredKind::EdgeIdentity => ProfileKind::EdgeIdentity,
+            StoredKind::EdgeCa => ProfileKind::EdgeCa,
+            StoredKind::EdgeServer => ProfileKind::EdgeServer,
+            StoredKind::Device => ProfileKind::Device,
+            StoredKind::Verification => ProfileKind::Verification,
+        },
+        validity: DAY * stored.validity_days.into(),
+        key_types: key_types.collect(),
+    })
+}

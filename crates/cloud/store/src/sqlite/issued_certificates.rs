@@ -1,0 +1,207 @@
+use ids::{CertificateSerial, Thumbprint};
+use rusqlite::{Row, params};
+
+use crate::sqlite::decode;
+use crate::{
+    CertificateOrigin, IssuedCertificateRow, IssuedFilter, IssuedState, Lock, StoreError, Tx, View,
+};
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, issuer, authority, serial, spelled, thumbprint, not_before, not_after,
+                 key_type, origin, username, issued, state, reason, changed
+             FROM issued_certificates ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<IssuedCertificateRow> {
+    Ok(IssuedCertificateRow {
+        id: row.get(0)?,
+        issuer: decode::id(row, 1, "issuer")?,
+        authority: decode::thumbprint(row, 2)?,
+        serial: decode::serial(row, 3)?,
+        common_name: row.get(4)?,
+        thumbprint: decode::thumbprint(row, 5)?,
+        not_before: row.get(6)?,
+        not_after: row.get(7)?,
+        key_type: row.get(8)?,
+        origin: decode::named(row, 9, "origin", CertificateOrigin::named)?,
+        username: decode::optional_id(row, 10, "username")?,
+        issued: row.get(11)?,
+        state: decode::named(row, 12, "state", IssuedState::named)?,
+        reason: row.get(13)?,
+        changed: row.get(14)?,
+    })
+}
+
+impl View<'_> {
+    /// The certificates of a serial number: one, but for CAs that were imported with what they
+    /// had issued.
+    pub fn issued_certificates(
+        &self,
+        id_scope: &str,
+        serial: &CertificateSerial,
+    ) -> Result<Vec<IssuedCertificateRow>, StoreError> {
+        let sql = select!("WHERE id_scope = ?1 AND serial = ?2 ORDER BY id");
+        self.all(sql, params![id_scope, serial.as_bytes()], read)
+    }
+
+    /// The certificate of a thumbprint. Its serial number finds it: thumbprints have no index.
+    pub fn issued_certificate(
+        &self,
+        id_scope: &str,
+        serial: &CertificateSerial,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<IssuedCertificateRow>, StoreError> {
+        let sql = select!("WHERE id_scope = ?1 AND serial = ?2 AND thumbprint = ?3");
+        let values = params![id_scope, serial.as_bytes(), thumbprint.as_bytes()];
+        self.one(sql, values, read)
+    }
+
+    /// The DER of a certificate; `None` when it is not kept.
+    pub fn issued_der(&self, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT der FROM issued_certificates WHERE id = ?1";
+        Ok(self.one(sql, [id], |row| row.get(0))?.flatten())
+    }
+
+    /// Certificates by common name, or all of one, after a common name in lower case and a row id;
+    /// one more than `limit` says that there are more.
+    pub fn issued_by_subject(
+        &self,
+        filter: &IssuedFilter<'_>,
+        subject: Option<&str>,
+        after: (&str, i64),
+        limit: usize,
+    ) -> Result<Vec<IssuedCertificateRow>, StoreError> {
+        let state = filter.state.map(IssuedState::name);
+        let (from, before) = (filter.expires_from, filter.expires_before);
+        match subject {
+            Some(subject) => self.all(
+                select!(
+                    "WHERE id_scope = ?1 AND issuer = ?2 AND folded = ?3 AND id > ?4
+                     AND not_after >= ?5 AND not_after < ?6 AND (?7 IS NULL OR state = ?7)
+                     ORDER BY id LIMIT ?8"
+                ),
+                params![
+                    filter.id_scope,
+                    filter.issuer,
+                    subject,
+                    after.1,
+                    from,
+                    before,
+                    state,
+                    limit + 1,
+                ],
+                read,
+            ),
+            None => self.all(
+                select!(
+                    "WHERE id_scope = ?1 AND issuer = ?2 AND (folded, id) > (?3, ?4)
+                     AND not_after >= ?5 AND not_after < ?6 AND (?7 IS NULL OR state = ?7)
+                     ORDER BY folded, id LIMIT ?8"
+                ),
+                params![
+                    filter.id_scope,
+                    filter.issuer,
+                    after.0,
+                    after.1,
+                    from,
+                    before,
+                    state,
+                    limit + 1,
+                ],
+                read,
+            ),
+        }
+    }
+
+    /// Certificates in the order in which they expire, after a `notAfter` and a row id.
+    pub fn issued_by_expiry(
+        &self,
+        filter: &IssuedFilter<'_>,
+        after: (i64, i64),
+        limit: usize,
+    ) -> Result<Vec<IssuedCertificateRow>, StoreError> {
+        let sql = select!(
+            "WHERE id_scope = ?1 AND issuer = ?2 AND not_after >= ?3 AND not_after < ?4
+             AND (not_after, id) > (?5, ?6) AND (?7 IS NULL OR state = ?7)
+             ORDER BY not_after, id LIMIT ?8"
+        );
+        let state = filter.state.map(IssuedState::name);
+        #[rustfmt::skip]
+        let values = params![
+            filter.id_scope, filter.issuer, filter.expires_from, filter.expires_before,
+            after.0, after.1, state, limit + 1,
+        ];
+        self.all(sql, values, read)
+    }
+
+    /// Certificates that are held or revoked, after a row id: in the order in which they were
+    /// issued.
+    pub fn issued_not_valid(
+        &self,
+        filter: &IssuedFilter<'_>,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<IssuedCertificateRow>, StoreError> {
+        let sql = select!(
+            "WHERE id_scope = ?1 AND issuer = ?2 AND state <> 'valid' AND id > ?3
+             AND not_after >= ?4 AND not_after < ?5 AND (?6 IS NULL OR state = ?6)
+             ORDER BY id LIMIT ?7"
+        );
+        let state = filter.state.map(IssuedState::name);
+        #[rustfmt::skip]
+        let values = params![
+            filter.id_scope, filter.issuer, after, filter.expires_from, filter.expires_before,
+            state, limit + 1,
+        ];
+        self.all(sql, values, read)
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a certificate with its DER.
+    pub fn insert_issued_certificate(
+        &self,
+        id_scope: &str,
+        row: &IssuedCertificateRow,
+        der: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO issued_certificates (id_scope, issuer, authority, serial, folded,
+                       spelled, thumbprint, not_before, not_after, key_type, origin, username,
+                       issued, state, reason, changed, der)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+                       ?17)";
+        let username = row.username.as_ref().map(|name| name.as_str());
+        #[rustfmt::skip]
+        let values = params![
+            id_scope, row.issuer.folded(), row.authority.as_bytes(), row.serial.as_bytes(),
+            row.common_name.to_lowercase(), row.common_name, row.thumbprint.as_bytes(),
+            row.not_before, row.not_after, row.key_type, row.origin.name(), username,
+            row.issued, row.state.name(), row.reason, row.changed, der,
+        ];
+        let serial = row.serial;
+        self.write(Lock::IssuedCertificate { id_scope, serial }, sql, values)
+            .map(drop)
+    }
+
+    /// Writes the state of a certificate that was read as `row`.
+    pub fn update_issued_state(
+        &self,
+        id_scope: &str,
+        row: &IssuedCertificateRow,
+        state: IssuedState,
+        reason: Option<&str>,
+        changed: i64,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE issued_certificates SET state = ?3, reason = ?4, changed = ?5
+                   WHERE id = ?1 AND state = ?2";
+        #[rustfmt::skip]
+        let values = params![row.id, row.state.name(), state.name(), reason, changed];
+        let serial = row.serial;
+        self.write_version(Lock::IssuedCertificate { id_scope, serial }, sql, values)
+    }
+}
