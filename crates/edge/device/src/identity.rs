@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use pki::{Certificate, KeyError, KeyMismatch, PemError, PrivateKey};
+use pki::{Certificate, KeyError, KeyMismatch, PemError, PrivateKey, Signer};
 use rustls::client::ResolvesClientCert;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 /// Why a certificate and a key do not make an identity.
@@ -19,8 +17,6 @@ pub enum IdentityError {
     Key(#[from] KeyError),
     #[error("certificate and private key do not match")]
     Mismatch(#[from] KeyMismatch),
-    #[error("TLS cannot use the identity's private key")]
-    Unusable(#[source] rustls::Error),
 }
 
 /// A device's certificate chain and the key of its leaf.
@@ -34,16 +30,13 @@ impl Identity {
     /// Joins a chain, leaf first, and the leaf's key.
     ///
     /// # Errors
-    /// When the chain is empty, the key is not the leaf's, or TLS cannot sign with it.
+    /// When the chain is empty, or the key is not the leaf's.
     pub fn new(chain: &[Certificate], key: &PrivateKey) -> Result<Self, IdentityError> {
         let leaf = chain.first().ok_or(IdentityError::NoCertificate)?;
-        let proof = key.matches(leaf)?;
-        let der = PrivateKeyDer::Pkcs8(key.pkcs8_der());
-        let signing = aws_lc_rs::sign::any_supported_type(&der).map_err(IdentityError::Unusable)?;
-        let chain = chain.iter().map(|c| c.certificate_der().clone()).collect();
+        let key: &Signer = key.as_ref();
         Ok(Self {
-            leaf: proof.certificate().clone(),
-            certified: CertifiedKey::new(chain, signing),
+            leaf: leaf.clone(),
+            certified: key.certified(leaf, &chain[1..])?,
         })
     }
 

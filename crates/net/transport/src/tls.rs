@@ -11,9 +11,7 @@ use std::sync::{Arc, RwLock};
 use pki::{LeafKey, PeerChain, PresentedChain, SeenIssuers};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, UnixTime,
-};
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -165,18 +163,6 @@ impl ResolvesServerCert for CurrentCertificate {
         // For TLS 1.2 these are only the schemes that the client's cipher suites can use.
         Some(certificates.choose(hello.server_name(), hello.signature_schemes()))
     }
-}
-
-/// A chain, the leaf first, with the leaf's key.
-/// Fails when the key is not that of the leaf, or of a kind that TLS cannot use.
-pub fn certified_key(
-    chain: Vec<Vec<u8>>,
-    key: PrivatePkcs8KeyDer<'_>,
-) -> Result<CertifiedKey, rustls::Error> {
-    let chain = chain.into_iter().map(CertificateDer::from).collect();
-    let key = PrivateKeyDer::Pkcs8(key.clone_key());
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    CertifiedKey::from_der(chain, key, &provider)
 }
 
 /// TLS 1.2 and 1.3 (the Python SDK pins 1.2); every client is asked for a

@@ -14,7 +14,7 @@ use ids::{CertificateSerial, IdError, Thumbprint, ThumbprintSha1, Timestamp};
 use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::ServerName;
+use crate::{KeyAlgorithm, ServerName};
 pub(crate) use ca::sha1;
 use extensions::Extensions;
 pub(crate) use extensions::{ANY_POLICY, AltName, NameConstraints, Oid, Policies, Purposes};
@@ -298,6 +298,11 @@ impl Certificate {
 
     pub(crate) fn has_supported_key(&self) -> bool {
         self.key().is_supported()
+    }
+
+    /// The kind of its key; `None` when nothing here signs with it.
+    pub(crate) fn key_kind(&self) -> Option<KeyAlgorithm> {
+        self.key().kind()
     }
 
     /// What kind of key it has, in words.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use ids::{RegistrationId, Timestamp};
-use rcgen::{CertificateParams, SerialNumber};
+use rcgen::{CertificateParams, PublicKeyData, SerialNumber};
 
+use crate::key::{RcgenKey, SignError, Signer};
 use crate::lint::{self, LintError};
 use crate::profile::{MAX_COMMON_NAME, Profile, Subject, Validity};
-use crate::{Certificate, CertificateError, KeyMismatch, PrivateKey};
+use crate::{Certificate, CertificateError, KeyMismatch};
 
 pub use for_request::{PreparedRequest, RequestToken};
 
@@ -81,9 +82,12 @@ pub enum IssueError {
     /// The prepared certificate breaks a rule.
     #[error("the prepared certificate breaks a rule")]
     Lint(#[from] LintError),
-    /// The cryptographic library failed to sign.
-    #[error("signing failed: {0}")]
-    Signing(String),
+    /// The certificate could not be encoded.
+    #[error("the certificate cannot be encoded: {0}")]
+    Encoding(String),
+    /// The key did not sign.
+    #[error("signing failed")]
+    Signing(#[source] SignError),
     /// What was signed cannot be read back, or does not verify: nothing is handed out.
     #[error("the signed certificate does not hold")]
     ReadBack(#[source] Option<CertificateError>),
@@ -145,7 +149,7 @@ impl Serial {
 /// A CA certificate together with its key: it may issue.
 pub struct Issuer {
     certificate: Certificate,
-    rcgen: rcgen::Issuer<'static, PrivateKey>,
+    rcgen: rcgen::Issuer<'static, RcgenKey>,
 }
 
 impl Issuer {
@@ -153,27 +157,40 @@ impl Issuer {
     ///
     /// # Errors
     /// When they do not belong together or the certificate is not a CA's.
-    pub fn new(certificate: Certificate, key: PrivateKey) -> Result<Self, IssueError> {
-        key.matches(&certificate)?;
+    pub fn new(certificate: Certificate, key: impl Into<Signer>) -> Result<Self, IssueError> {
+        let signer = key.into();
+        signer.matches(&certificate)?;
         let usage = certificate.extensions();
         if !usage.is_ca || usage.key_usage.is_some_and(|key| !key.key_cert_sign) {
             return Err(IssueError::NotAnIssuer {
                 subject: certificate.subject(),
             });
         }
+        let key = RcgenKey::new(signer);
         let rcgen = rcgen::Issuer::from_ca_cert_der(certificate.certificate_der(), key)
-            .map_err(|error| IssueError::Signing(error.to_string()))?;
+            .map_err(|error| IssueError::Encoding(error.to_string()))?;
         Ok(Self { certificate, rcgen })
     }
 
-    pub(crate) fn key(&self) -> &PrivateKey {
-        self.rcgen.key()
+    pub(crate) fn signer(&self) -> &Signer {
+        self.rcgen.key().signer()
     }
 
     /// The certificate that signs, which is a CA.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
+    }
+
+    /// Signs what was linted.
+    fn sign(
+        &self,
+        params: &CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<Certificate, IssueError> {
+        let signed = params.signed_by(key, &self.rcgen);
+        let signed = signed.map_err(|error| failure(&error, self.rcgen.key()))?;
+        read_back(signed, Some(self))
     }
 }
 
@@ -239,21 +256,31 @@ impl IssueToken<'_> {
     ///
     /// # Errors
     /// When signing fails, or what was signed does not verify.
-    pub fn sign(self, key: &PrivateKey) -> Result<Certificate, IssueError> {
+    pub fn sign(self, key: &impl AsRef<Signer>) -> Result<Certificate, IssueError> {
         let Prepared { params, issuer, .. } = self.0;
-        let signed = match issuer {
-            Some(issuer) => params.signed_by(key, &issuer.rcgen),
-            None => params.self_signed(key),
-        };
-        read_back(signed, issuer)
+        let key = key.as_ref();
+        match issuer {
+            Some(issuer) => issuer.sign(&params, key.public_key()),
+            None => {
+                let key = RcgenKey::new(key.clone());
+                let signed = params.self_signed(&key);
+                read_back(signed.map_err(|error| failure(&error, &key))?, None)
+            }
+        }
+    }
+}
+
+fn failure(error: &rcgen::Error, key: &RcgenKey) -> IssueError {
+    match key.last_fault() {
+        Some(fault) if *error == rcgen::Error::RemoteKeyError => IssueError::Signing(fault),
+        _ => IssueError::Encoding(error.to_string()),
     }
 }
 
 fn read_back(
-    signed: Result<rcgen::Certificate, rcgen::Error>,
+    signed: rcgen::Certificate,
     issuer: Option<&Issuer>,
 ) -> Result<Certificate, IssueError> {
-    let signed = signed.map_err(|error| IssueError::Signing(error.to_string()))?;
     let certificate =
         Certificate::from_der(signed.der()).map_err(|e| IssueError::ReadBack(Some(e)))?;
     let by = issuer.map_or(&certificate, Issuer::certificate);

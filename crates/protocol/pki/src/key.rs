@@ -2,15 +2,21 @@
 
 mod decode;
 mod encrypt;
+mod pair;
+mod public;
+mod rcgen_key;
 mod signer;
+mod tls;
 
-use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
 use crate::Certificate;
 use crate::cert::encode_pem;
-use signer::Signer;
+use pair::KeyPair;
+pub use public::{KeyAlgorithm, PublicKey};
+pub(crate) use rcgen_key::RcgenKey;
+pub use signer::{RsaHash, SignError, SignatureScheme, Signer, TokenKey};
 
 /// What kind of key to make. P-256 unless something old asks for RSA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,7 +79,8 @@ pub struct KeyMismatch {
     subject: String,
 }
 
-/// Proof that a private key belongs to a certificate. Only [`PrivateKey::matches`] makes one.
+/// Proof that a private key belongs to a certificate. Only [`PublicKey::matches`]
+/// makes one.
 #[derive(Debug, Clone)]
 pub struct KeyMatches(Certificate);
 
@@ -85,20 +92,27 @@ impl KeyMatches {
     }
 }
 
-/// A private key that can sign. RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519.
+/// A private key whose bytes are here. RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519.
 pub struct PrivateKey {
     pkcs8: Zeroizing<Vec<u8>>,
     signer: Signer,
 }
 
 impl PrivateKey {
+    fn new(pair: KeyPair, pkcs8: Zeroizing<Vec<u8>>) -> Self {
+        Self {
+            pkcs8,
+            signer: Signer::in_memory(pair),
+        }
+    }
+
     /// Makes a new key. Randomness is the operating system's, through aws-lc.
     ///
     /// # Errors
     /// When the library has no randomness or memory.
     pub fn generate(kind: KeyType) -> Result<Self, KeyError> {
-        let (signer, pkcs8) = Signer::generate(kind)?;
-        Ok(Self { pkcs8, signer })
+        let (pair, pkcs8) = KeyPair::generate(kind)?;
+        Ok(Self::new(pair, pkcs8))
     }
 
     /// Reads the private key of a PEM text: PKCS#8, PKCS#1, SEC1 or, with
@@ -119,11 +133,11 @@ impl PrivateKey {
     /// # Errors
     /// When the bytes are no key of a supported kind.
     pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
-        let (signer, pkcs8) = Signer::from_der(der)?;
-        Ok(Self { pkcs8, signer })
+        let (pair, pkcs8) = KeyPair::from_der(der)?;
+        Ok(Self::new(pair, pkcs8))
     }
 
-    /// The key as unencrypted DER PKCS#8, borrowed: for rustls.
+    /// The key as unencrypted DER PKCS#8, borrowed.
     #[must_use]
     pub fn pkcs8_der(&self) -> PrivatePkcs8KeyDer<'_> {
         PrivatePkcs8KeyDer::from(self.pkcs8.as_slice())
@@ -147,7 +161,7 @@ impl PrivateKey {
     /// The public key as DER SubjectPublicKeyInfo.
     #[must_use]
     pub fn spki_der(&self) -> Vec<u8> {
-        self.subject_public_key_info()
+        self.signer.public_key().spki_der()
     }
 
     /// Proves that this key belongs to `certificate`.
@@ -155,31 +169,13 @@ impl PrivateKey {
     /// # Errors
     /// When the certificate carries another public key.
     pub fn matches(&self, certificate: &Certificate) -> Result<KeyMatches, KeyMismatch> {
-        // The bits decide: encoders differ in how they write the algorithm's parameters.
-        if self.signer.public_key() == certificate.key_bits() {
-            return Ok(KeyMatches(certificate.clone()));
-        }
-        Err(KeyMismatch {
-            subject: certificate.subject(),
-        })
+        self.signer.matches(certificate)
     }
 }
 
-impl PublicKeyData for PrivateKey {
-    fn der_bytes(&self) -> &[u8] {
-        self.signer.public_key()
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        self.signer.algorithm()
-    }
-}
-
-impl SigningKey for PrivateKey {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.signer
-            .sign(message)
-            .ok_or(rcgen::Error::RingUnspecified)
+impl AsRef<Signer> for PrivateKey {
+    fn as_ref(&self) -> &Signer {
+        &self.signer
     }
 }
 
@@ -194,6 +190,10 @@ impl Clone for PrivateKey {
 
 impl std::fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PrivateKey({}, redacted)", self.signer.kind())
+        write!(
+            f,
+            "PrivateKey({}, redacted)",
+            self.signer.public_key().kind().name()
+        )
     }
 }

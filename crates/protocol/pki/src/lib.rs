@@ -52,7 +52,10 @@ pub use issue::{
 pub use issuing_profile::{
     AdmittedRequest, IssuingProfile, ProfileConfig, ProfileError, ProfileKind,
 };
-pub use key::{KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey};
+pub use key::{
+    KeyAlgorithm, KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey, PublicKey, RsaHash,
+    SignError, SignatureScheme, Signer, TokenKey,
+};
 pub use lint::{LintError, LintFinding};
 pub use ocsp::{
     CaHashes, CertId, MAX_OCSP_IDS, MAX_OCSP_REQUEST_BYTES, OcspAnswer, OcspFailure, OcspHash,

@@ -13,12 +13,12 @@ use rcgen::{PublicKeyData, SignatureAlgorithm};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
-use crate::ServerName;
 use crate::cert::{
     RsaWeakness, SubjectKey, algorithm_of_key, common_name, is_request, pem_blocks, pem_text,
     reason, signs_itself,
 };
 use crate::profile::MAX_COMMON_NAME;
+use crate::{KeyAlgorithm, ServerName};
 pub use claim::RequestClaim;
 pub(crate) use names::RequestedNames;
 
@@ -198,14 +198,11 @@ fn prove_der(der: &[u8]) -> Result<ProvenRequest, RequestError> {
 }
 
 fn kind_of(key: SubjectKey<'_>) -> Option<RequestKey> {
-    if key.is_p256() {
-        Some(RequestKey::P256)
-    } else if key.is_p384() {
-        Some(RequestKey::P384)
-    } else if key.is_long_rsa() {
-        Some(RequestKey::Rsa)
-    } else {
-        None
+    match key.kind()? {
+        KeyAlgorithm::P256 => Some(RequestKey::P256),
+        KeyAlgorithm::P384 => Some(RequestKey::P384),
+        KeyAlgorithm::Rsa => key.is_long_rsa().then_some(RequestKey::Rsa),
+        KeyAlgorithm::P521 | KeyAlgorithm::Ed25519 => None,
     }
 }
 

@@ -1,10 +1,9 @@
 //! What an issuer signs beside certificates: `SEQUENCE { toBeSigned, algorithm, signature }`.
 
-use rcgen::{PublicKeyData as _, SignatureAlgorithm, SigningKey as _};
 use rustls_pki_types::{AlgorithmIdentifier, alg_id};
 
 use crate::der::{Writer, tag};
-use crate::{IssueError, Issuer};
+use crate::{IssueError, Issuer, KeyAlgorithm, SignatureScheme};
 
 impl Issuer {
     /// Appends what `to_be_signed` writes, one element, together with the algorithm and the
@@ -14,14 +13,16 @@ impl Issuer {
         der: &mut Writer,
         to_be_signed: impl FnOnce(&mut Writer, &AlgorithmIdentifier),
     ) -> Result<(), IssueError> {
-        let key = self.key();
-        let algorithm = identifier(key.algorithm())?;
+        let key = self.signer();
+        let kind = key.public_key().kind();
+        let algorithm = identifier(kind);
         der.sequence(|der| {
             let begin = der.len();
             to_be_signed(der, &algorithm);
+            let scheme = SignatureScheme::for_issuing(kind);
             let signature = key
-                .sign(der.since(begin))
-                .map_err(|error| IssueError::Signing(error.to_string()))?;
+                .sign(scheme, der.since(begin))
+                .map_err(IssueError::Signing)?;
             der.element(tag::SEQUENCE, &algorithm);
             der.bit_string(&signature);
             Ok(())
@@ -29,19 +30,13 @@ impl Issuer {
     }
 }
 
-/// The content of the AlgorithmIdentifier of the signatures that a key makes.
-fn identifier(algorithm: &SignatureAlgorithm) -> Result<AlgorithmIdentifier, IssueError> {
-    let known = [
-        (&rcgen::PKCS_ECDSA_P256_SHA256, alg_id::ECDSA_SHA256),
-        (&rcgen::PKCS_ECDSA_P384_SHA384, alg_id::ECDSA_SHA384),
-        (&rcgen::PKCS_ECDSA_P521_SHA512, alg_id::ECDSA_SHA512),
-        (&rcgen::PKCS_RSA_SHA256, alg_id::RSA_PKCS1_SHA256),
-        (&rcgen::PKCS_ED25519, alg_id::ED25519),
-    ];
-    let found = known.into_iter().find(|(known, _)| *known == algorithm);
-    found.map(|(_, identifier)| identifier).ok_or_else(|| {
-        IssueError::Signing(format!(
-            "{algorithm:?} signs no revocation lists or OCSP answers"
-        ))
-    })
+/// The content of the AlgorithmIdentifier of the signatures that keys of a kind make.
+fn identifier(algorithm: KeyAlgorithm) -> AlgorithmIdentifier {
+    match algorithm {
+        KeyAlgorithm::P256 => alg_id::ECDSA_SHA256,
+        KeyAlgorithm::P384 => alg_id::ECDSA_SHA384,
+        KeyAlgorithm::P521 => alg_id::ECDSA_SHA512,
+        KeyAlgorithm::Ed25519 => alg_id::ED25519,
+        KeyAlgorithm::Rsa => alg_id::RSA_PKCS1_SHA256,
+    }
 }

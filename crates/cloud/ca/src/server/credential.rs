@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ids::Timestamp;
-use pki::{Certificate, PrivateKey, ServerName};
-use rustls_pki_types::PrivatePkcs8KeyDer;
+use pki::{Certificate, KeyMismatch, PrivateKey, ServerName, Signer};
+use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
 /// The chain and the key of a TLS server.
@@ -27,16 +27,15 @@ impl ServerCredential {
         &self.ca
     }
 
-    /// What the server sends, in DER: its certificate alone, because clients have the CA.
-    #[must_use]
-    pub fn chain_der(&self) -> Vec<Vec<u8>> {
-        vec![self.certificate.der().to_vec()]
+    /// What TLS presents: the certificate alone, because clients have the CA, and its key.
+    pub fn certified(&self) -> Result<CertifiedKey, KeyMismatch> {
+        self.signer().certified(&self.certificate, &[])
     }
 
-    /// The private key, DER PKCS#8.
+    /// The key, which signs handshakes.
     #[must_use]
-    pub fn key_der(&self) -> PrivatePkcs8KeyDer<'_> {
-        self.key.pkcs8_der()
+    pub fn signer(&self) -> &Signer {
+        self.key.as_ref()
     }
 
     pub(super) fn fits(&self, wanted: &[ServerName], now: Timestamp) -> bool {

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use transport::shutdown;
 use transport::tls::certificate_files::OwnCertificates;
-use transport::tls::{Certificates, CurrentCertificate, certified_key};
+use transport::tls::{Certificates, CurrentCertificate};
 
 use super::config::ServeConfig;
 use crate::clock;
@@ -236,7 +236,6 @@ impl Keeper {
 
 /// A certificate that the server made itself, as TLS needs it.
 fn made_key(credential: &ServerCredential) -> anyhow::Result<Arc<CertifiedKey>> {
-    let key = certified_key(credential.chain_der(), credential.key_der());
-    key.map(Arc::new)
-        .context("the server's certificate and key")
+    let key = credential.certified().map(Arc::new);
+    key.context("the server's certificate and key")
 }

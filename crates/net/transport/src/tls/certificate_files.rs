@@ -7,15 +7,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pki::{Certificate, PrivateKey};
+use pki::{Certificate, PrivateKey, Signer};
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use serde::Deserialize;
 use zeroize::Zeroizing;
-
-use super::certified_key;
 
 mod error;
 
@@ -175,8 +173,9 @@ fn load(files: &OwnCertificate) -> Result<Loaded, FileError> {
     let [leaf, issuers @ ..] = chain.as_slice() else {
         return Err(FileError::Empty { path: path() });
     };
-    let matching = key.matches(leaf);
-    matching.map_err(|source| FileError::Mismatch {
+    let key = Signer::from(key);
+    let certified = key.certified(leaf, issuers);
+    let certified = certified.map_err(|source| FileError::Mismatch {
         certificate: path(),
         key: files.key.clone(),
         source,
@@ -187,13 +186,6 @@ fn load(files: &OwnCertificate) -> Result<Loaded, FileError> {
         (None, None) if leaf.is_self_issued() => vec![leaf.clone()],
         (None, None) => return Err(FileError::NoIssuers { path: path() }),
     };
-    let der = chain.iter().map(|one| one.der().to_vec()).collect();
-    let certified = certified_key(der, key.pkcs8_der());
-    let certified = certified.map_err(|source| FileError::Tls {
-        certificate: path(),
-        key: files.key.clone(),
-        source,
-    })?;
     Ok(Loaded {
         key: OwnKey {
             leaf: leaf.certificate_der().clone(),

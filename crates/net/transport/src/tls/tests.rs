@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::{SigningKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
@@ -141,9 +142,8 @@ fn server_key(dir: &Path, algorithm: &str) -> Arc<CertifiedKey> {
     );
     let certificate = std::fs::read(dir.join("server.pem")).unwrap();
     let certificate = Certificate::parse_one(&certificate).unwrap();
-    let chain = vec![certificate.der().to_vec()];
-    let key = certified_key(chain, read_key(&dir.join("server.key")).pkcs8_der());
-    Arc::new(key.unwrap())
+    let key = pki::Signer::from(read_key(&dir.join("server.key")));
+    Arc::new(key.certified(&certificate, &[]).unwrap())
 }
 
 fn connect(

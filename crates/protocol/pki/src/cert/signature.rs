@@ -5,6 +5,7 @@ use rustls_pki_types::SignatureVerificationAlgorithm;
 use webpki::aws_lc_rs as algorithms;
 
 use super::Certificate;
+use crate::KeyAlgorithm;
 
 mod rsa;
 mod words;
@@ -110,22 +111,26 @@ impl SubjectKey<'_> {
             .is_some_and(|bits| (2048..=8192).contains(&bits))
     }
 
+    /// The kind of key; `None` when nothing here signs with it.
+    pub(crate) fn kind(self) -> Option<KeyAlgorithm> {
+        let known = [
+            (algorithms::ECDSA_P256_SHA256, KeyAlgorithm::P256),
+            (algorithms::ECDSA_P384_SHA384, KeyAlgorithm::P384),
+            (algorithms::ECDSA_P521_SHA512, KeyAlgorithm::P521),
+            (algorithms::ED25519, KeyAlgorithm::Ed25519),
+            (algorithms::RSA_PKCS1_2048_8192_SHA256, KeyAlgorithm::Rsa),
+        ];
+        let mut known = known.into_iter();
+        let found = known.find(|(one, _)| one.public_key_alg_id().as_ref() == self.algorithm);
+        found.map(|(_, kind)| kind)
+    }
+
     /// What kind of key it is, with an article.
     pub(crate) fn in_words(self) -> String {
         if let Some(bits) = self.rsa_bits() {
             return format!("an RSA key of {bits} bits");
         }
         words::key(self.algorithm)
-    }
-
-    /// Whether the key is an elliptic curve key on P-256.
-    pub(crate) fn is_p256(self) -> bool {
-        self.algorithm == algorithms::ECDSA_P256_SHA256.public_key_alg_id().as_ref()
-    }
-
-    /// Whether the key is an elliptic curve key on P-384.
-    pub(crate) fn is_p384(self) -> bool {
-        self.algorithm == algorithms::ECDSA_P384_SHA384.public_key_alg_id().as_ref()
     }
 }
 

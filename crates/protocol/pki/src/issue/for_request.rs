@@ -2,7 +2,7 @@
 
 use ids::Timestamp;
 
-use super::{IssueError, IssueToken, Issuer, Prepared, Serial, prepare, read_back};
+use super::{IssueError, IssueToken, Issuer, Prepared, Serial, prepare};
 use crate::lint::LintError;
 use crate::{AdmittedRequest, Certificate, ProvenRequest};
 
@@ -59,8 +59,6 @@ impl RequestToken<'_> {
     /// # Errors
     /// When signing fails, or what was signed does not verify.
     pub fn sign(self) -> Result<Certificate, IssueError> {
-        let params = self.token.0.params;
-        let signed = params.signed_by(self.request, &self.issuer.rcgen);
-        read_back(signed, Some(self.issuer))
+        self.issuer.sign(&self.token.0.params, self.request)
     }
 }

@@ -1,135 +1,171 @@
-//! The aws-lc keys behind [`PrivateKey`](super::PrivateKey).
-
+use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
-};
-use rcgen::SignatureAlgorithm;
-use zeroize::Zeroizing;
+use super::pair::KeyPair;
+use super::{KeyAlgorithm, KeyMatches, KeyMismatch, PrivateKey, PublicKey};
+use crate::Certificate;
 
-use super::{KeyError, KeyType};
+/// How a message is hashed, padded and signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureScheme {
+    /// ECDSA with P-256 and SHA-256; the signature is DER.
+    EcdsaP256Sha256,
+    /// ECDSA with P-384 and SHA-384; the signature is DER.
+    EcdsaP384Sha384,
+    /// ECDSA with P-521 and SHA-512; the signature is DER.
+    EcdsaP521Sha512,
+    /// Ed25519 of the message itself.
+    Ed25519,
+    /// RSASSA-PKCS1-v1_5.
+    RsaPkcs1(RsaHash),
+    /// RSASSA-PSS, the salt as long as the hash.
+    RsaPss(RsaHash),
+}
 
-type Pkcs8 = Zeroizing<Vec<u8>>;
+/// The hash function of an RSA signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RsaHash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+impl SignatureScheme {
+    /// The schemes that keys of a kind sign with. In TLS the first that the peer verifies is used.
+    #[must_use]
+    pub fn of_key(algorithm: KeyAlgorithm) -> &'static [Self] {
+        match algorithm {
+            KeyAlgorithm::P256 => &[Self::EcdsaP256Sha256],
+            KeyAlgorithm::P384 => &[Self::EcdsaP384Sha384],
+            KeyAlgorithm::P521 => &[Self::EcdsaP521Sha512],
+            KeyAlgorithm::Ed25519 => &[Self::Ed25519],
+            KeyAlgorithm::Rsa => &[
+                Self::RsaPss(RsaHash::Sha512),
+                Self::RsaPss(RsaHash::Sha384),
+                Self::RsaPss(RsaHash::Sha256),
+                Self::RsaPkcs1(RsaHash::Sha512),
+                Self::RsaPkcs1(RsaHash::Sha384),
+                Self::RsaPkcs1(RsaHash::Sha256),
+            ],
+        }
+    }
+
+    /// The scheme of certificates, CRLs and OCSP answers: every verifier knows it.
+    #[must_use]
+    pub fn for_issuing(algorithm: KeyAlgorithm) -> Self {
+        match algorithm {
+            KeyAlgorithm::P256 => Self::EcdsaP256Sha256,
+            KeyAlgorithm::P384 => Self::EcdsaP384Sha384,
+            KeyAlgorithm::P521 => Self::EcdsaP521Sha512,
+            KeyAlgorithm::Ed25519 => Self::Ed25519,
+            KeyAlgorithm::Rsa => Self::RsaPkcs1(RsaHash::Sha256),
+        }
+    }
+}
+
+/// Why a key did not sign. Its text says what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct SignError(Arc<dyn std::error::Error + Send + Sync>);
+
+impl SignError {
+    /// An error of the place where the key is.
+    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+/// A private key that never leaves another place, such as a PKCS#11 token.
+pub trait TokenKey: fmt::Debug + Send + Sync {
+    /// The public half. It never changes.
+    fn public_key(&self) -> &PublicKey;
+
+    /// Signs a message, of any length, with one of the [schemes](SignatureScheme::of_key) of the
+    /// key.
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, SignError>;
+}
+
+/// A key that signs: in memory, or in a token. It signs certificates through
+/// [`Issuer`](crate::Issuer) and handshakes through [`certified`](Self::certified). The bytes of the
+/// private key cannot be read from it.
+#[derive(Clone)]
+pub struct Signer(Location);
 
 #[derive(Clone)]
-pub(super) enum Signer {
-    Ec(Arc<EcdsaKeyPair>, Curve),
-    Ed25519(Arc<Ed25519KeyPair>),
-    Rsa(Arc<RsaKeyPair>),
+enum Location {
+    Memory { pair: KeyPair, public: PublicKey },
+    Token(Arc<dyn TokenKey>),
 }
 
-#[derive(Clone, Copy)]
-pub(super) enum Curve {
-    P256,
-    P384,
-    P521,
-}
-
-impl Curve {
-    fn signing(self) -> &'static EcdsaSigningAlgorithm {
-        match self {
-            Self::P256 => &signature::ECDSA_P256_SHA256_ASN1_SIGNING,
-            Self::P384 => &signature::ECDSA_P384_SHA384_ASN1_SIGNING,
-            Self::P521 => &signature::ECDSA_P521_SHA512_ASN1_SIGNING,
-        }
-    }
-}
+/// The cryptographic library did not sign.
+#[derive(Debug, thiserror::Error)]
+#[error("the cryptographic library failed to sign with a key of type {}", .0.name())]
+struct LibraryFailed(KeyAlgorithm);
 
 impl Signer {
-    pub(super) fn generate(kind: KeyType) -> Result<(Self, Pkcs8), KeyError> {
-        let failed = KeyError::Failed("generated");
-        let size = match kind {
-            KeyType::Ec => {
-                let pair = EcdsaKeyPair::generate(Curve::P256.signing()).map_err(|_| failed)?;
-                return Self::from_ec(pair, Curve::P256);
-            }
-            KeyType::Rsa2048 => KeySize::Rsa2048,
-            KeyType::Rsa3072 => KeySize::Rsa3072,
-            KeyType::Rsa4096 => KeySize::Rsa4096,
-        };
-        Self::from_rsa(RsaKeyPair::generate(size).map_err(|_| failed)?)
+    /// A key that is in another place.
+    #[must_use]
+    pub fn in_token(key: Arc<dyn TokenKey>) -> Self {
+        Self(Location::Token(key))
     }
 
-    /// Tries each kind in turn; a DER key says what it is, so that only one can succeed.
-    pub(super) fn from_der(der: &[u8]) -> Result<(Self, Pkcs8), KeyError> {
-        for curve in [Curve::P256, Curve::P384, Curve::P521] {
-            if let Ok(pair) = EcdsaKeyPair::from_private_key_der(curve.signing(), der) {
-                return Self::from_ec(pair, curve);
-            }
-        }
-        if let Ok(pair) = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)) {
-            return Self::from_rsa(pair);
-        }
-        let ed25519 = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| {
-            let kinds = "not RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519 in PKCS#8, \
-                 PKCS#1 or SEC1";
-            KeyError::Unreadable(kinds.to_owned())
-        })?;
-        let pkcs8 = Zeroizing::new(der.to_vec());
-        Ok((Self::Ed25519(Arc::new(ed25519)), pkcs8))
+    pub(super) fn in_memory(pair: KeyPair) -> Self {
+        let public = PublicKey::from_bits(pair.algorithm(), pair.public_key());
+        Self(Location::Memory { pair, public })
     }
 
-    fn from_ec(pair: EcdsaKeyPair, curve: Curve) -> Result<(Self, Pkcs8), KeyError> {
-        let document = pair.to_pkcs8v1().map_err(|_| KeyError::Failed("encoded"))?;
-        let pkcs8 = Zeroizing::new(document.as_ref().to_vec());
-        Ok((Self::Ec(Arc::new(pair), curve), pkcs8))
-    }
-
-    fn from_rsa(pair: RsaKeyPair) -> Result<(Self, Pkcs8), KeyError> {
-        let document: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Failed("encoded"))?;
-        let pkcs8 = Zeroizing::new(document.as_ref().to_vec());
-        Ok((Self::Rsa(Arc::new(pair)), pkcs8))
-    }
-
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Self::Ec(_, Curve::P256) => "P-256",
-            Self::Ec(_, Curve::P384) => "P-384",
-            Self::Ec(_, Curve::P521) => "P-521",
-            Self::Ed25519(_) => "Ed25519",
-            Self::Rsa(_) => "RSA",
+    /// The public half.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        match &self.0 {
+            Location::Memory { public, .. } => public,
+            Location::Token(key) => key.public_key(),
         }
     }
 
-    /// The content of the BIT STRING of the SubjectPublicKeyInfo.
-    pub(super) fn public_key(&self) -> &[u8] {
-        match self {
-            Self::Ec(pair, _) => pair.public_key().as_ref(),
-            Self::Ed25519(pair) => pair.public_key().as_ref(),
-            Self::Rsa(pair) => pair.public_key().as_ref(),
+    /// Signs a message.
+    ///
+    /// # Errors
+    /// When the key is in a token that does not answer, or the scheme is not one of its kind.
+    pub fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        match &self.0 {
+            Location::Memory { pair, public } => pair
+                .sign(scheme, message)
+                .ok_or_else(|| SignError::new(LibraryFailed(public.kind()))),
+            Location::Token(key) => key.sign(scheme, message),
         }
     }
 
-    pub(super) fn algorithm(&self) -> &'static SignatureAlgorithm {
-        match self {
-            Self::Ec(_, Curve::P256) => &rcgen::PKCS_ECDSA_P256_SHA256,
-            Self::Ec(_, Curve::P384) => &rcgen::PKCS_ECDSA_P384_SHA384,
-            Self::Ec(_, Curve::P521) => &rcgen::PKCS_ECDSA_P521_SHA512,
-            Self::Ed25519(_) => &rcgen::PKCS_ED25519,
-            Self::Rsa(_) => &rcgen::PKCS_RSA_SHA256,
-        }
+    /// Proves that this key belongs to `certificate`.
+    ///
+    /// # Errors
+    /// When the certificate carries another public key.
+    pub fn matches(&self, certificate: &Certificate) -> Result<KeyMatches, KeyMismatch> {
+        self.public_key().matches(certificate)
     }
+}
 
-    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        let random = SystemRandom::new();
-        match self {
-            Self::Ec(pair, _) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
-            Self::Ed25519(pair) => Some(pair.sign(message).as_ref().to_vec()),
-            Self::Rsa(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(
-                    &signature::RSA_PKCS1_SHA256,
-                    &random,
-                    message,
-                    &mut signature,
-                )
-                .ok()?;
-                Some(signature)
-            }
+impl From<PrivateKey> for Signer {
+    /// Forgets the encoded key.
+    fn from(key: PrivateKey) -> Self {
+        key.signer
+    }
+}
+
+impl AsRef<Self> for Signer {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Location::Memory { public, .. } => write!(f, "Signer({})", public.kind().name()),
+            Location::Token(key) => write!(f, "Signer({key:?})"),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Keys and signatures that TLS verifies, and those that it does not.
 
 use pki::{
-    Certificate, IssuerCache, KeyType, LeafKey, PresentedChain, PrivateKey, pin_leaf, verify_chain,
+    Certificate, IssuerCache, KeyType, LeafKey, PresentedChain, PrivateKey, RsaHash,
+    SignatureScheme, Signer, pin_leaf, verify_chain,
 };
-use rcgen::SigningKey;
 
 use crate::der::der;
 use crate::openssl::{Workshop, while_valid};
@@ -153,7 +153,10 @@ fn without_null(certificate: &Certificate, key: &PrivateKey) -> Certificate {
         .unwrap();
     let inside = [&inside[..at], &without, &inside[at + with.len()..]].concat();
     let to_be_signed = der(0x30, &inside);
-    let signature = [vec![0], key.sign(&to_be_signed).unwrap()].concat();
+    let signer: &Signer = key.as_ref();
+    let scheme = SignatureScheme::RsaPkcs1(RsaHash::Sha256);
+    let signed = signer.sign(scheme, &to_be_signed).unwrap();
+    let signature = [vec![0], signed].concat();
     let all = [to_be_signed, without, der(3, &signature)].concat();
     Certificate::from_der(&der(0x30, &all)).unwrap()
 }

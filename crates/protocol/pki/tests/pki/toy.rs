@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use ids::Timestamp;
 use pki::{
     Certificate, ChainError, IssuerCache, KeyType, PresentedChain, PrivateKey, SeenIssuers,
-    VerifiedChain, verify_chain,
+    SignatureScheme, Signer, VerifiedChain, verify_chain,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyUsagePurpose, SerialNumber,
+    KeyUsagePurpose, PublicKeyData, SerialNumber, SignatureAlgorithm, SigningKey,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -25,6 +25,32 @@ static KEYS: LazyLock<Vec<PrivateKey>> = LazyLock::new(|| {
 
 pub fn key(index: usize) -> PrivateKey {
     KEYS[index % KEYS.len()].clone()
+}
+
+/// A key as rcgen wants it.
+struct RcgenKey<'a>(&'a PrivateKey);
+
+impl RcgenKey<'_> {
+    fn signer(&self) -> &Signer {
+        self.0.as_ref()
+    }
+}
+
+impl PublicKeyData for RcgenKey<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.signer().public_key().bits()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.signer().public_key().algorithm()
+    }
+}
+
+impl SigningKey for RcgenKey<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let scheme = SignatureScheme::for_issuing(self.signer().public_key().kind());
+        Ok(self.signer().sign(scheme, message).unwrap())
+    }
 }
 
 /// A certificate with the means to issue.
@@ -69,10 +95,10 @@ impl Toy {
         let mut params = params;
         params.serial_number.get_or_insert(SerialNumber::from(7));
         let der = match issuer {
-            None => params.self_signed(&key).unwrap(),
+            None => params.self_signed(&RcgenKey(&key)).unwrap(),
             Some(by) => {
-                let issuer = rcgen::Issuer::from_params(&by.params, &by.key);
-                params.signed_by(&key, &issuer).unwrap()
+                let issuer = rcgen::Issuer::from_params(&by.params, RcgenKey(&by.key));
+                params.signed_by(&RcgenKey(&key), &issuer).unwrap()
             }
         };
         let certificate = Certificate::from_der(der.der()).unwrap();

@@ -45,16 +45,6 @@ pub enum FileError {
         /// How the two public keys differ.
         source: KeyMismatch,
     },
-    /// TLS cannot use the key with the certificate.
-    #[error("{} and {}", .certificate.display(), .key.display())]
-    Tls {
-        /// The file of the certificate.
-        certificate: PathBuf,
-        /// The file of the key.
-        key: PathBuf,
-        /// From the TLS library.
-        source: rustls::Error,
-    },
     /// Nothing says what clients have to trust.
     #[error(
         "{} holds the certificate alone: append its issuers to it, \
