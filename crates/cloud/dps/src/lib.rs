@@ -52,6 +52,7 @@ impl Dps {
     pub async fn answer(&self, request: Request) -> Response {
         match path_area::find(request.uri().path()) {
             Some(Area::Devices) => device_api::http::answer(self, request).await,
+            Some(Area::Est) => device_api::est::answer(self, request).await,
             Some(Area::Operators) | None => service_api::answer(self, request).await,
         }
     }
@@ -61,6 +62,13 @@ impl Dps {
     #[must_use]
     pub fn serves(path: &str) -> bool {
         path_area::find(path).is_some()
+    }
+
+    /// Whether a successful answer proves who the client is. EST says itself when its client is
+    /// proven, because some of its answers are for anybody.
+    #[must_use]
+    pub fn success_is_proof(path: &str) -> bool {
+        path_area::find(path) != Some(Area::Est)
     }
 
     /// Accepts the connection of a device that wants to register. Whether it may register is

@@ -1,5 +1,6 @@
 //! Which paths of a port that services share are this service's.
 
+use wire::est::EstCall;
 use wire::http::{Path, is};
 
 /// A part of this service's paths.
@@ -7,6 +8,8 @@ use wire::http::{Path, is};
 pub enum Area {
     /// `/{idScope}/registrations/{id}/…`: devices.
     Devices,
+    /// `/.well-known/est/…`: devices and production lines.
+    Est,
     /// Azure's service API, and this service's part of `/muster/v1`: operators.
     Operators,
 }
@@ -41,6 +44,7 @@ pub fn find(path: &str) -> Option<Area> {
         [muster, version, area, ..] if is(muster, "muster") && is(version, "v1") => {
             among(OWN_ROOTS, area).then_some(Area::Operators)
         }
+        path if EstCall::is_below(path) => Some(Area::Est),
         [root, ..] if among(OPERATOR_ROOTS, root) => Some(Area::Operators),
         [root, second, _, ..] if is(second, "registrations") && !among(HUB_ROOTS, root) => {
             Some(Area::Devices)
@@ -60,6 +64,10 @@ mod tests {
             ("/Muster/V1/DPS/linkedHubs/h", Some(Area::Operators)),
             ("/enrollmentgroups/g/x", Some(Area::Operators)),
             ("/trustBundles", Some(Area::Operators)),
+            ("/.well-known/est/cacerts", Some(Area::Est)),
+            ("/.well-known/EST/fleet/simpleenroll", Some(Area::Est)),
+            ("/.well-known/est", Some(Area::Est)),
+            ("/.well-known/other", None),
             ("/muster/v1/events", None),
             ("/muster/v1", None),
             ("/nothing", None),

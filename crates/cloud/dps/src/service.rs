@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ids::{Clock, HubHost, IdScope, Timestamp};
+use issuing::est::Est;
 use outbound::{OnBehalf, Outbound};
 use provisioning::Provisioning;
 use tokio::sync::{Mutex, MutexGuard, Notify};
@@ -54,6 +55,7 @@ struct Inner {
     hub_health: HubHealth,
     admission: Admission,
     refusal_log: RefusalLog,
+    est: Est,
     /// Held while an issuer is created or deleted: its key is a file, its name a row.
     issuers_change: Mutex<()>,
     options: DpsOptions,
@@ -72,6 +74,7 @@ impl Dps {
             hub_health: HubHealth::default(),
             admission: Admission::new(options.limits.clone(), rand::random()),
             refusal_log: RefusalLog::default(),
+            est: Est::new(rand::random()),
             issuers_change: Mutex::new(()),
             options,
         };
@@ -103,6 +106,10 @@ impl Dps {
 
     pub(crate) fn refusal_log(&self) -> &RefusalLog {
         &self.inner.refusal_log
+    }
+
+    pub(crate) fn est(&self) -> &Est {
+        &self.inner.est
     }
 
     /// Wakes the loop that resumes pending registrations.

@@ -55,7 +55,7 @@ impl HttpService for Router {
     }
 
     fn success_is_proof(&self, path: &str) -> bool {
-        !health::serves(path)
+        !health::serves(path) && Dps::success_is_proof(path)
     }
 
     fn receives_files(&self, path: &str) -> bool {

@@ -1,0 +1,126 @@
+use pki::{Certificate, ChainError, PeerChain, PresentedChain, Purpose, verify_chain_for};
+use provisioning::{CaCertificateState, IssuedState};
+use wire::muster_api::issuer::ProfileKind;
+
+use crate::est::enroll::Call;
+use crate::est::fault::{EstFault, EstReason};
+
+/// What Azure's daemon puts before the device id in the name of an edge CA.
+const EDGE_CA_PREFIX: &str = "aziot-edge CA ";
+
+/// A client whose certificate is of the issuer, or of a CA that the issuer trusts, and is neither
+/// expired nor revoked. The TLS handshake proved that it has the key. Only this file makes one.
+#[derive(Debug)]
+pub(in crate::est) struct ProvenClient {
+    leaf: Certificate,
+}
+
+impl ProvenClient {
+    /// The common name of its certificate; empty without one, and then no name is its own.
+    pub(in crate::est) fn name(&self) -> &str {
+        self.leaf.subject_common_name().unwrap_or_default()
+    }
+
+    pub(in crate::est) fn leaf(&self) -> &Certificate {
+        &self.leaf
+    }
+
+    /// Whether a name is its own: the same in any letter case, and for an edge CA with what Azure's
+    /// daemon puts before it.
+    pub(in crate::est) fn may_have(&self, requested: &str, kind: ProfileKind) -> bool {
+        let own = self.name();
+        if own.is_empty() {
+            return false;
+        }
+        let without_prefix = match kind {
+            ProfileKind::EdgeCa => requested.strip_prefix(EDGE_CA_PREFIX),
+            _ => None,
+        };
+        requested.eq_ignore_ascii_case(own)
+            || without_prefix.is_some_and(|name| name.eq_ignore_ascii_case(own))
+    }
+}
+
+/// The client of a certificate. `None` when it presented none; an error in `Some` when the one that
+/// it presented is not accepted.
+pub(super) fn prove(
+    call: &Call<'_>,
+    chain: &PeerChain,
+) -> Result<Option<Result<ProvenClient, EstReason>>, EstFault> {
+    if let Some(unread) = chain.not_read() {
+        return Ok(Some(Err(EstReason::Chain(unread.error().clone()))));
+    }
+    let Some(presented) = chain.presented() else {
+        return Ok(None);
+    };
+    if let Err(reason) = verify(call, presented)? {
+        return Ok(Some(Err(reason)));
+    }
+    let leaf = presented.leaf();
+    Ok(Some(match not_revoked(call, leaf)? {
+        Err(reason) => Err(reason),
+        Ok(()) => Ok(ProvenClient { leaf: leaf.clone() }),
+    }))
+}
+
+/// Verifies a chain up to the first CA that it leads to.
+fn verify(call: &Call<'_>, presented: &PresentedChain) -> Result<Result<(), EstReason>, EstFault> {
+    let mut fault = None;
+    for (ca, purpose) in trusted(call)? {
+        let service = &call.service;
+        let verified = verify_chain_for(
+            purpose,
+            presented,
+            &ca,
+            service.now,
+            service.verified_issuers,
+        );
+        match verified {
+            Ok(_) => return Ok(Ok(())),
+            // It was not meant to lead to this one.
+            Err(ChainError::MissingIssuer { .. }) => {}
+            Err(error) => {
+                fault.get_or_insert(EstReason::Chain(error));
+            }
+        }
+    }
+    Ok(Err(fault.unwrap_or(EstReason::NotTrusted)))
+}
+
+/// The CAs whose certificates are accepted: the issuer's own, then those that it trusts and that
+/// are still verified.
+fn trusted(call: &Call<'_>) -> Result<Vec<(Certificate, Purpose)>, EstFault> {
+    // A server may renew with its own certificate, which is not for clients.
+    let own = match call.issuer.profile.kind {
+        ProfileKind::EdgeServer => Purpose::ServerAuth,
+        _ => Purpose::ClientAuth,
+    };
+    let mut all = Vec::new();
+    for generation in call.issuer.generations.admitted() {
+        let chain = call.est.ca_chains.of(generation)?;
+        all.extend(chain.first().map(|ca| (ca.clone(), own)));
+    }
+    for name in &call.issuer.trusts {
+        let found = call.service.provisioning.ca_certificate(name)?;
+        let verified = found.filter(|ca| ca.state == CaCertificateState::Verified);
+        let parsed = verified.and_then(|ca| Certificate::from_der(&ca.der).ok());
+        all.extend(parsed.map(|ca| (ca, Purpose::ClientAuth)));
+    }
+    Ok(all)
+}
+
+/// Looks a certificate up in the list of issued ones. One of another CA is not there.
+fn not_revoked(call: &Call<'_>, leaf: &Certificate) -> Result<Result<(), EstReason>, EstFault> {
+    let Ok(serial) = leaf.serial() else {
+        return Ok(Ok(()));
+    };
+    let found = call
+        .service
+        .provisioning
+        .issued_certificate(&serial, &leaf.sha256())?;
+    Ok(match found.map(|record| (record.state, record.reason)) {
+        Some((IssuedState::Held, _)) => Err(EstReason::Held),
+        Some((IssuedState::Revoked, reason)) => Err(EstReason::Revoked(reason)),
+        Some((IssuedState::Valid, _)) | None => Ok(()),
+    })
+}
