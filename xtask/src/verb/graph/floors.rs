@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "wire",
             "pki",
             "rest",
+            "throttle",
             "registry",
             "provisioning",
             "ca",
