@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_published_elsewhere() {
+    fn nothing_is_published_at_other_paths() {
         for path in [
             "/pki",
             "/pki/",
