@@ -10,6 +10,7 @@ pub mod block;
 pub mod consumer_group;
 pub mod explain;
 pub mod hub;
+pub mod issued_certificate;
 pub mod issuer;
 pub mod linked_hub;
 pub mod policy;

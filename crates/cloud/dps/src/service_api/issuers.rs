@@ -20,7 +20,18 @@ use super::{Call, Route, if_match, now, provisioning, queries};
 use crate::certificate;
 use crate::error::{NounError, ServiceFault};
 
+mod certificates;
+mod trusts;
+
 pub(super) fn routes() -> Vec<Route> {
+    let more = [certificates::routes(), trusts::routes()];
+    own_routes()
+        .into_iter()
+        .chain(more.into_iter().flatten())
+        .collect()
+}
+
+fn own_routes() -> Vec<Route> {
     let reads = Access::AllOf(&[Right::EnrollmentRead]);
     let writes = Access::AllOf(&[Right::ServiceConfig]);
     vec![
@@ -54,9 +65,13 @@ fn all(call: &Call) -> Result<Vec<IssuerDescription>, ServiceFault> {
 }
 
 async fn read(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
-    let stored = provisioning(&call).issuer(&name)?;
-    let missing = || IssuanceError::NotFound(IssuanceName::Issuer(name));
-    reply(stored.ok_or_else(missing)?)
+    reply(existing(&call, &name)?)
+}
+
+fn existing(call: &Call, name: &IssuerName) -> Result<IssuerRecord, ServiceFault> {
+    let stored = provisioning(call).issuer(name)?;
+    let missing = || IssuanceError::NotFound(IssuanceName::Issuer(name.clone()));
+    Ok(stored.ok_or_else(missing)?)
 }
 
 /// A new issuer. One that exists keeps its key and profile: devices that it issued to rely on it.

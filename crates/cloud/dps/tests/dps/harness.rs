@@ -257,9 +257,10 @@ impl Service {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Answer {
+        let sign = if path.contains('?') { '&' } else { '?' };
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("https://{HOST}{path}?api-version=2021-10-01"))
+            .uri(format!("https://{HOST}{path}{sign}api-version=2021-10-01"))
             .header("authorization", self.owner());
         for (name, value) in headers {
             request = request.header(*name, *value);

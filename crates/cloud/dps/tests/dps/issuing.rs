@@ -23,7 +23,7 @@ fn request_of(name: &str, algorithm: &'static SignatureAlgorithm) -> Vec<u8> {
     params.serialize_request(&key).unwrap().der().to_vec()
 }
 
-fn request(name: &str) -> Vec<u8> {
+pub fn request(name: &str) -> Vec<u8> {
     request_of(name, &rcgen::PKCS_ECDSA_P256_SHA256)
 }
 
@@ -33,14 +33,14 @@ fn pem(der: &[u8]) -> String {
 }
 
 /// A device with a key, and what it asks with.
-struct Device {
+pub struct Device {
     id: &'static str,
     key: SharedAccessKey,
 }
 
 impl Device {
     /// Enrolls it, with more in its enrollment.
-    async fn enrolled(service: &Service, id: &'static str, more: Value) -> Self {
+    pub async fn enrolled(service: &Service, id: &'static str, more: Value) -> Self {
         let mut body = symmetric("registrationId", id, &json!({}));
         let more = more.as_object().unwrap().clone();
         body.as_object_mut().unwrap().extend(more);
@@ -66,16 +66,16 @@ impl Device {
         service.send(request).await
     }
 
-    async fn register(&self, service: &Service, body: Value) -> Answer {
+    pub async fn register(&self, service: &Service, body: Value) -> Answer {
         self.send(service, Method::PUT, "/register", &body).await
     }
 
-    async fn poll(&self, service: &Service, operation: &str) -> Answer {
+    pub async fn poll(&self, service: &Service, operation: &str) -> Answer {
         let path = format!("/operations/{operation}");
         self.send(service, Method::GET, &path, &json!({})).await
     }
 
-    async fn provision(&self, service: &Service, body: Value) -> (String, Value) {
+    pub async fn provision(&self, service: &Service, body: Value) -> (String, Value) {
         let accepted = self.register(service, body).await;
         assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.body);
         let operation = accepted.body["operationId"].as_str().unwrap().to_owned();
@@ -85,12 +85,12 @@ impl Device {
     }
 }
 
-async fn issuer(service: &Service, name: &str, body: Value) {
+pub async fn issuer(service: &Service, name: &str, body: Value) {
     let path = format!("/muster/v1/dps/issuers/{name}");
     service.create(&path, &body).await;
 }
 
-fn certificates(state: &Value) -> Vec<Certificate> {
+pub fn certificates(state: &Value) -> Vec<Certificate> {
     let chain = state["issuedCertificateChain"].as_array().unwrap();
     let one = |text: &Value| {
         let der = STANDARD.decode(text.as_str().unwrap()).unwrap();

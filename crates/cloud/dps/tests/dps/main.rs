@@ -22,6 +22,7 @@ mod explain_credentials;
 mod explain_matches_register;
 mod hub_health;
 mod hub_moves;
+mod issued_certificates;
 mod issuers_and_trust_bundles;
 mod issuing;
 mod mqtt;

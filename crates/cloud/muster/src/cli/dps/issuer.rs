@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, CommandError, Service};
 
+mod certificate;
+
 /// Verbs of `muster dps issuer`.
 #[derive(Debug, Subcommand)]
 pub enum IssuerCommand {
@@ -49,6 +51,9 @@ pub enum IssuerCommand {
         #[arg(long, short = 'e')]
         etag: Option<String>,
     },
+    /// The certificates that an issuer has issued.
+    #[command(subcommand)]
+    Certificate(certificate::CertificateCommand),
 }
 
 #[derive(Debug, Args)]
@@ -155,6 +160,9 @@ const ROOT: [&str; 4] = ["muster", "v1", "dps", "issuers"];
 pub async fn run(command: IssuerCommand, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
     let answer = match &command {
+        IssuerCommand::Certificate(command) => {
+            return certificate::run(command, &client, invocation).await;
+        }
         IssuerCommand::List => {
             let list = client.call(Call::new(Method::GET, &ROOT)).await?;
             list.get("value").cloned().unwrap_or_default()
