@@ -54,8 +54,8 @@ async fn what_devices_were_issued_is_listed_and_shown() {
     assert_eq!(row.get("certificate"), None);
 
     let path = format!("{CERTIFICATES}/{}", leaves[0].serial_hex().to_lowercase());
-    let shown = get(&service, &path).await;
-    assert_eq!(shown.body["certificate"], leaves[0].to_pem());
+    let answer = get(&service, &path).await;
+    assert_eq!(answer.body["certificate"], leaves[0].to_pem());
     let absent = get(&service, &format!("{CERTIFICATES}/0102")).await;
     assert_eq!(absent.status, 404);
     assert!(absent.message().contains("0102"));
