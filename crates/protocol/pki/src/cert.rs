@@ -1,6 +1,7 @@
 //! One certificate, parsed once.
 
 mod ca;
+mod digest;
 mod extensions;
 mod name;
 mod pem;
@@ -9,13 +10,13 @@ mod signature;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::digest;
 use ids::{CertificateSerial, IdError, Thumbprint, ThumbprintSha1, Timestamp};
 use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::{KeyAlgorithm, ServerName};
-pub(crate) use ca::sha1;
+pub(crate) use digest::sha1;
+pub use digest::sha256;
 use extensions::Extensions;
 pub(crate) use extensions::{ANY_POLICY, AltName, NameConstraints, Oid, Policies, Purposes};
 pub(crate) use name::{
@@ -374,13 +375,6 @@ impl std::fmt::Debug for Certificate {
             .field("sha256", &self.sha256())
             .finish_non_exhaustive()
     }
-}
-
-pub(crate) fn sha256(der: &[u8]) -> Thumbprint {
-    let hash = digest::digest(&digest::SHA256, der);
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(hash.as_ref());
-    Thumbprint::from_bytes(bytes)
 }
 
 fn serial_hex(raw: &[u8]) -> String {

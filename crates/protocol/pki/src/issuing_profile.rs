@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ids::RegistrationId;
+use rcgen::PublicKeyData as _;
 
 use crate::profile::{Profile, ServerName, Subject, Validity};
 use crate::request::{ProvenRequest, RequestError, RequestKey, shortened};
@@ -232,6 +233,12 @@ impl AdmittedRequest {
     #[must_use]
     pub fn common_name(&self) -> &str {
         &self.subject.0
+    }
+
+    /// The key that will be certified, as DER SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn spki_der(&self) -> Vec<u8> {
+        self.request.subject_public_key_info()
     }
 
     /// The kind of the key that will be certified.

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::Certificate;
 use crate::cert::encode_pem;
+pub(crate) use encrypt::ITERATIONS;
 use pair::KeyPair;
 pub use public::{KeyAlgorithm, PublicKey};
 pub(crate) use rcgen_key::RcgenKey;

@@ -19,6 +19,7 @@ mod csr_attributes;
 mod der;
 mod key;
 mod ocsp;
+mod pkcs12;
 mod possession;
 mod request;
 
@@ -32,7 +33,7 @@ mod signed;
 
 pub mod tpm;
 
-pub use cert::{Certificate, CertificateError, LeafKey, PemError, RsaWeakness};
+pub use cert::{Certificate, CertificateError, LeafKey, PemError, RsaWeakness, sha256};
 pub use chain::{
     ChainError, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, PeerChain, PinnedLeaf,
     PresentedChain, Purpose, SeenIssuers, UnreadChain, UnusableCaCertificate, UsableCaCertificate,
@@ -47,8 +48,7 @@ pub use crl::{
 pub use csr_attributes::csr_attributes;
 pub use der::DerError;
 pub use issue::{
-    IssueError, IssueToken, Issuer, Prepared, PreparedRequest, Publication, RequestToken, Serial,
-    prepare,
+    IssueError, IssueToken, Issuer, Prepared, PreparedRequest, RequestToken, Serial, prepare,
 };
 pub use issuing_profile::{
     AdmittedRequest, IssuingProfile, ProfileConfig, ProfileError, ProfileKind,
@@ -62,6 +62,7 @@ pub use ocsp::{
     CaHashes, CertId, MAX_OCSP_IDS, MAX_OCSP_REQUEST_BYTES, OcspAnswer, OcspFailure, OcspHash,
     OcspRequest, OcspRequestError, OcspStatus, build_ocsp_response, ocsp_failure,
 };
+pub use pkcs12::export_pkcs12;
 pub use possession::{PossessionError, PossessionProof, prove_possession};
 pub use profile::{Profile, ServerName, Subject, Validity};
 pub use request::{

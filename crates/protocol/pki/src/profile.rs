@@ -114,6 +114,12 @@ impl Subject {
         Ok(Self(text.to_owned()))
     }
 
+    /// The common name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The common name of a device's identity: its registration id as spelled.
     ///
     /// # Errors

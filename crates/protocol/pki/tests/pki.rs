@@ -36,6 +36,8 @@ mod name_forms;
 mod ocsp;
 #[path = "pki/openssl.rs"]
 mod openssl;
+#[path = "pki/pkcs12.rs"]
+mod pkcs12;
 #[path = "pki/policies.rs"]
 mod policies;
 #[path = "pki/possession.rs"]

@@ -8,7 +8,7 @@ use crate::cert::encode_pem;
 use super::KeyError;
 
 /// OWASP's figure for PBKDF2-HMAC-SHA256; about a quarter of a second, paid once per opened key.
-const ITERATIONS: u32 = 600_000;
+pub(crate) const ITERATIONS: u32 = 600_000;
 
 pub(super) fn to_pem(pkcs8: &[u8], passphrase: &[u8]) -> Result<Zeroizing<String>, KeyError> {
     let failed = KeyError::Failed("encrypted");
