@@ -1,51 +1,33 @@
 //! A hierarchy in a folder: root, intermediate, device identities.
 
-mod identity;
 mod initialize;
+mod issue;
+mod journal;
+mod kind;
+mod requests;
+mod revocations;
+mod roll;
+mod sign_requests;
 mod verification;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ids::Timestamp;
-use pki::{Certificate, Issuer, KeyType};
-use zeroize::Zeroizing;
+use pki::{Certificate, Issuer};
 
 pub use crate::layout::CaPaths;
 use crate::{CaError, files, layout};
-pub use identity::{EdgeIdentity, Existing, IdentityOptions, IssueOutcome};
+pub use initialize::{ExternalRoot, InitOptions};
+pub use issue::{Existing, IdentityOptions, IssueOutcome, IssuedIdentity};
+pub use kind::IdentityKind;
+pub use requests::RequestSource;
+pub use revocations::{CertificateState, CrlOptions, RevocationChange, RevokedSince, WrittenCrl};
+pub use roll::{RollOptions, RollStatus, RolledCa};
+pub use sign_requests::{RefusedRequest, SignObserver, SignOptions, SignOutcome};
 pub use verification::Signer;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The options of a new hierarchy. No certificate is valid longer than its issuer, and roots are
-/// valid longer than intermediates and leaves.
-#[derive(Debug, Clone)]
-pub struct InitOptions {
-    /// The type of the two CA keys.
-    pub key_type: KeyType,
-    /// How many days the root is valid.
-    pub root_days: u32,
-    /// How many days the intermediate is valid; `None` is five years, or as long as the root
-    /// if that is shorter.
-    pub intermediate_days: Option<u32>,
-    /// Encrypts the private keys of root and intermediate.
-    pub passphrase: Option<Zeroizing<String>>,
-    /// Replaces an existing hierarchy. The identities that it issued are no longer trusted.
-    pub force: bool,
-}
-
-impl Default for InitOptions {
-    fn default() -> Self {
-        Self {
-            key_type: KeyType::Ec,
-            root_days: 3650,
-            intermediate_days: None,
-            passphrase: None,
-            force: false,
-        }
-    }
-}
 
 /// An open hierarchy. It holds the key of the intermediate, and issues with it. The root's key is
 /// only read to prove possession of it.
@@ -81,12 +63,8 @@ impl CaDirectory {
                 });
             }
         }
-        let certificate = files::read_certificate(&intermediate.certificate)?;
-        let key = files::read_key(&intermediate.key, passphrase)?;
-        let issuer = Issuer::new(certificate, key).map_err(|source| CaError::Issuer {
-            path: intermediate.certificate,
-            source,
-        })?;
+        roll::require_settled(dir)?;
+        let issuer = open_issuer(&intermediate.certificate, &intermediate.key, passphrase)?;
         Ok(Self {
             dir: dir.to_owned(),
             root: files::read_certificate(&root.certificate)?,
@@ -114,11 +92,24 @@ impl CaDirectory {
         layout::intermediate(&self.dir)
     }
 
-    /// The files of an identity of this name, existing or not.
-    #[must_use]
-    pub fn identity_paths(&self, name: &str) -> CaPaths {
-        layout::edge_identity(&self.dir, name)
+    /// The certificate followed by its issuers, PEM.
+    fn chain_of(&self, certificate: &Certificate) -> String {
+        let chain = [certificate, self.intermediate(), &self.root];
+        chain.map(Certificate::to_pem).concat()
     }
+}
+
+/// Reads the certificate and the key of a CA, and proves that they belong together.
+fn open_issuer(
+    certificate: &Path,
+    key: &Path,
+    passphrase: Option<&[u8]>,
+) -> Result<Issuer, CaError> {
+    let key = files::read_key(key, passphrase)?;
+    Issuer::new(files::read_certificate(certificate)?, key).map_err(|source| CaError::Issuer {
+        path: certificate.to_owned(),
+        source,
+    })
 }
 
 pub(crate) fn days(days: u32) -> Duration {

@@ -1,6 +1,30 @@
 use std::io;
 use std::path::PathBuf;
 
+/// Why an intermediate is not rolled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RollProblem {
+    #[error(
+        "a roll was interrupted; repeat the last `muster ca roll` command for this folder, which \
+         completes it"
+    )]
+    Interrupted,
+    #[error("a roll is in progress; see `muster ca roll status`, then finish or abandon it")]
+    InProgress,
+    #[error("no roll is in progress; begin one with `muster ca roll start`")]
+    NotInProgress,
+    #[error(
+        "{valid} certificates of the previous intermediate are still valid; issue new ones for \
+         these devices first, or give them up with --force"
+    )]
+    InUse { valid: usize },
+    #[error(
+        "{valid} certificates of the new intermediate are valid; they would no longer be trusted; \
+         give them up with --force"
+    )]
+    NewInUse { valid: usize },
+}
+
 /// Why a CA failed. The text names the file and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
@@ -63,6 +87,28 @@ pub enum CaError {
         #[source]
         source: pki::KeyError,
     },
+    /// The name of a device cannot be part of file names, or is there twice.
+    #[error("{name:?} cannot be issued: {problem}")]
+    Name { name: String, problem: &'static str },
+    #[error("the certificates cannot be issued")]
+    Profile {
+        #[source]
+        source: pki::ProfileError,
+    },
+    /// No CA of the folder signed the certificate that is to be revoked.
+    #[error("{subject} was not issued by a certificate authority of {}", .dir.display())]
+    NotIssuedHere { subject: String, dir: PathBuf },
+    #[error("the certificate {serial} of {name:?} stays as it is: {problem}")]
+    Revocation {
+        name: String,
+        serial: String,
+        problem: String,
+    },
+    #[error("{0}")]
+    Roll(RollProblem),
+    /// A file of records was changed by something else, or the disk lost a part of it.
+    #[error("line {line} of {} is damaged; restore the file from a backup", .path.display())]
+    Record { path: PathBuf, line: u64 },
     /// An identity of this name exists, but it is incomplete, or from another hierarchy.
     #[error("{} is there already, but {problem}; replace it with --force", .path.display())]
     Unusable {

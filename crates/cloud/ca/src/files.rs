@@ -37,19 +37,39 @@ pub(crate) fn create_dir(path: &Path, private: bool) -> Result<(), CaError> {
 
 /// Writes a certificate, which everybody may read.
 pub(crate) fn write_public(path: &Path, text: &str) -> Result<(), CaError> {
-    write(path, text.as_bytes(), PUBLIC)
+    write(path, text.as_bytes(), PUBLIC, Flush::Now)
 }
 
 /// Writes a private key, which only the owner may read, from the first byte on.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), CaError> {
-    write(path, text.as_bytes(), PRIVATE)
+    write(path, text.as_bytes(), PRIVATE, Flush::Now)
 }
 
-/// Writes to another file, flushes and renames it. After a crash there is the old file
+/// When a written file is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// When the call returns; its name after [`sync_dir`].
+    Now,
+    /// After [`sync_filesystem`]. A power failure before it may leave an empty file.
+    Later,
+}
+
+/// Writes a file that everybody may read, one of many.
+pub(crate) fn write_one_of_many(path: &Path, text: &str, flush: Flush) -> Result<(), CaError> {
+    write(path, text.as_bytes(), PUBLIC, flush)
+}
+
+/// Writes binary data that holds a private key.
+pub(crate) fn write_private_bytes(path: &Path, bytes: &[u8], flush: Flush) -> Result<(), CaError> {
+    write(path, bytes, PRIVATE, flush)
+}
+
+/// Writes to another file and renames it. After a crash of the process there is the old file
 /// or the new one.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CaError> {
+fn write(path: &Path, bytes: &[u8], mode: u32, flush: Flush) -> Result<(), CaError> {
     let temporary = temporary_beside(path);
-    let written = write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    let written =
+        write_new(&temporary, bytes, mode, flush).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| {
         // The first error is reported; another one here would not help.
         let _ = fs::remove_file(&temporary);
@@ -60,7 +80,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CaError> {
     })
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], mode: u32, flush: Flush) -> std::io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -69,7 +89,10 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     // The umask may have narrowed the mode of a public file.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
-    file.sync_all()
+    match flush {
+        Flush::Now => file.sync_all(),
+        Flush::Later => Ok(()),
+    }
 }
 
 fn temporary_beside(path: &Path) -> PathBuf {
@@ -77,6 +100,36 @@ fn temporary_beside(path: &Path) -> PathBuf {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}-{number}.new", std::process::id()))
+}
+
+/// Deletes what killed processes left in a folder while they wrote `*.pem` files.
+pub(crate) fn remove_abandoned(dir: &Path, file_name: &str) -> bool {
+    let Some(rest) = file_name
+        .strip_prefix('.')
+        .and_then(|n| n.strip_suffix(".new"))
+    else {
+        return false;
+    };
+    let process = rest
+        .rsplit_once(".pem.")
+        .and_then(|(_, numbers)| numbers.split_once('-'));
+    let Some(process) = process.and_then(|(process, _)| process.parse::<u32>().ok()) else {
+        return false;
+    };
+    if process == std::process::id() || Path::new(&format!("/proc/{process}")).exists() {
+        return false;
+    }
+    fs::remove_file(dir.join(file_name)).is_ok()
+}
+
+/// Makes all files of a file system durable.
+pub(crate) fn sync_filesystem(inside: &Path) -> Result<(), CaError> {
+    File::open(inside)
+        .and_then(|dir| Ok(nix::unistd::syncfs(dir)?))
+        .map_err(|source| CaError::Write {
+            path: inside.to_owned(),
+            source,
+        })
 }
 
 /// Makes renames in a folder durable.
@@ -120,19 +173,24 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, CaError> {
 
 /// Reads a file with certificates in any form.
 pub(crate) fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, CaError> {
+    read_at_most(path, MAX_BYTES).map(Zeroizing::new)
+}
+
+/// Reads a file of records.
+pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, CaError> {
     let failed = |source| CaError::Read {
         path: path.to_owned(),
         source,
     };
+    let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_BYTES + 1)
+    file.take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
-    if bytes.len() as u64 > MAX_BYTES {
+    if bytes.len() as u64 > limit {
         return Err(CaError::TooLarge {
             path: path.to_owned(),
-            limit: MAX_BYTES,
+            limit,
         });
     }
     Ok(bytes)

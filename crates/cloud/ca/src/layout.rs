@@ -12,6 +12,8 @@ pub struct CaPaths {
     /// The certificate with all its issuers up to the root.
     pub chain: PathBuf,
     pub key: PathBuf,
+    /// PKCS#12 with certificate, issuers and key; only when it was asked for.
+    pub pfx: PathBuf,
 }
 
 pub(crate) const ROOT_COMMON_NAME: &str = "Azure_IoT_Hub_CA_Cert_Test_Only";
@@ -31,6 +33,7 @@ pub(crate) fn root(dir: &Path) -> CaPaths {
         chain: certificate.clone(),
         certificate,
         key: private(dir).join("azure-iot-test-only.root.ca.key.pem"),
+        pfx: certs(dir).join("azure-iot-test-only.root.ca.cert.pfx"),
     }
 }
 
@@ -38,19 +41,35 @@ pub(crate) fn intermediate(dir: &Path) -> CaPaths {
     named(dir, "azure-iot-test-only.intermediate")
 }
 
-pub(crate) fn edge_identity(dir: &Path, name: &str) -> CaPaths {
-    named(dir, &format!("iot-edge-device-identity-{name}"))
+/// The intermediate that is being rolled.
+pub(crate) fn previous_intermediate(dir: &Path) -> CaPaths {
+    named(dir, "azure-iot-test-only.intermediate.previous")
+}
+
+/// The intermediate that a roll is about to begin with.
+pub(crate) fn next_intermediate(dir: &Path) -> CaPaths {
+    named(dir, "azure-iot-test-only.intermediate.next")
+}
+
+pub(crate) fn crl(dir: &Path) -> PathBuf {
+    dir.join("crl")
+}
+
+/// The folder of the records: what was issued and revoked. Azure's scripts have no such folder.
+pub(crate) fn index(dir: &Path) -> PathBuf {
+    dir.join("index")
 }
 
 pub(crate) fn verification(dir: &Path) -> PathBuf {
     certs(dir).join("iot-device-verification-code.cert.pem")
 }
 
-fn named(dir: &Path, stem: &str) -> CaPaths {
+pub(crate) fn named(dir: &Path, stem: &str) -> CaPaths {
     // `Path::with_extension` would cut names such as `edge-1.factory`.
     CaPaths {
         certificate: certs(dir).join(format!("{stem}.cert.pem")),
         chain: certs(dir).join(format!("{stem}-full-chain.cert.pem")),
         key: private(dir).join(format!("{stem}.key.pem")),
+        pfx: certs(dir).join(format!("{stem}.cert.pfx")),
     }
 }

@@ -7,17 +7,21 @@
 
 mod directory;
 mod error;
+mod file_name;
 mod files;
 mod issuers;
 mod layout;
 mod server;
 mod sign;
+mod workers;
 
 pub use directory::{
-    CaDirectory, CaPaths, EdgeIdentity, Existing, IdentityOptions, InitOptions, IssueOutcome,
-    Signer,
+    CaDirectory, CaPaths, CertificateState, CrlOptions, Existing, ExternalRoot, IdentityKind,
+    IdentityOptions, InitOptions, IssueOutcome, IssuedIdentity, RefusedRequest, RequestSource,
+    RevocationChange, RevokedSince, RollOptions, RollStatus, RolledCa, SignObserver, SignOptions,
+    SignOutcome, Signer, WrittenCrl,
 };
-pub use error::CaError;
+pub use error::{CaError, RollProblem};
 pub use files::read_passphrase;
 pub use issuers::{DeviceIssuers, IssuedChain, IssuerError, PortableIssuer};
 pub use pki::KeyType;

@@ -10,6 +10,14 @@
 mod directory;
 #[path = "ca/identities.rs"]
 mod identities;
+#[path = "ca/kinds.rs"]
+mod kinds;
+#[path = "ca/requests.rs"]
+mod requests;
+#[path = "ca/revocations.rs"]
+mod revocations;
+#[path = "ca/roll.rs"]
+mod roll;
 #[path = "ca/server.rs"]
 mod server;
 #[path = "ca/tools.rs"]

@@ -1,110 +1,245 @@
 //! `muster ca init`: makes root and intermediate.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ids::Timestamp;
-use pki::{Certificate, Issuer, PrivateKey, Profile, Serial, Subject, Validity, prepare};
+use pki::{
+    Certificate, Issuer, KeyType, PrivateKey, Profile, Serial, Subject, Validity, export_pkcs12,
+    prepare,
+};
 use zeroize::Zeroizing;
 
-use super::{CaDirectory, InitOptions, days};
-use crate::layout::{self, INTERMEDIATE_COMMON_NAME, ROOT_COMMON_NAME};
+use super::journal::{IssuedLine, Journal, Lock};
+use super::{CaDirectory, days, roll};
+use crate::files::Flush;
+use crate::layout::{self, CaPaths, INTERMEDIATE_COMMON_NAME, ROOT_COMMON_NAME};
 use crate::{CaError, files};
 
 const INTERMEDIATE_DAYS: u32 = 1825;
 /// Below the root: the intermediate and an edge device's own CA.
 const ROOT_PATH_LENGTH: u8 = 2;
 
+/// The files of an existing CA. They are copied into the folder.
+#[derive(Debug, Clone)]
+pub struct ExternalRoot {
+    pub certificate: PathBuf,
+    /// Its passphrase is `root_passphrase`, or `passphrase`.
+    pub key: PathBuf,
+}
+
+/// The options of a new hierarchy. No certificate is valid longer than its issuer, and roots are
+/// valid longer than intermediates and leaves.
+#[derive(Debug, Clone)]
+pub struct InitOptions {
+    /// The type of the two CA keys.
+    pub key_type: KeyType,
+    /// How many days the root is valid.
+    pub root_days: u32,
+    /// How many days the intermediate is valid; `None` is five years, or as long as the root
+    /// if that is shorter.
+    pub intermediate_days: Option<u32>,
+    /// An existing CA as root; `None` makes a new one.
+    pub external_root: Option<ExternalRoot>,
+    /// Encrypts the private keys of root and intermediate.
+    pub passphrase: Option<Zeroizing<String>>,
+    /// Encrypts the private key of the root, in place of `passphrase`.
+    pub root_passphrase: Option<Zeroizing<String>>,
+    /// Also writes the intermediate as PKCS#12, with this passphrase, which may be empty.
+    pub pfx_passphrase: Option<Zeroizing<String>>,
+    /// Replaces an existing hierarchy. The identities that it issued are no longer trusted.
+    pub force: bool,
+}
+
+impl Default for InitOptions {
+    fn default() -> Self {
+        Self {
+            key_type: KeyType::Ec,
+            root_days: 3650,
+            intermediate_days: None,
+            external_root: None,
+            passphrase: None,
+            root_passphrase: None,
+            pfx_passphrase: None,
+            force: false,
+        }
+    }
+}
+
+impl InitOptions {
+    fn root_passphrase(&self) -> Option<&Zeroizing<String>> {
+        self.root_passphrase.as_ref().or(self.passphrase.as_ref())
+    }
+}
+
 pub(super) fn make(
     dir: &Path,
     options: &InitOptions,
     now: Timestamp,
 ) -> Result<CaDirectory, CaError> {
-    let (root_paths, intermediate_paths) = (layout::root(dir), layout::intermediate(dir));
-    if !options.force {
-        for paths in [&root_paths, &intermediate_paths] {
+    if options.force {
+        let _lock = Lock::acquire(dir)?;
+        roll::forget(dir)?;
+    } else {
+        for paths in [layout::root(dir), layout::intermediate(dir)] {
             for path in [&paths.key, &paths.certificate, &paths.chain] {
                 files::require_absent(path)?;
             }
         }
     }
-    let root = self_signed_root(options, now)?;
-    let root_certificate = root.certificate.clone();
-    let root_key = key_text(&root, options)?;
-    let by_root = root.into_issuer()?;
-    let intermediate = intermediate(&by_root, options, now)?;
-    let intermediate_key = key_text(&intermediate, options)?;
-
+    let root = match &options.external_root {
+        Some(external) => external_root(external, options)?,
+        None => self_signed_root(options, now)?,
+    };
+    let root_key = key_text(&root, options.root_passphrase())?;
+    let root = root.into_issuer()?;
+    let made = intermediate(&root, options, now)?;
     // All keys and certificates are made before a file is written. Certificates are written last,
     // so that a hierarchy without them is incomplete.
     files::create_dir(&layout::certs(dir), false)?;
     files::create_dir(&layout::private(dir), true)?;
+    record(dir, &root, &made, options, now)?;
+    let root_paths = layout::root(dir);
     files::write_private(&root_paths.key, &root_key)?;
-    files::write_private(&intermediate_paths.key, &intermediate_key)?;
-    files::sync_dir(&layout::private(dir))?;
-    let (root_pem, pem) = (root_certificate.to_pem(), intermediate.certificate.to_pem());
-    files::write_public(&root_paths.certificate, &root_pem)?;
-    files::write_public(&intermediate_paths.chain, &format!("{pem}{root_pem}"))?;
-    files::write_public(&intermediate_paths.certificate, &pem)?;
+    write_ca(
+        &layout::intermediate(dir),
+        root.certificate(),
+        &made,
+        options,
+    )?;
+    files::write_public(&root_paths.certificate, &root.certificate().to_pem())?;
     files::sync_dir(&layout::certs(dir))?;
     Ok(CaDirectory {
         dir: dir.to_owned(),
-        root: root_certificate,
-        issuer: intermediate.into_issuer()?,
+        root: root.certificate().clone(),
+        issuer: made.into_issuer()?,
     })
 }
 
-/// A new CA that is not written yet.
-struct NewCa {
-    name: &'static str,
-    certificate: Certificate,
+/// Writes the key of an intermediate, then its chain and certificate.
+pub(super) fn write_ca(
+    paths: &CaPaths,
+    root: &Certificate,
+    made: &CaPair,
+    options: &InitOptions,
+) -> Result<(), CaError> {
+    files::write_private(&paths.key, &key_text(made, options.passphrase.as_ref())?)?;
+    if let Some(private) = paths.key.parent() {
+        files::sync_dir(private)?;
+    }
+    let (root_pem, pem) = (root.to_pem(), made.certificate.to_pem());
+    if let Some(passphrase) = &options.pfx_passphrase {
+        let (certificate, key) = (&made.certificate, &made.key);
+        let pfx = export_pkcs12(&made.name, certificate, &[root], key, passphrase);
+        let pfx = pfx.map_err(|source| made.key_error(source))?;
+        files::write_private_bytes(&paths.pfx, &pfx, Flush::Now)?;
+    }
+    files::write_public(&paths.chain, &format!("{pem}{root_pem}"))?;
+    files::write_public(&paths.certificate, &pem)
+}
+
+fn record(
+    dir: &Path,
+    root: &Issuer,
+    intermediate: &CaPair,
+    options: &InitOptions,
+    now: Timestamp,
+) -> Result<(), CaError> {
+    let root = root.certificate();
+    let mut lines = Vec::new();
+    if options.external_root.is_none() {
+        lines.push(IssuedLine::new(root, "root", root, now));
+    }
+    let certificate = &intermediate.certificate;
+    lines.push(IssuedLine::new(certificate, "intermediate", root, now));
+    Journal::open(dir)?.append(&lines)
+}
+
+/// A CA with its key, in memory.
+pub(super) struct CaPair {
+    name: String,
+    pub(super) certificate: Certificate,
     key: PrivateKey,
 }
 
-impl NewCa {
+impl CaPair {
     fn into_issuer(self) -> Result<Issuer, CaError> {
-        let name = self.name.to_owned();
+        let name = self.name;
         Issuer::new(self.certificate, self.key).map_err(|source| CaError::Issue { name, source })
+    }
+
+    fn key_error(&self, source: pki::KeyError) -> CaError {
+        CaError::NewKey {
+            name: self.name.clone(),
+            source,
+        }
     }
 }
 
-fn self_signed_root(options: &InitOptions, now: Timestamp) -> Result<NewCa, CaError> {
+fn external_root(external: &ExternalRoot, options: &InitOptions) -> Result<CaPair, CaError> {
+    let certificate = files::read_certificate(&external.certificate)?;
+    let passphrase = options.root_passphrase().map(|text| text.as_bytes());
+    let key = files::read_key(&external.key, passphrase)?;
+    // Before anything is written: whether the two belong together and may issue.
+    Issuer::new(certificate.clone(), key.clone()).map_err(|source| CaError::Issuer {
+        path: external.certificate.clone(),
+        source,
+    })?;
+    Ok(CaPair {
+        name: certificate.subject(),
+        certificate,
+        key,
+    })
+}
+
+fn self_signed_root(options: &InitOptions, now: Timestamp) -> Result<CaPair, CaError> {
     let profile = Profile::Root {
         path_length: ROOT_PATH_LENGTH,
     };
     let validity = Validity::Exactly(days(options.root_days));
-    let key = new_key(ROOT_COMMON_NAME, options)?;
-    new_ca(ROOT_COMMON_NAME, key, profile, None, validity, now)
+    new_ca(
+        ROOT_COMMON_NAME,
+        options.key_type,
+        profile,
+        None,
+        validity,
+        now,
+    )
 }
 
-fn intermediate(root: &Issuer, options: &InitOptions, now: Timestamp) -> Result<NewCa, CaError> {
+pub(super) fn intermediate(
+    root: &Issuer,
+    options: &InitOptions,
+    now: Timestamp,
+) -> Result<CaPair, CaError> {
+    // An external root may allow fewer CAs below it; then edge CAs cannot be issued.
+    let below_root = root.certificate().path_length();
+    let allowed = below_root.map_or(ROOT_PATH_LENGTH - 1, |length| {
+        u8::try_from(length.saturating_sub(1)).unwrap_or(u8::MAX)
+    });
     let profile = Profile::Intermediate {
-        path_length: ROOT_PATH_LENGTH - 1,
+        path_length: allowed.min(ROOT_PATH_LENGTH - 1),
     };
     let validity = options
         .intermediate_days
         .map_or(Validity::UpTo(days(INTERMEDIATE_DAYS)), |asked| {
             Validity::Exactly(days(asked))
         });
-    let key = new_key(INTERMEDIATE_COMMON_NAME, options)?;
-    let root = Some(root);
-    new_ca(INTERMEDIATE_COMMON_NAME, key, profile, root, validity, now)
-}
-
-fn new_key(name: &str, options: &InitOptions) -> Result<PrivateKey, CaError> {
-    PrivateKey::generate(options.key_type).map_err(|source| CaError::NewKey {
-        name: name.to_owned(),
-        source,
-    })
+    let (kind, root) = (options.key_type, Some(root));
+    new_ca(INTERMEDIATE_COMMON_NAME, kind, profile, root, validity, now)
 }
 
 fn new_ca(
     name: &'static str,
-    key: PrivateKey,
+    key_type: KeyType,
     profile: Profile,
     issuer: Option<&Issuer>,
     validity: Validity,
     now: Timestamp,
-) -> Result<NewCa, CaError> {
+) -> Result<CaPair, CaError> {
+    let key = PrivateKey::generate(key_type).map_err(|source| CaError::NewKey {
+        name: name.to_owned(),
+        source,
+    })?;
     let signed = Subject::common_name(name).and_then(|subject| {
         let serial = Serial::random()?;
         prepare(profile, &subject, issuer, validity, serial, now)?
@@ -115,21 +250,20 @@ fn new_ca(
         name: name.to_owned(),
         source,
     })?;
-    Ok(NewCa {
-        name,
+    Ok(CaPair {
+        name: name.to_owned(),
         certificate,
         key,
     })
 }
 
-fn key_text(ca: &NewCa, options: &InitOptions) -> Result<Zeroizing<String>, CaError> {
-    let Some(passphrase) = &options.passphrase else {
+fn key_text(
+    ca: &CaPair,
+    passphrase: Option<&Zeroizing<String>>,
+) -> Result<Zeroizing<String>, CaError> {
+    let Some(passphrase) = passphrase else {
         return Ok(ca.key.to_pem());
     };
-    ca.key
-        .to_encrypted_pem(passphrase.as_bytes())
-        .map_err(|source| CaError::NewKey {
-            name: ca.name.to_owned(),
-            source,
-        })
+    let text = ca.key.to_encrypted_pem(passphrase.as_bytes());
+    text.map_err(|source| ca.key_error(source))
 }

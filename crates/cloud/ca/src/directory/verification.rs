@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use ids::Timestamp;
 use pki::{
-    Certificate, IssueError, Issuer, KeyType, PrivateKey, Profile, Serial, Subject, Validity,
-    prepare,
+    Certificate, IssueError, Issuer, KeyType, PrivateKey, Profile, ProfileKind, Serial, Subject,
+    Validity, prepare,
 };
 
-use super::{CaDirectory, days};
+use super::journal::{IssuedLine, Journal};
+use super::{CaDirectory, days, open_issuer};
 use crate::{CaError, files, layout};
 
 /// It is used once, right after it is issued.
@@ -48,13 +49,11 @@ impl CaDirectory {
                 });
             }
         }
-        let key = files::read_key(&by.key, passphrase)?;
-        let certificate = files::read_certificate(&by.certificate)?;
-        let issuer = Issuer::new(certificate, key).map_err(|source| CaError::Issuer {
-            path: by.certificate,
-            source,
-        })?;
+        let issuer = open_issuer(&by.certificate, &by.key, passphrase)?;
         let certificate = sign(code, &issuer, now)?;
+        let kind = ProfileKind::Verification.name();
+        let line = IssuedLine::new(&certificate, kind, issuer.certificate(), now);
+        Journal::open(dir)?.append(&[line])?;
         let path = layout::verification(dir);
         files::write_public(&path, &certificate.to_pem())?;
         files::sync_dir(&layout::certs(dir))?;

@@ -1,9 +1,9 @@
 use std::path::Path;
 
-use ca::{CaDirectory, CaError, Existing, IdentityOptions, InitOptions, Signer};
+use ca::{CaDirectory, CaError, Existing, IdentityKind, IdentityOptions, InitOptions, Signer};
 use pki::{Certificate, IssuerCache, PresentedChain, prove_possession, verify_chain};
 
-use crate::tools::{NOW, days, error_text, files, mode, path, text, verified_by_openssl};
+use crate::tools::{NOW, days, error_text, files, issue, mode, path, text, verified_by_openssl};
 
 fn init(dir: &Path) -> CaDirectory {
     CaDirectory::init(dir, &InitOptions::default(), NOW).unwrap()
@@ -14,9 +14,7 @@ fn the_files_of_azures_scripts_exist_and_openssl_agrees() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let ca = init(dir);
-    let identity = ca
-        .issue_edge_identity("edge-001", &IdentityOptions::default(), NOW)
-        .unwrap();
+    let identity = issue(&ca, "edge-001", &IdentityOptions::default(), NOW).unwrap();
 
     let mut names: Vec<String> = files(dir)
         .iter()
@@ -31,6 +29,8 @@ fn the_files_of_azures_scripts_exist_and_openssl_agrees() {
             "certs/azure-iot-test-only.root.ca.cert.pem",
             "certs/iot-edge-device-identity-edge-001-full-chain.cert.pem",
             "certs/iot-edge-device-identity-edge-001.cert.pem",
+            "index/issued.jsonl",
+            "index/lock",
             "private/azure-iot-test-only.intermediate.key.pem",
             "private/azure-iot-test-only.root.ca.key.pem",
             "private/iot-edge-device-identity-edge-001.key.pem",
@@ -70,9 +70,7 @@ fn the_files_of_azures_scripts_exist_and_openssl_agrees() {
 fn openssl_reads_the_profiles_as_intended() {
     let dir = tempfile::tempdir().unwrap();
     let ca = init(dir.path());
-    let identity = ca
-        .issue_edge_identity("edge-001", &IdentityOptions::default(), NOW)
-        .unwrap();
+    let identity = issue(&ca, "edge-001", &IdentityOptions::default(), NOW).unwrap();
     let leaf = text(&identity.paths.certificate);
     for wanted in [
         "X509v3 Basic Constraints: critical\n                CA:FALSE",
@@ -104,33 +102,39 @@ fn openssl_reads_the_profiles_as_intended() {
 fn lifetimes_are_staggered_and_nothing_outlives_its_issuer() {
     let dir = tempfile::tempdir().unwrap();
     let ca = init(dir.path());
-    let issue = |name: &str, wanted| {
+    let with_days = |name: &str, wanted| {
         let options = IdentityOptions {
             days: wanted,
             ..IdentityOptions::default()
         };
-        ca.issue_edge_identity(name, &options, NOW)
+        issue(&ca, name, &options, NOW)
     };
     assert_eq!(ca.root().not_after(), days(3650));
     assert_eq!(ca.intermediate().not_after(), days(1825));
     assert_eq!(
-        issue("one-year", None).unwrap().certificate.not_after(),
+        with_days("one-year", None).unwrap().certificate.not_after(),
         days(365)
     );
     assert_eq!(
-        issue("ten-days", Some(10)).unwrap().certificate.not_after(),
+        with_days("ten-days", Some(10))
+            .unwrap()
+            .certificate
+            .not_after(),
         days(10)
     );
-    let fault = error_text(&issue("too-long", Some(1826)).unwrap_err());
+    let fault = error_text(&with_days("too-long", Some(1826)).unwrap_err());
     assert!(
         fault.contains("2031-01-01T") && fault.contains("2030-12-31T"),
         "{fault}"
     );
-    assert!(!ca.identity_paths("too-long").key.exists());
+    assert!(
+        !IdentityKind::EdgeIdentity
+            .paths(dir.path(), "too-long")
+            .key
+            .exists()
+    );
 
-    let late = ca
-        .issue_edge_identity("late", &IdentityOptions::default(), days(1800))
-        .unwrap();
+    let late = issue(&ca, "late", &IdentityOptions::default(), days(1800)).unwrap();
     assert_eq!(late.certificate.not_after(), days(1825));
 
     let short = tempfile::tempdir().unwrap();
@@ -155,7 +159,7 @@ fn nothing_is_overwritten_without_force() {
     let dir = tempfile::tempdir().unwrap();
     let ca = init(dir.path());
     let options = IdentityOptions::default();
-    let first = ca.issue_edge_identity("edge-001", &options, NOW).unwrap();
+    let first = issue(&ca, "edge-001", &options, NOW).unwrap();
     let before: Vec<_> = files(dir.path())
         .iter()
         .map(|f| std::fs::read(f).unwrap())
@@ -163,16 +167,14 @@ fn nothing_is_overwritten_without_force() {
 
     let again = CaDirectory::init(dir.path(), &InitOptions::default(), NOW).unwrap_err();
     assert!(error_text(&again).contains("azure-iot-test-only.root.ca.key.pem is there already"));
-    let again = ca
-        .issue_edge_identity("edge-001", &options, NOW)
-        .unwrap_err();
+    let again = issue(&ca, "edge-001", &options, NOW).unwrap_err();
     assert!(
         error_text(&again).contains("iot-edge-device-identity-edge-001.cert.pem is there already")
     );
     assert!(error_text(&again).contains("--force"));
     let names = ["edge-000".to_owned(), "edge-001".to_owned()];
     let again = ca
-        .issue_edge_identities(&names, &options, NOW, &|| {})
+        .issue(&IdentityKind::EdgeIdentity, &names, &options, NOW, &|| {})
         .unwrap_err();
     assert!(matches!(again, CaError::Exists { .. }));
     let after: Vec<_> = files(dir.path())
@@ -185,7 +187,7 @@ fn nothing_is_overwritten_without_force() {
         existing: Existing::Replace,
         ..options
     };
-    let second = ca.issue_edge_identity("edge-001", &force, NOW).unwrap();
+    let second = issue(&ca, "edge-001", &force, NOW).unwrap();
     assert_ne!(first.certificate, second.certificate);
     let force = InitOptions {
         force: true,
@@ -203,10 +205,7 @@ fn faults_name_the_file_and_what_to_do() {
         empty.contains("holds no certificate authority") && empty.contains("muster ca init --dir")
     );
     let ca = init(dir.path());
-    let bad = error_text(
-        &ca.issue_edge_identity("edge 1", &IdentityOptions::default(), NOW)
-            .unwrap_err(),
-    );
+    let bad = error_text(&issue(&ca, "edge 1", &IdentityOptions::default(), NOW).unwrap_err());
     assert!(
         bad.contains("\"edge 1\"") && bad.contains("registration id"),
         "{bad}"

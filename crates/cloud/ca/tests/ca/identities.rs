@@ -1,9 +1,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ca::{CaDirectory, Existing, IdentityOptions, InitOptions, KeyType};
+use ca::{CaDirectory, Existing, IdentityKind, IdentityOptions, InitOptions, KeyType};
 use zeroize::Zeroizing;
 
-use crate::tools::{NOW, error_text, openssl, path, text, verified_by_openssl};
+use crate::tools::{NOW, error_text, issue, openssl, path, text, verified_by_openssl};
 
 #[test]
 fn bulk_is_resumed_where_it_stopped() {
@@ -19,7 +19,13 @@ fn bulk_is_resumed_where_it_stopped() {
         done.fetch_add(1, Ordering::Relaxed);
     };
     let outcome = ca
-        .issue_edge_identities(&names, &options, NOW, &progress)
+        .issue(
+            &IdentityKind::EdgeIdentity,
+            &names,
+            &options,
+            NOW,
+            &progress,
+        )
         .unwrap();
     let issued: Vec<&String> = outcome.issued.iter().map(|one| &one.name).collect();
     assert_eq!(issued, names.iter().collect::<Vec<_>>());
@@ -31,7 +37,13 @@ fn bulk_is_resumed_where_it_stopped() {
     // A run that was killed leaves a key without its certificate, which is written last.
     std::fs::remove_file(&outcome.issued[7].paths.certificate).unwrap();
     let resumed = ca
-        .issue_edge_identities(&names, &options, NOW, &progress)
+        .issue(
+            &IdentityKind::EdgeIdentity,
+            &names,
+            &options,
+            NOW,
+            &progress,
+        )
         .unwrap();
     assert_eq!((resumed.issued.len(), resumed.skipped.len()), (1, 59));
     let mended = &resumed.issued[0];
@@ -40,17 +52,23 @@ fn bulk_is_resumed_where_it_stopped() {
         .unwrap()
         .matches(&mended.certificate)
         .unwrap();
+}
 
+#[test]
+fn bulk_does_not_skip_identities_of_another_hierarchy() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = CaDirectory::init(dir.path(), &InitOptions::default(), NOW).unwrap();
+    let options = IdentityOptions {
+        existing: Existing::Skip,
+        ..IdentityOptions::default()
+    };
+    issue(&ca, "sim-1", &options, NOW).unwrap();
     let force = InitOptions {
         force: true,
         ..InitOptions::default()
     };
     let other = CaDirectory::init(dir.path(), &force, NOW).unwrap();
-    let fault = error_text(
-        &other
-            .issue_edge_identities(&names, &options, NOW, &|| {})
-            .unwrap_err(),
-    );
+    let fault = error_text(&issue(&other, "sim-1", &options, NOW).unwrap_err());
     assert!(
         fault.contains("another certificate authority issued it"),
         "{fault}"
@@ -83,9 +101,7 @@ fn encrypted_keys_open_with_their_passphrase_only() {
         key_passphrase: passphrase,
         ..IdentityOptions::default()
     };
-    let identity = opened
-        .issue_edge_identity("edge-001", &sealed, NOW)
-        .unwrap();
+    let identity = issue(&opened, "edge-001", &sealed, NOW).unwrap();
     let key = std::fs::read_to_string(&identity.paths.key).unwrap();
     assert!(key.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
 }
@@ -102,7 +118,7 @@ fn rsa_on_request() {
         key_type: KeyType::Rsa3072,
         ..IdentityOptions::default()
     };
-    let identity = ca.issue_edge_identity("edge-001", &options, NOW).unwrap();
+    let identity = issue(&ca, "edge-001", &options, NOW).unwrap();
     let paths = &identity.paths;
     assert!(text(&paths.certificate).contains("Public-Key: (3072 bit)"));
     assert!(text(&ca.root_paths().certificate).contains("Public-Key: (2048 bit)"));
@@ -159,9 +175,7 @@ fn openssls_own_hierarchy_in_the_same_layout_is_used() {
     .unwrap();
     let ca = CaDirectory::open(dir.path(), Some(b"1234")).unwrap();
     let now = ca.intermediate().not_before();
-    let identity = ca
-        .issue_edge_identity("edge-001", &IdentityOptions::default(), now)
-        .unwrap();
+    let identity = issue(&ca, "edge-001", &IdentityOptions::default(), now).unwrap();
     assert_eq!(
         identity.certificate.issuer_der(),
         ca.intermediate().subject_der()

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use ca::{CaDirectory, CaError, IdentityKind, IdentityOptions, IssuedIdentity};
 use ids::Timestamp;
 
 /// 2026-01-01T00:00:00Z.
@@ -11,6 +12,27 @@ pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_767_225_600);
 
 pub fn days(count: i64) -> Timestamp {
     Timestamp::from_unix_seconds(NOW.unix_seconds() + count * 86_400)
+}
+
+/// Issues one identity of an edge device.
+pub fn issue(
+    ca: &CaDirectory,
+    name: &str,
+    options: &IdentityOptions,
+    now: Timestamp,
+) -> Result<IssuedIdentity, CaError> {
+    issue_kind(ca, &IdentityKind::EdgeIdentity, name, options, now)
+}
+
+pub fn issue_kind(
+    ca: &CaDirectory,
+    kind: &IdentityKind,
+    name: &str,
+    options: &IdentityOptions,
+    now: Timestamp,
+) -> Result<IssuedIdentity, CaError> {
+    let outcome = ca.issue(kind, &[name.to_owned()], options, now, &|| {})?;
+    Ok(outcome.issued.into_iter().next().unwrap())
 }
 
 /// Runs OpenSSL; its standard output when it succeeds, its complaint when not.
