@@ -4,7 +4,7 @@ mod allocation;
 mod attestation;
 mod block;
 mod certificate;
-mod certificate_file;
+pub(super) mod certificate_file;
 mod device_key;
 mod enrollment;
 mod enrollment_group;
