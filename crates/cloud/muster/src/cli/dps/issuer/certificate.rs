@@ -102,7 +102,8 @@ pub async fn run(
     let answer = match command {
         CertificateCommand::List { name, filter } => {
             let path = [&ROOT[..], &[&name.issuer_name, "certificates"]].concat();
-            let rows = client.list_with_query(&path, &filter.query(), filter.top);
+            let query = filter.query();
+            let rows = client.list_with_query(&path, &query, filter.top);
             rows.await?.into()
         }
         CertificateCommand::Show {
