@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod ca_certificates;
+pub mod est;
 pub mod hierarchy;
 pub mod keys;
 pub mod mqtt;
