@@ -41,6 +41,12 @@ pub enum IssuerError {
     /// No device certificate of this CA would be trusted.
     #[error("the certificate {problem}")]
     Unusable { problem: UnusableCaCertificate },
+    /// It shall issue certificates of CAs, and none of them would be trusted.
+    #[error(
+        "the CA certificate has a path length of 0, so that no CA may be below it; give one with \
+         room, or another profile"
+    )]
+    PathLength,
     #[error("the private key cannot be read")]
     Key(#[from] KeyError),
     /// The certificate and the key do not belong together, or the certificate cannot sign.
@@ -104,31 +110,40 @@ impl DeviceIssuers {
         }
     }
 
-    /// Makes a self-signed CA with a P-256 key. Returns its certificate when it is durable.
+    /// Makes a self-signed CA with a P-256 key, with room for `path_length` CAs below it. Returns
+    /// its certificate when it is durable.
     pub fn make(
         &self,
         common_name: &str,
         life_days: u16,
+        path_length: u8,
         now: Timestamp,
     ) -> Result<Vec<Certificate>, IssuerError> {
         let key = new_key(common_name)?;
-        let profile = Profile::Root { path_length: 0 };
+        let profile = Profile::Root { path_length };
         let certificate = sign(profile, common_name, None, life_days.into(), &key, now)?;
         self.keep(vec![certificate], key)
     }
 
     /// Keeps an existing CA: its certificate followed by its issuers, PEM, and its private key,
-    /// PEM. Returns its chain when it is durable.
+    /// PEM. It must have room for `path_length` CAs below it. Returns its chain when it is durable.
     pub fn import(
         &self,
         chain: &str,
         key: &str,
+        path_length: u8,
         now: Timestamp,
     ) -> Result<Vec<Certificate>, IssuerError> {
         let chain = read_chain(chain)?;
         if let Some(issuer) = chain.first() {
             usable_ca_certificate(issuer, now)
                 .map_err(|problem| IssuerError::Unusable { problem })?;
+            if issuer
+                .path_length()
+                .is_some_and(|own| own < u32::from(path_length))
+            {
+                return Err(IssuerError::PathLength);
+            }
         }
         self.keep(chain, PrivateKey::from_pem(key, None)?)
     }

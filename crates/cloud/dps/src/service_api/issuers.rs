@@ -12,6 +12,7 @@ use wire::etag::QuotedEtag;
 use wire::lenient;
 use wire::muster_api::issuer::{
     ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, IssuerSource, MUSTER_CA_TYPE,
+    ProfileKind,
 };
 use zeroize::Zeroize;
 
@@ -175,11 +176,16 @@ fn draft(
     request: IssuerRequest,
     now: Timestamp,
 ) -> Result<IssuerDraft, ca::IssuerError> {
+    let path_length = match request.profile.kind {
+        ProfileKind::EdgeCa => 1,
+        _ => 0,
+    };
     let chain = match request.source {
         IssuerSource::Made { common_name, days } => {
-            issuers.make(common_name.as_deref().unwrap_or(name.as_str()), days, now)?
+            let common_name = common_name.as_deref().unwrap_or(name.as_str());
+            issuers.make(common_name, days, path_length, now)?
         }
-        IssuerSource::Imported { chain, key } => issuers.import(&chain, &key, now)?,
+        IssuerSource::Imported { chain, key } => issuers.import(&chain, &key, path_length, now)?,
     };
     let first = chain.first().ok_or(PemError::NoCertificate)?;
     Ok(IssuerDraft {
