@@ -211,13 +211,13 @@ async fn a_server_certificate_has_only_the_names_of_its_client() {
     let password = service.issuer_user("fleet", "line-1", None, None).await;
     let leaf = factory.leaf("edge-1.example");
     let names = ["edge-1.example", "hub.example"];
-    let foreign = csr_with("edge-1.example", &names);
+    let with_another = csr_with("edge-1.example", &names);
     let answer = service
-        .est(EstRequest::post("/simpleenroll", &foreign).with(chain(&[&leaf])))
+        .est(EstRequest::post("/simpleenroll", &with_another).with(chain(&[&leaf])))
         .await;
     let (status, reason) = refused(&service, "edge-1.example", answer).await;
     assert_eq!((status, reason.as_str()), (403, "est_name_not_own"));
-    let by_user = EstRequest::post("/simpleenroll", &foreign).by("line-1", &password);
+    let by_user = EstRequest::post("/simpleenroll", &with_another).by("line-1", &password);
     let issued = service.est(by_user).await.certificate();
     assert_eq!(issued.server_names().len(), 2);
     // What it has it may have again, and simplereenroll is for all of it.
