@@ -9,6 +9,8 @@ use crate::KeyAlgorithm;
 
 mod rsa;
 mod words;
+#[cfg(test)]
+mod wycheproof;
 
 pub use rsa::RsaWeakness;
 pub(super) use words::in_words;

