@@ -9,6 +9,7 @@ mod verb {
     pub(crate) mod graph;
     pub(crate) mod guide;
     pub(crate) mod image;
+    pub(crate) mod limbo;
     pub(crate) mod test;
     pub(crate) mod tidy;
 }
@@ -61,6 +62,8 @@ enum Verb {
     Fuzz(verb::fuzz::Options),
     /// Builds the sample module and loads it into the running engine.
     Image(verb::image::Options),
+    /// Cases of x509-limbo through our path validation, each with its decision.
+    Limbo(verb::limbo::Options),
     /// Executes the command blocks of the guides in a throwaway directory.
     Guide(verb::guide::Options),
 }
@@ -86,6 +89,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Graph(options) => verb::graph::run(&workspace, &options),
         Verb::Fuzz(options) => verb::fuzz::run(&workspace, &options),
         Verb::Image(options) => verb::image::run(&workspace, &options),
+        Verb::Limbo(options) => verb::limbo::run(&workspace, &options),
         Verb::Guide(options) => verb::guide::run(&workspace, &options),
     }
 }

@@ -11,16 +11,24 @@
 //!    rules, where it can.
 //! 5. Names and policies are within the constraints of the issuers.
 //!
-//! Revocation is a state of the enrollment, as in DPS, so no CRL is read.
+//! 6. No certificate of the path is revoked, as far as [`Revocations`] are given.
+//!
+//! [`verify_path`] is the one function for all of them: device registration, EST, the hub and
+//! `muster ca verify` differ in their [`PathRules`] alone.
 
 mod ca_certificate;
 mod cache;
+mod conforming;
 mod constraints;
 mod error;
+mod given_crls;
 mod path;
 mod policies;
 mod presented;
+mod revocation;
+mod rules;
 mod seen;
+mod server_name;
 mod signatures;
 
 use ids::{Thumbprint, Timestamp};
@@ -30,23 +38,18 @@ pub use ca_certificate::{
     UnusableCaCertificate, UsableCaCertificate, may_issue, supported_key, usable_ca_certificate,
 };
 pub use cache::IssuerCache;
+pub use conforming::ConformityFault;
 pub use error::ChainError;
+pub use given_crls::GivenCrls;
 pub use presented::{PeerChain, PresentedChain, UnreadChain};
+pub use revocation::{RevocationStatus, Revocations};
+pub use rules::{PathRules, Purpose, RevocationCheck};
 pub use seen::SeenIssuers;
 
 /// Most certificates of a presented chain.
 pub const MAX_CHAIN_CERTIFICATES: usize = 10;
 /// Most bytes of DER of a presented chain.
 pub const MAX_CHAIN_BYTES: usize = 64 * 1024;
-
-/// The use of a leaf. An extendedKeyUsage of the leaf or of its issuers must allow it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// A device authenticates to a server.
-    ClientAuth,
-    /// A server authenticates to a client. Its names are not checked here.
-    ServerAuth,
-}
 
 /// Proof that a chain from a leaf to a trust anchor was valid at the given time. Only
 /// this file makes one.
@@ -100,7 +103,18 @@ impl PinnedLeaf {
     }
 }
 
-/// Verifies the chain of a device up to `trust_anchor`, the root or intermediate of an enrollment.
+/// Verifies the chain of a device: [`verify_path`] with [`PathRules::DEVICE`].
+pub fn verify_chain(
+    presented: &PresentedChain,
+    trust_anchor: &Certificate,
+    now: Timestamp,
+    cache: &IssuerCache,
+) -> Result<VerifiedChain, ChainError> {
+    verify_path(&PathRules::DEVICE, presented, trust_anchor, now, cache)
+}
+
+/// Verifies a presented chain up to `trust_anchor`: the root or intermediate of an enrollment, or
+/// a CA certificate that an operator names.
 ///
 /// The trust anchor need not be presented. The signatures of a path of issuers that is in
 /// `cache` are not verified again; its dates and constraints are. The result is the same
@@ -108,30 +122,18 @@ impl PinnedLeaf {
 ///
 /// # Errors
 /// The first fault, in words for the operator; devices get less.
-pub fn verify_chain(
+pub fn verify_path(
+    rules: &PathRules<'_>,
     presented: &PresentedChain,
     trust_anchor: &Certificate,
     now: Timestamp,
     cache: &IssuerCache,
 ) -> Result<VerifiedChain, ChainError> {
-    verify_chain_for(Purpose::ClientAuth, presented, trust_anchor, now, cache)
-}
-
-/// Like [`verify_chain`], for any purpose.
-pub fn verify_chain_for(
-    purpose: Purpose,
-    presented: &PresentedChain,
-    trust_anchor: &Certificate,
-    now: Timestamp,
-    cache: &IssuerCache,
-) -> Result<VerifiedChain, ChainError> {
-    refuse_ca(presented.leaf())?;
+    require_place(presented.leaf(), rules.purpose)?;
     require_supported_key(presented.leaf())?;
     let mut first_fault = None;
     for path in path::candidates(presented, trust_anchor)? {
-        let checked = path::Checked::new(path, purpose, now);
-        let verified = checked.and_then(|path| signatures::verify(path, now, cache));
-        match verified.and_then(within_limits) {
+        match verify_candidate(path, rules, now, cache) {
             Ok(path) => {
                 vouch_for(presented, &path);
                 return Ok(VerifiedChain::of(&path));
@@ -145,6 +147,48 @@ pub fn verify_chain_for(
         subject: presented.leaf().subject(),
         issuer_wanted: presented.leaf().issuer(),
     }))
+}
+
+/// Verifies a presented chain up to the first of several trust anchors that it leads to.
+///
+/// # Errors
+/// The fault that says most: that no anchor is its issuer only when nothing else is wrong.
+pub fn verify_path_to_any(
+    rules: &PathRules<'_>,
+    presented: &PresentedChain,
+    trust_anchors: &[Certificate],
+    now: Timestamp,
+) -> Result<VerifiedChain, ChainError> {
+    let cache = IssuerCache::new(0);
+    let mut said = None;
+    for trust_anchor in trust_anchors {
+        match verify_path(rules, presented, trust_anchor, now, &cache) {
+            Ok(verified) => return Ok(verified),
+            Err(fault) => match &said {
+                Some(known) if !matches!(known, ChainError::MissingIssuer { .. }) => {}
+                _ => said = Some(fault),
+            },
+        }
+    }
+    Err(said.unwrap_or(ChainError::NoTrustAnchor))
+}
+
+fn verify_candidate<'a>(
+    path: path::Path<'a>,
+    rules: &PathRules<'_>,
+    now: Timestamp,
+    cache: &IssuerCache,
+) -> Result<path::Path<'a>, ChainError> {
+    let checked = path::Checked::new(path, rules, now)?;
+    let path = within_limits(signatures::verify(checked, now, cache)?)?;
+    if rules.purpose == Purpose::ServerAuth {
+        conforming::require_conforming(&path)?;
+    }
+    if let Some(name) = rules.server_name {
+        server_name::require_name(path.leaf, name)?;
+    }
+    revocation::require_not_revoked(&path, rules.revocation)?;
+    Ok(path)
 }
 
 /// Verifies that the presented leaf is the certificate of an individual enrollment or a device.
@@ -223,6 +267,15 @@ fn require_supported_key(leaf: &Certificate) -> Result<(), ChainError> {
             subject: leaf.subject(),
             problem: format!("has {}", leaf.key_in_words()),
         }),
+    }
+}
+
+/// Whether a certificate of this kind can be at the end of a path.
+fn require_place(leaf: &Certificate, purpose: Purpose) -> Result<(), ChainError> {
+    match purpose {
+        Purpose::ClientAuth | Purpose::ServerAuth => refuse_ca(leaf),
+        Purpose::Issue => path::require_issuer(leaf),
+        Purpose::Any => Ok(()),
     }
 }
 

@@ -35,10 +35,11 @@ pub mod tpm;
 
 pub use cert::{Certificate, CertificateError, LeafKey, PemError, RsaWeakness, sha256};
 pub use chain::{
-    ChainError, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, PeerChain, PinnedLeaf,
-    PresentedChain, Purpose, SeenIssuers, UnreadChain, UnusableCaCertificate, UsableCaCertificate,
+    ChainError, ConformityFault, GivenCrls, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES,
+    PathRules, PeerChain, PinnedLeaf, PresentedChain, Purpose, RevocationCheck, RevocationStatus,
+    Revocations, SeenIssuers, UnreadChain, UnusableCaCertificate, UsableCaCertificate,
     VerifiedChain, may_identify, may_issue, pin_certificate, pin_leaf, supported_key,
-    usable_ca_certificate, verify_chain, verify_chain_for,
+    usable_ca_certificate, verify_chain, verify_path, verify_path_to_any,
 };
 pub use cms::{CmsError, MAX_CMS_BYTES, MAX_CMS_CERTIFICATES, certs_only, read_certs_only};
 pub use crl::{

@@ -22,6 +22,8 @@ mod der;
 mod enrolling;
 #[path = "pki/forms.rs"]
 mod forms;
+#[path = "pki/given_crls.rs"]
+mod given_crls;
 #[path = "pki/issuing.rs"]
 mod issuing;
 #[path = "pki/keys.rs"]
@@ -36,6 +38,8 @@ mod name_forms;
 mod ocsp;
 #[path = "pki/openssl.rs"]
 mod openssl;
+#[path = "pki/path_rules.rs"]
+mod path_rules;
 #[path = "pki/pkcs12.rs"]
 mod pkcs12;
 #[path = "pki/policies.rs"]

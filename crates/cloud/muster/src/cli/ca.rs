@@ -9,6 +9,7 @@ mod roll;
 mod row;
 mod sign;
 mod verification;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,9 @@ pub enum CaCommand {
     /// Replace the intermediate while certificates of the old one stay valid.
     #[command(subcommand)]
     Roll(roll::RollCommand),
+    /// Verify a chain of certificates.
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::VerifyFlags),
 }
 
 #[derive(Debug, Subcommand)]
@@ -152,5 +156,6 @@ pub fn run(command: CaCommand, output: Format) -> anyhow::Result<()> {
         CaCommand::Revoke(flags) => revoke::run(&flags, output),
         CaCommand::Crl(flags) => crl::run(&flags, output),
         CaCommand::Roll(command) => roll::run(command, output),
+        CaCommand::Verify(flags) => verify::run(&flags, output),
     }
 }

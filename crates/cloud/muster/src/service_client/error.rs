@@ -26,13 +26,16 @@ pub enum CommandError {
     /// The device would not be assigned. The reason has been printed.
     #[error("the device would not be assigned")]
     NotAssigned,
+    /// A chain was verified and is refused. The decision has been printed.
+    #[error("the chain is refused ({0})")]
+    ChainRefused(&'static str),
 }
 
 impl CommandError {
     /// 1 refused, 2 wrong usage, 3 unreachable.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused { .. } | Self::NotAssigned => 1,
+            Self::Refused { .. } | Self::NotAssigned | Self::ChainRefused(_) => 1,
             Self::Usage(_) | Self::Input(_) => 2,
             Self::Unreachable { .. } => 3,
         }

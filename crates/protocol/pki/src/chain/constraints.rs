@@ -151,13 +151,19 @@ fn is_below(name: &str, base: &str) -> bool {
 fn is_mail_within(name: &str, base: &str) -> Option<bool> {
     let (local, host) = name
         .rsplit_once('@')
-        .filter(|(local, host)| !local.is_empty() && !host.is_empty())?;
+        .filter(|(local, host)| is_local_part(local) && !host.is_empty())?;
     Some(match base.rsplit_once('@') {
         Some((base_local, base_host)) => {
             local == base_local && host.eq_ignore_ascii_case(base_host)
         }
         None => is_host_within(host, base),
     })
+}
+
+/// An @ stands in the local part of an address between quotes alone (RFC 5321, 4.1.2).
+fn is_local_part(local: &str) -> bool {
+    let is_quoted = local.len() > 2 && local.starts_with('"') && local.ends_with('"');
+    !local.is_empty() && (is_quoted || !local.contains('@'))
 }
 
 /// A host, or with a leading dot the hosts below it.

@@ -2,7 +2,7 @@ use ids::{Thumbprint, Timestamp};
 
 use crate::CertificateError;
 
-use super::{MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES};
+use super::{ConformityFault, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES};
 
 /// Why a presented chain proves nothing. For operators and logs; devices are told only that
 /// they are not authorized.
@@ -98,7 +98,10 @@ pub enum ChainError {
         problem: String,
     },
     /// An issuer that is no CA.
-    #[error("{subject} issued a certificate but is no CA (basicConstraints CA:TRUE is missing)")]
+    #[error(
+        "{subject} is no CA (basicConstraints CA:TRUE is missing) and may not issue certificates; \
+         have the certificate issued by a CA"
+    )]
     IssuerNotCa {
         /// Subject of the certificate that cannot be the issuer.
         subject: String,
@@ -112,7 +115,10 @@ pub enum ChainError {
         problem: &'static str,
     },
     /// More CAs below an issuer than it allows.
-    #[error("{subject} allows {allowed} CAs below it (pathlen), the chain has {found}")]
+    #[error(
+        "{subject} allows {allowed} CAs below it (pathlen), the chain has {found}; issue from a CA \
+         nearer to it, or issue it anew with a larger pathlen"
+    )]
     PathLength {
         /// Subject of the CA that sets the limit.
         subject: String,
@@ -154,6 +160,81 @@ pub enum ChainError {
         /// What is not understood, in words.
         problem: String,
     },
+    /// More CAs between leaf and anchor than the caller allows.
+    #[error(
+        "{found} CAs are between {subject} and the trust anchor, and at most {allowed} are allowed"
+    )]
+    TooDeep {
+        /// Subject of the leaf.
+        subject: String,
+        /// The caller's limit.
+        allowed: u32,
+        /// CAs between leaf and anchor.
+        found: u32,
+    },
+    /// A server's path is not as RFC 5280 wants it to be issued.
+    #[error(
+        "the certificate of {subject} does not conform to RFC 5280, so that some clients refuse \
+         it: {fault}; issue it anew"
+    )]
+    NotConforming {
+        /// Subject of the certificate with the fault.
+        subject: String,
+        /// The rule that is broken.
+        fault: ConformityFault,
+    },
+    /// A server's certificate is not for the name under which it was reached.
+    #[error(
+        "the certificate of {subject} is not for {wanted} but for {presented}; issue it with that \
+         subjectAltName, or use a name that it has"
+    )]
+    ServerName {
+        /// Subject of the leaf.
+        subject: String,
+        /// The name that was wanted.
+        wanted: String,
+        /// The names that it has.
+        presented: String,
+    },
+    /// A certificate of the path is revoked.
+    #[error(
+        "the certificate of {subject} with serial number {serial} was revoked at {} ({}); have a \
+         new one issued",
+        since.in_seconds(),
+        reason.unwrap_or("without a reason")
+    )]
+    Revoked {
+        /// Subject of the revoked certificate.
+        subject: String,
+        /// Its serial number, hexadecimal.
+        serial: String,
+        /// The moment of revocation.
+        since: Timestamp,
+        /// The reason in the words of RFC 5280.
+        reason: Option<&'static str>,
+    },
+    /// Revocation was to be looked up, and no list is there.
+    #[error(
+        "whether the certificate of {subject} is revoked is not known: no CRL of {issuer} was \
+         given; give the one that it publishes"
+    )]
+    RevocationUnknown {
+        /// Subject of the leaf.
+        subject: String,
+        /// Its issuer, whose list is wanted.
+        issuer: String,
+    },
+    /// A CRL that proves nothing.
+    #[error("the CRL of {issuer} cannot be used: {problem}; fetch the one that it publishes now")]
+    CrlUnusable {
+        /// Subject of the CA that the list is of.
+        issuer: String,
+        /// What is wrong with the list, in words.
+        problem: String,
+    },
+    /// Nothing to verify up to.
+    #[error("there is no trust anchor; name the CA certificate that is trusted")]
+    NoTrustAnchor,
     /// Another certificate than the pinned one.
     #[error(
         "the presented certificate (SHA-256 {presented}) is not the registered one ({expected})"
@@ -187,7 +268,45 @@ impl ChainError {
             Self::NameConstraint { .. } => "name_constraint_violated",
             Self::Policy { .. } => "policy_missing",
             Self::NotUnderstood { .. } => "certificate_not_understood",
+            Self::TooDeep { .. } => "path_too_deep",
+            Self::NotConforming { fault, .. } => fault.code(),
+            Self::ServerName { .. } => "server_name_mismatch",
+            Self::Revoked { .. } => "certificate_revoked",
+            Self::RevocationUnknown { .. } => "crl_missing",
+            Self::CrlUnusable { .. } => "crl_unusable",
+            Self::NoTrustAnchor => "trust_anchor_missing",
             Self::NotPinned { .. } => "leaf_not_pinned",
+        }
+    }
+
+    /// The subject of the certificate with the fault, or of its issuer where that is at fault.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Expired { subject, .. }
+            | Self::NotYetValid { subject, .. }
+            | Self::LeafIsCa { subject }
+            | Self::MissingIssuer { subject, .. }
+            | Self::BadSignature { subject, .. }
+            | Self::UnsupportedAlgorithm { subject, .. }
+            | Self::IssuerNotCa { subject }
+            | Self::WrongUsage { subject, .. }
+            | Self::PathLength { subject, .. }
+            | Self::NameConstraint { subject, .. }
+            | Self::Policy { subject }
+            | Self::NotUnderstood { subject, .. }
+            | Self::TooDeep { subject, .. }
+            | Self::NotConforming { subject, .. }
+            | Self::ServerName { subject, .. }
+            | Self::Revoked { subject, .. }
+            | Self::RevocationUnknown { subject, .. } => Some(subject),
+            Self::CrlUnusable { issuer, .. } => Some(issuer),
+            Self::Empty
+            | Self::TooLong { .. }
+            | Self::TooLarge { .. }
+            | Self::Unparsable { .. }
+            | Self::NoTrustAnchor
+            | Self::NotPinned { .. } => None,
         }
     }
 }

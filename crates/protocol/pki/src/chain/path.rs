@@ -6,7 +6,7 @@ use ids::{Thumbprint, Timestamp};
 use crate::Certificate;
 use crate::cert::Purposes;
 
-use super::{ChainError, PresentedChain, Purpose};
+use super::{ChainError, PathRules, PresentedChain, Purpose};
 
 /// Paths tried before a chain is given up: more than cross-signing needs, few enough to bound the
 /// work a stranger causes.
@@ -51,9 +51,10 @@ pub(super) struct Checked<'a>(pub(super) Path<'a>);
 impl<'a> Checked<'a> {
     pub(super) fn new(
         path: Path<'a>,
-        purpose: Purpose,
+        rules: &PathRules<'_>,
         now: Timestamp,
     ) -> Result<Self, ChainError> {
+        let purpose = rules.purpose;
         require_valid_at(path.leaf, now)?;
         require_purpose(path.leaf, purpose)?;
         require_netscape(path.leaf, purpose)?;
@@ -70,6 +71,14 @@ impl<'a> Checked<'a> {
         // A root of version 1 cannot say that it is a CA; the operator that trusts it does.
         if path.trust_anchor.version() != 1 {
             require_may_issue(path.trust_anchor, below)?;
+        }
+        if let Some(allowed) = rules.max_issuers.filter(|allowed| below > *allowed) {
+            let subject = path.leaf.subject();
+            return Err(ChainError::TooDeep {
+                subject,
+                allowed,
+                found: below,
+            });
         }
         Ok(Self(path))
     }
@@ -186,11 +195,12 @@ pub(super) fn require_purpose(
     let allows = |found: Purposes| match purpose {
         Purpose::ClientAuth => found.client_auth || found.any,
         Purpose::ServerAuth => found.server_auth || found.any,
+        Purpose::Issue | Purpose::Any => true,
     };
     let problem = match (usage.purposes, usage.key_usage) {
         (Some(found), _) if !allows(found) => match purpose {
             Purpose::ClientAuth => "its extendedKeyUsage does not include clientAuth",
-            Purpose::ServerAuth => "its extendedKeyUsage does not include serverAuth",
+            _ => "its extendedKeyUsage does not include serverAuth",
         },
         (_, Some(key)) if key.key_cert_sign && !usage.is_ca => {
             "its keyUsage has keyCertSign although it is no CA"
@@ -207,6 +217,7 @@ pub(super) fn require_purpose(
 fn require_netscape(certificate: &Certificate, purpose: Purpose) -> Result<(), ChainError> {
     let usage = certificate.extensions();
     let allows = usage.netscape_type.is_none_or(|found| match purpose {
+        Purpose::Issue | Purpose::Any => true,
         _ if usage.is_ca => found.ssl_ca,
         Purpose::ClientAuth => found.ssl_client,
         Purpose::ServerAuth => found.ssl_server,
@@ -220,7 +231,8 @@ fn require_netscape(certificate: &Certificate, purpose: Purpose) -> Result<(), C
     }
 }
 
-fn require_may_issue(issuer: &Certificate, below: u32) -> Result<(), ChainError> {
+/// Requires that basicConstraints and keyUsage let a certificate issue others.
+pub(super) fn require_issuer(issuer: &Certificate) -> Result<(), ChainError> {
     let usage = issuer.extensions();
     if !usage.is_ca {
         return Err(ChainError::IssuerNotCa {
@@ -230,10 +242,15 @@ fn require_may_issue(issuer: &Certificate, below: u32) -> Result<(), ChainError>
     if usage.key_usage.is_some_and(|key| !key.key_cert_sign) {
         return Err(ChainError::WrongUsage {
             subject: issuer.subject(),
-            problem: "it issued a certificate but its keyUsage lacks keyCertSign",
+            problem: "its keyUsage lacks keyCertSign, so that it may not issue certificates",
         });
     }
-    match usage.path_length {
+    Ok(())
+}
+
+fn require_may_issue(issuer: &Certificate, below: u32) -> Result<(), ChainError> {
+    require_issuer(issuer)?;
+    match issuer.extensions().path_length {
         Some(allowed) if below > allowed => Err(ChainError::PathLength {
             subject: issuer.subject(),
             allowed,

@@ -45,11 +45,12 @@ pub(super) fn verify<'a>(
 
 /// Whether webpki can decide: it reads no version 1, stops at a depth, counts a CA that renewed its
 /// own certificate as two, compares names by their bytes, evaluates only some name constraints, and
-/// refuses critical extensions that are seen to in this crate.
+/// refuses critical extensions that are seen to in this crate, and CAs at the end of a path.
 fn fits_webpki(path: &Path<'_>) -> bool {
     let renewed = path.issuers.iter().any(|c| c.is_self_issued());
     let names = || path.upwards().zip(path.upwards().skip(1));
     path.leaf.version() == 3
+        && !path.leaf.is_ca()
         && path.issuers.len() <= WEBPKI_DEPTH
         && !renewed
         && path.upwards().all(is_plain)
@@ -65,6 +66,7 @@ fn is_plain(certificate: &Certificate) -> bool {
 fn leaf_only(path: &Path<'_>, now: Timestamp) -> Result<(), ChainError> {
     let (leaf, issuer) = (path.leaf, path.leaf_issuer());
     let fits = leaf.version() == 3
+        && !leaf.is_ca()
         && is_plain(leaf)
         && is_plain(issuer)
         && leaf.issuer_der() == issuer.subject_der();

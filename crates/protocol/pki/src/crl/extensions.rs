@@ -34,6 +34,7 @@ impl Extensions {
             value,
         } = extension;
         match oid {
+            oid::CRL_NUMBER if critical => return Err(CrlError::NumberCritical),
             oid::CRL_NUMBER => {
                 let mut number = Reader::new(value);
                 self.number = Some(CrlNumber::new(number.integer()?));

@@ -34,6 +34,9 @@ pub enum CrlError {
     /// A critical extension that is not understood.
     #[error("its critical extension {0} is not understood")]
     Critical(String),
+    /// A cRLNumber that is critical (RFC 5280, 5.2.3).
+    #[error("its cRLNumber is critical, which it must not be")]
+    NumberCritical,
     /// A reason that RFC 5280 does not know, or that belongs into delta lists.
     #[error("an entry has the reason code {0}, which no full list can have")]
     Reason(u8),
@@ -98,6 +101,14 @@ impl UnverifiedCrl {
     #[must_use]
     pub fn issuer(&self) -> String {
         name_text(&self.0.issuer)
+    }
+
+    pub(crate) fn issuer_der(&self) -> &[u8] {
+        &self.0.issuer
+    }
+
+    pub(crate) fn authority_key_id(&self) -> Option<&[u8]> {
+        self.0.extensions.authority_key_id.as_deref()
     }
 }
 

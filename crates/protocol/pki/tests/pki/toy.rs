@@ -28,7 +28,7 @@ pub fn key(index: usize) -> PrivateKey {
 }
 
 /// A key as rcgen wants it.
-struct RcgenKey<'a>(&'a PrivateKey);
+pub struct RcgenKey<'a>(&'a PrivateKey);
 
 impl RcgenKey<'_> {
     fn signer(&self) -> &Signer {
@@ -96,10 +96,7 @@ impl Toy {
         params.serial_number.get_or_insert(SerialNumber::from(7));
         let der = match issuer {
             None => params.self_signed(&RcgenKey(&key)).unwrap(),
-            Some(by) => {
-                let issuer = rcgen::Issuer::from_params(&by.params, RcgenKey(&by.key));
-                params.signed_by(&RcgenKey(&key), &issuer).unwrap()
-            }
+            Some(by) => params.signed_by(&RcgenKey(&key), &by.issuer()).unwrap(),
         };
         let certificate = Certificate::from_der(der.der()).unwrap();
         Self {
@@ -115,6 +112,11 @@ impl Toy {
 
     pub fn ca(&self, name: &str, index: usize) -> Self {
         Self::signed(ca_params(name), key(index), Some(self))
+    }
+
+    /// What signs in its name.
+    pub fn issuer(&self) -> rcgen::Issuer<'_, RcgenKey<'_>> {
+        rcgen::Issuer::from_params(&self.params, RcgenKey(&self.key))
     }
 
     /// The same CA, as those that it issues call it.

@@ -1,4 +1,4 @@
-use pki::{Certificate, ChainError, PeerChain, PresentedChain, Purpose, verify_chain_for};
+use pki::{Certificate, ChainError, PathRules, PeerChain, PresentedChain, Purpose, verify_path};
 use provisioning::{CaCertificateState, IssuedState};
 use wire::muster_api::issuer::ProfileKind;
 
@@ -68,8 +68,8 @@ fn verify(call: &Call<'_>, presented: &PresentedChain) -> Result<Result<(), EstR
     let mut fault = None;
     for (ca, purpose) in trusted(call)? {
         let service = &call.service;
-        let verified = verify_chain_for(
-            purpose,
+        let verified = verify_path(
+            &PathRules::new(purpose),
             presented,
             &ca,
             service.now,
@@ -92,7 +92,7 @@ fn verify(call: &Call<'_>, presented: &PresentedChain) -> Result<Result<(), EstR
 fn trusted(call: &Call<'_>) -> Result<Vec<(Certificate, Purpose)>, EstFault> {
     // A server may renew with its own certificate, which is not for clients.
     let own = match call.issuer.profile.kind {
-        ProfileKind::EdgeServer => Purpose::ServerAuth,
+        ProfileKind::EdgeServer => Purpose::Any,
         _ => Purpose::ClientAuth,
     };
     let mut all = Vec::new();
