@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::Server;
+use crate::python::interpreter;
 
 /// Longest wait for the next line: SDKs retry by themselves for half a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -76,24 +77,20 @@ impl Drop for Script {
 impl Language {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the test runner hands Python and the packages of Node over in the environment"
+        reason = "the test runner hands the packages of Node over in the environment"
     )]
     fn command(self, name: &str) -> Result<Command> {
-        const HINT: &str = "is not set; run the tests with `cargo xtask test`";
         Ok(match self {
             Self::Python => {
-                let python = std::env::var("MUSTER_TEST_PYTHON");
-                let python = python.with_context(|| format!("MUSTER_TEST_PYTHON {HINT}"))?;
-                let mut command = Command::new(python);
-                command
-                    .arg(format!("{FOLDER}/{name}.py"))
-                    .env("PYTHONDONTWRITEBYTECODE", "1");
+                let mut command = interpreter()?;
+                command.arg(format!("{FOLDER}/{name}.py"));
                 command
             }
             Self::Node => {
                 let modules = std::env::var("MUSTER_TEST_NODE_MODULES");
-                let modules =
-                    modules.with_context(|| format!("MUSTER_TEST_NODE_MODULES {HINT}"))?;
+                let modules = modules.context(
+                    "MUSTER_TEST_NODE_MODULES is not set; run the tests with `cargo xtask test`",
+                )?;
                 let mut command = Command::new("node");
                 command
                     .arg(format!("{FOLDER}/{name}.js"))

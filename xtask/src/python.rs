@@ -1,4 +1,5 @@
-//! A Python with the unmodified SDKs, for the stories that need them.
+//! A Python with the unmodified SDKs and second opinions on certificates, for the stories that need
+//! them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,18 +20,23 @@ const SDKS: [&str; 5] = [
     "six==1.17.0",
 ];
 
+/// A linter of certificates, revocation lists and OCSP answers, and a library that reads them on
+/// OpenSSL.
+const SECOND_OPINIONS: [&str; 2] = ["pkilint==0.13.3", "cryptography==46.0.7"];
+
 /// The interpreter of `target/xtask/venv`, made and filled when it is not.
 pub(crate) fn interpreter(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let venv = workspace.scratch("venv")?;
     let python = venv.join("bin/python");
     let installed = venv.join("installed");
-    let wanted = SDKS.join("\n");
+    let packages = [&SDKS[..], &SECOND_OPINIONS].concat();
+    let wanted = packages.join("\n");
     if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) && python.is_file() {
         return Ok(python);
     }
     package::ensure("python3", "python3")?;
     say(format!(
-        "installing the Python SDKs into {}",
+        "installing the packages for Python into {}",
         venv.display()
     ));
     run(Command::new("python3")
@@ -39,8 +45,8 @@ pub(crate) fn interpreter(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     .context("Python 3 with its venv module is needed (Debian: python3-venv)")?;
     run(Command::new(&python)
         .args(["-m", "pip", "install", "--quiet"])
-        .args(SDKS))
-    .with_context(|| format!("cannot install {}", SDKS.join(", ")))?;
+        .args(&packages))
+    .with_context(|| format!("cannot install {}", packages.join(", ")))?;
     std::fs::write(&installed, wanted)?;
     Ok(python)
 }

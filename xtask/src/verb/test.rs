@@ -19,8 +19,8 @@ use crate::python;
 use crate::verb::guide;
 use crate::workspace::{Workspace, on_path, run as run_command};
 
-/// Tests whose names begin so need an engine, the SDKs or a TPM.
-const SLOW: [&str; 3] = ["engine_", "sdk_", "tpm_"];
+/// Tests whose names begin so need an engine, the SDKs, packages of Python or a TPM.
+const SLOW: [&str; 4] = ["engine_", "sdk_", "python_", "tpm_"];
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -299,6 +299,7 @@ mod tests {
             filter(),
             "not (test(/(^|::)engine_/) or binary(/^engine_/) \
              or test(/(^|::)sdk_/) or binary(/^sdk_/) \
+             or test(/(^|::)python_/) or binary(/^python_/) \
              or test(/(^|::)tpm_/) or binary(/^tpm_/))"
         );
     }

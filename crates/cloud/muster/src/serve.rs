@@ -26,9 +26,10 @@ use tokio_rustls::TlsAcceptor;
 use transport::accept::{self, Port};
 use transport::address_limit::AddressLimit;
 use transport::budget::Budget;
+use transport::plain_http::PlainPort;
 use transport::tls::{self, CurrentCertificate};
 use transport::unproven::UnprovenConnections;
-use transport::{health_port, https, listen_queue, mqtts};
+use transport::{https, listen_queue, mqtts};
 
 use crate::logging::Log;
 use crate::{clock, data_dir, environment};
@@ -67,7 +68,7 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     };
     if let Some(listener) = ports.health {
         let health = health(Metrics::Exposed);
-        tasks.spawn(health_port::run(listener, health, stopping.clone()));
+        tasks.spawn(PlainPort::HEALTH.run(listener, health, stopping.clone()));
     }
     let health = health(match config.metrics_on_https_port {
         true => Metrics::Exposed,

@@ -35,8 +35,8 @@ pub mod sessions;
 
 pub mod bind;
 pub mod budget;
-pub mod health_port;
 pub mod listen_queue;
+pub mod plain_http;
 pub mod shutdown;
 
 #[cfg(test)]

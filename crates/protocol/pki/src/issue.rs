@@ -1,6 +1,7 @@
 //! The one way to a signed certificate: prepare, lint, sign once.
 
 mod for_request;
+mod publication;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::profile::{MAX_COMMON_NAME, Profile, Subject, Validity};
 use crate::{Certificate, CertificateError, KeyMismatch};
 
 pub use for_request::{PreparedRequest, RequestToken};
+pub use publication::Publication;
 
 /// Certificates begin this long before they are made, because clocks differ.
 const BACKDATED: Duration = Duration::from_secs(5 * 60);

@@ -49,7 +49,8 @@ pub use crl::{
 pub use csr_attributes::csr_attributes;
 pub use der::DerError;
 pub use issue::{
-    IssueError, IssueToken, Issuer, Prepared, PreparedRequest, RequestToken, Serial, prepare,
+    IssueError, IssueToken, Issuer, Prepared, PreparedRequest, Publication, RequestToken, Serial,
+    prepare,
 };
 pub use issuing_profile::{
     AdmittedRequest, IssuingProfile, ProfileConfig, ProfileError, ProfileKind,

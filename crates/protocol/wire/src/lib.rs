@@ -23,6 +23,7 @@ pub mod file_upload;
 pub mod http;
 pub mod initial_twin;
 pub mod lenient;
+pub mod public_pki;
 pub mod sas;
 pub mod telemetry;
 pub mod topic;

@@ -10,7 +10,7 @@ use crate::{AdmittedRequest, Certificate, ProvenRequest};
 pub struct PreparedRequest<'a> {
     request: &'a ProvenRequest,
     issuer: &'a Issuer,
-    prepared: Prepared<'a>,
+    pub(super) prepared: Prepared<'a>,
 }
 
 /// A certificate for an admitted request that passed the lint and may be signed, once.

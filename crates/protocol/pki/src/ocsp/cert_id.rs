@@ -63,7 +63,11 @@ impl<'a> CertId<'a> {
         }
         let name_hash = fields.read(tag::OCTET_STRING)?.content;
         let key_hash = fields.read(tag::OCTET_STRING)?.content;
-        let serial = unsigned(fields.integer()?);
+        let serial = fields.integer()?;
+        if serial.first().is_some_and(|first| *first >= 0x80) {
+            return Err(DerError::Value("a serial number, which is negative,"));
+        }
+        let serial = unsigned(serial);
         fields.end()?;
         Ok(Self {
             hash,

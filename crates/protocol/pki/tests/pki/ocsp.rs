@@ -178,14 +178,21 @@ fn failures_are_five_bytes_that_openssl_reads() {
     }
 }
 
-fn cert_id() -> Vec<u8> {
+fn cert_id(serial: &[u8]) -> Vec<u8> {
     let hash = der(0x30, &[oid(&[0x2b, 0x0e, 3, 2, 26]), der(5, &[])].concat());
     let octets = der(4, &[7; 20]);
-    der(0x30, &[hash, octets.clone(), octets, der(2, &[9])].concat())
+    der(
+        0x30,
+        &[hash, octets.clone(), octets, der(2, serial)].concat(),
+    )
 }
 
 fn request(ids: usize, extensions: &[Vec<u8>]) -> Vec<u8> {
-    let list = der(0x30, &der(0x30, &cert_id()).repeat(ids));
+    request_for(&der(0x30, &cert_id(&[9])).repeat(ids), extensions)
+}
+
+fn request_for(ids: &[u8], extensions: &[Vec<u8>]) -> Vec<u8> {
+    let list = der(0x30, ids);
     let extensions = match extensions {
         [] => Vec::new(),
         some => der(0xa2, &der(0x30, &some.concat())),
@@ -246,5 +253,20 @@ fn requests_are_limited_and_cut_ones_are_refused() {
     OcspRequest::read(&whole).unwrap();
     for end in 0..whole.len() {
         assert!(OcspRequest::read(&whole[..end]).is_err(), "{end} bytes");
+    }
+}
+
+#[test]
+fn serial_numbers_are_positive_and_minimal() {
+    let read = |serial: &[u8]| {
+        let bytes = request_for(&der(0x30, &cert_id(serial)), &[]);
+        OcspRequest::read(&bytes).map(|request| request.ids[0].serial.to_vec())
+    };
+    assert_eq!(read(&[0, 0x8d]), Ok(vec![0x8d]));
+    for wrong in [&[][..], &[0x8d], &[0, 9], &[0xff, 0x8d]] {
+        assert!(
+            matches!(read(wrong), Err(OcspRequestError::NotARequest(_))),
+            "{wrong:?}"
+        );
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ids::RegistrationId;
 use pki::{
-    AdmittedRequest, Certificate, Issuer, IssuingProfile, ProfileConfig, ProfileKind, RequestError,
-    RequestKey, Serial, prove_request,
+    AdmittedRequest, Certificate, Issuer, IssuingProfile, ProfileConfig, ProfileKind, Publication,
+    RequestError, RequestKey, Serial, prove_request,
 };
 
 use crate::openssl::Workshop;
@@ -52,6 +52,18 @@ impl Bench {
         self.shop
             .openssl_with(&[&fixed[..], &[subject], &extension].concat());
         prove_request(self.shop.read("a.csr").as_bytes()).unwrap()
+    }
+
+    /// The text that OpenSSL shows of a certificate with these addresses.
+    fn published(&self, publication: &Publication) -> String {
+        let admitted = self
+            .admit(ProfileKind::EdgeIdentity, "/CN=press-7")
+            .unwrap();
+        let prepared = admitted.prepare(&self.issuer, Serial::random().unwrap(), NOW);
+        let prepared = prepared.unwrap().published_at(publication);
+        let leaf = prepared.lint().unwrap().sign().unwrap();
+        self.shop.write("leaf.pem", &leaf.to_pem());
+        self.shop.openssl("x509 -in leaf.pem -noout -text")
     }
 
     fn issue(&self, kind: ProfileKind, request: &str) -> Certificate {
@@ -185,4 +197,25 @@ fn a_profile_says_everything_that_is_wrong_with_it() {
     }
     let unknown = "edge".parse::<ProfileKind>().unwrap_err().to_string();
     assert!(unknown.contains("edge-server"), "{unknown}");
+}
+
+#[test]
+fn addresses_of_what_the_ca_publishes_are_in_the_certificate() {
+    let bench = Bench::new();
+    let mut publication = Publication {
+        ca_certificate: "http://pki.example/ca.cer".to_owned(),
+        ocsp: "http://pki.example/ocsp".to_owned(),
+        crl: Some("http://pki.example/crl".to_owned()),
+    };
+    let text = bench.published(&publication);
+    for wanted in [
+        "OCSP - URI:http://pki.example/ocsp",
+        "CA Issuers - URI:http://pki.example/ca.cer",
+        "CRL Distribution Points",
+        "URI:http://pki.example/crl",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    publication.crl = None;
+    assert!(!bench.published(&publication).contains("CRL Distribution"));
 }
