@@ -2,6 +2,7 @@
 //! file with its key in `<data-dir>/ca/issuers`.
 
 mod portable;
+mod published;
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,14 +12,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ids::{Thumbprint, Timestamp};
 use pki::{
-    AdmittedRequest, Certificate, IssueError, Issuer, KeyError, PemError, PrivateKey, Profile,
-    ProfileError, Serial, UnusableCaCertificate, usable_ca_certificate,
+    AdmittedRequest, Certificate, CrlError, CrlRefused, IssueError, Issuer, KeyError, PemError,
+    PrivateKey, Profile, ProfileError, Publication, Serial, UnusableCaCertificate,
+    usable_ca_certificate,
 };
 use zeroize::Zeroizing;
 
 use crate::sign::{new_key, sign};
 use crate::{CaError, files};
 pub use portable::PortableIssuer;
+use published::Published;
 
 /// The longest imported chain.
 const MAX_CHAIN: usize = 5;
@@ -60,6 +63,20 @@ pub enum IssuerError {
          or delete the issuer and make another", .0.display()
     )]
     Missing(PathBuf),
+    /// Certificates of this CA could be revoked in no list.
+    #[error(
+        "{subject} may not sign revocation lists: its keyUsage lacks cRLSign; give another CA, or \
+         --no-crl (noCrl) when nobody outside needs to know what is revoked"
+    )]
+    NoCrlSign {
+        /// The subject of the CA certificate.
+        subject: String,
+    },
+    /// A revocation list that was just signed is broken: nobody gets it.
+    #[error("the signed revocation list cannot be read")]
+    CrlUnreadable(#[source] CrlError),
+    #[error("the signed revocation list does not verify")]
+    CrlUnverified(#[source] CrlRefused),
     #[error(transparent)]
     File(#[from] CaError),
 }
@@ -67,6 +84,7 @@ pub enum IssuerError {
 /// The device issuers of a server. Each is found by the SHA-256 of its certificate.
 pub struct DeviceIssuers {
     dir: PathBuf,
+    published: Published,
     open: RwLock<HashMap<Thumbprint, Arc<OpenIssuer>>>,
 }
 
@@ -106,6 +124,7 @@ impl DeviceIssuers {
     pub fn at(data_dir: &Path) -> Self {
         Self {
             dir: data_dir.join("ca").join("issuers"),
+            published: Published::default(),
             open: RwLock::default(),
         }
     }
@@ -185,7 +204,8 @@ impl DeviceIssuers {
         }
     }
 
-    /// Issues a certificate for a request that a profile admits.
+    /// Issues a certificate for a request that a profile admits, with the addresses of what the
+    /// issuer publishes.
     ///
     /// # Errors
     /// When the key is missing or unusable, or the issuer is not valid now.
@@ -193,10 +213,15 @@ impl DeviceIssuers {
         &self,
         issuer: &Thumbprint,
         request: &AdmittedRequest,
+        serial: Serial,
+        publication: Option<&Publication>,
         now: Timestamp,
     ) -> Result<IssuedChain, IssuerError> {
         let open_issuer = self.open_issuer(issuer)?;
-        let prepared = request.prepare(&open_issuer.issuer, Serial::dated(now)?, now)?;
+        let mut prepared = request.prepare(&open_issuer.issuer, serial, now)?;
+        if let Some(publication) = publication {
+            prepared = prepared.published_at(publication);
+        }
         let token = prepared.lint().map_err(IssueError::from)?;
         Ok(IssuedChain {
             leaf: token.sign()?,

@@ -53,6 +53,7 @@ impl Dps {
         match path_area::find(request.uri().path()) {
             Some(Area::Devices) => device_api::http::answer(self, request).await,
             Some(Area::Est) => device_api::est::answer(self, request).await,
+            Some(Area::PublicPki) => self.answer_publicly(request).await,
             Some(Area::Operators) | None => service_api::answer(self, request).await,
         }
     }
@@ -64,11 +65,21 @@ impl Dps {
         path_area::find(path).is_some()
     }
 
-    /// Whether a successful answer proves who the client is. EST says itself when its client is
+    /// Answers a request to a port on which nothing but `/pki` is served.
+    pub async fn answer_publicly(&self, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let tenant = self.tenants().by_host(&parts);
+        let provisioning = &tenant.context.provisioning;
+        let request = Request::from_parts(parts, body);
+        let corner = self.public_corner();
+        corner.answer(provisioning, self.now(), request).await
+    }
+
+    /// Whether a successful answer proves who the client is. What is public proves nothing; EST says itself when its client is
     /// proven, because some of its answers are for anybody.
     #[must_use]
     pub fn success_is_proof(path: &str) -> bool {
-        path_area::find(path) != Some(Area::Est)
+        !matches!(path_area::find(path), Some(Area::Est | Area::PublicPki))
     }
 
     /// Accepts the connection of a device that wants to register. Whether it may register is
@@ -80,15 +91,23 @@ impl Dps {
         device_api::mqtt::accept(self, connect, chain)
     }
 
-    /// Resumes pending registrations, runs remote tasks, probes remote hubs, and deletes
-    /// expired refusals, until `stopping` turns true. What is interrupted then starts
+    /// Resumes pending registrations, runs remote tasks, probes remote hubs, renews revocation lists
+    /// and deletes expired refusals, until `stopping` turns true. What is interrupted then starts
     /// again with the next process.
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
         tokio::join!(
             pending::run(self, stopping.clone()),
             remote_hub::outbox::run(self, stopping.clone()),
             remote_hub::probes::run(self, stopping.clone()),
-            refusal_log::expiry::run(self, stopping),
+            refusal_log::expiry::run(self, stopping.clone()),
+            self.publish(stopping),
         );
+    }
+
+    async fn publish(&self, stopping: watch::Receiver<bool>) {
+        let (provisioning, clock) = (self.tenants().provisioning(), &*self.options().clock);
+        self.public_corner()
+            .run(provisioning, clock, stopping)
+            .await;
     }
 }

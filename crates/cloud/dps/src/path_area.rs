@@ -2,6 +2,7 @@
 
 use wire::est::EstCall;
 use wire::http::{Path, is};
+use wire::public_pki::PublicPath;
 
 /// A part of this service's paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub enum Area {
     Devices,
     /// `/.well-known/est/…`: devices and production lines.
     Est,
+    /// `/pki/…`: all that verify what issuers issue.
+    PublicPki,
     /// Azure's service API, and this service's part of `/muster/v1`: operators.
     Operators,
 }
@@ -45,6 +48,7 @@ pub fn find(path: &str) -> Option<Area> {
             among(OWN_ROOTS, area).then_some(Area::Operators)
         }
         path if EstCall::is_below(path) => Some(Area::Est),
+        path if PublicPath::is_below(path) => Some(Area::PublicPki),
         [root, ..] if among(OPERATOR_ROOTS, root) => Some(Area::Operators),
         [root, second, _, ..] if is(second, "registrations") && !among(HUB_ROOTS, root) => {
             Some(Area::Devices)
@@ -68,6 +72,8 @@ mod tests {
             ("/.well-known/EST/fleet/simpleenroll", Some(Area::Est)),
             ("/.well-known/est", Some(Area::Est)),
             ("/.well-known/other", None),
+            ("/pki/fleet/crl", Some(Area::PublicPki)),
+            ("/pki", Some(Area::PublicPki)),
             ("/muster/v1/events", None),
             ("/muster/v1", None),
             ("/nothing", None),

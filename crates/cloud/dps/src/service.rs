@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ids::{Clock, HubHost, IdScope, Timestamp};
 use issuing::est::Est;
+use issuing::public::PublicCorner;
 use outbound::{OnBehalf, Outbound};
 use provisioning::Provisioning;
 use tokio::sync::{Mutex, MutexGuard, Notify};
@@ -56,6 +57,7 @@ struct Inner {
     admission: Admission,
     refusal_log: RefusalLog,
     est: Est,
+    public_corner: PublicCorner,
     /// Held while an issuer is created or deleted: its key is a file, its name a row.
     issuers_change: Mutex<()>,
     options: DpsOptions,
@@ -75,6 +77,7 @@ impl Dps {
             admission: Admission::new(options.limits.clone(), rand::random()),
             refusal_log: RefusalLog::default(),
             est: Est::new(rand::random()),
+            public_corner: PublicCorner::new(options.device_issuers.clone()),
             issuers_change: Mutex::new(()),
             options,
         };
@@ -102,6 +105,10 @@ impl Dps {
 
     pub(crate) fn recent_operations(&self) -> &RecentOperations {
         &self.inner.recent_operations
+    }
+
+    pub(crate) fn public_corner(&self) -> &PublicCorner {
+        &self.inner.public_corner
     }
 
     pub(crate) fn refusal_log(&self) -> &RefusalLog {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use ca::{DeviceIssuers, IssuedChain, IssuerError};
 use ids::{IdError, IssuerName, RegistrationId, Timestamp};
-use pki::{ProvenRequest, RequestError};
+use pki::{ProvenRequest, RequestError, Serial};
 use provisioning::{EnterError, IssuedCertificate, IssuerRecord, Provisioning, Requester};
 
 use crate::profile::profile;
+use crate::public::addresses;
 
 /// A certificate that somebody who may have it asks for.
 #[derive(Debug, Clone)]
@@ -92,8 +93,11 @@ pub fn sign(
     let profile = profile(issuer).map_err(|error| cannot_issue(error.into()))?;
     let admitted = profile.admit(wanted.request, wanted.common_name)?;
     let authority = issuer.generations.issuing().thumbprint;
+    let serial = Serial::dated(now).map_err(|error| cannot_issue(error.into()))?;
+    let publication = addresses::of_certificate(issuer, keys, serial.as_bytes());
+    let publication = publication.map_err(cannot_issue)?;
     let chain = keys
-        .issue(&authority, &admitted, now)
+        .issue(&authority, &admitted, serial, publication.as_ref(), now)
         .map_err(cannot_issue)?;
     let leaf = chain.leaf();
     let serial = leaf.serial().map_err(|source| IssueError::Serial {

@@ -16,5 +16,7 @@ pub mod password;
 
 pub mod est;
 
+pub mod public;
+
 pub use issue::{IssueError, Signed, Wanted, issue, sign};
 pub use profile::profile;

@@ -37,6 +37,9 @@ pub struct Endpoints {
     pub https: Option<String>,
     pub mqtts: Option<String>,
     pub amqps: Option<String>,
+    /// Where issuers publish in plain HTTP.
+    #[serde(rename = "pkiHttp", default, skip_serializing_if = "Option::is_none")]
+    pub pki_http: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

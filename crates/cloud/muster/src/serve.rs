@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use ca::DeviceIssuers;
 use dps::Dps;
 use hub::Hub;
 use ids::{HubHost, HubName};
@@ -31,6 +32,7 @@ use transport::tls::{self, CurrentCertificate};
 use transport::unproven::UnprovenConnections;
 use transport::{https, listen_queue, mqtts};
 
+use crate::data_dir::Endpoints;
 use crate::logging::Log;
 use crate::{clock, data_dir, environment};
 use config::ServeConfig;
@@ -47,6 +49,7 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     let ports = Ports::open(&config)?;
+    let endpoints = ports.endpoints(&config)?;
     let host = config.hub_host(listen::port(&ports.https)?)?;
     let recorder = health::record_metrics()?;
     let provisioning = open(&config, &host).await?;
@@ -57,7 +60,9 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     let outbound = Arc::new(outbound_client(&config)?);
     let hub = new_hub(&config, &provisioning, outbound.clone())?;
     let await_certificate = certificate.await_certificate_for_hosts;
-    let dps = new_dps(&config, &provisioning, host, await_certificate, outbound);
+    let issuers = new_issuers(&config, &endpoints);
+    let keys = (host, issuers);
+    let dps = new_dps(&config, &provisioning, keys, await_certificate, outbound);
     let health = |route| {
         health::router(
             provisioning.registry().clone(),
@@ -74,13 +79,16 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
         true => Metrics::Exposed,
         false => Metrics::Hidden,
     });
+    if let Some(listener) = ports.pki {
+        let router = public_router(dps.clone());
+        tasks.spawn(PlainPort::PUBLIC.run(listener, router, stopping.clone()));
+    }
     tasks.spawn(listen_queue::watch(stopping.clone()));
     tasks.spawn(log.report_left_out(stopping.clone()));
     let (running, until) = (dps.clone(), stopping.clone());
     tasks.spawn(async move { running.run(until).await });
     let (running, until) = (hub.clone(), stopping.clone());
     tasks.spawn(async move { running.run(until).await });
-    let endpoints = endpoints(&config, &ports.https, &ports.mqtts)?;
     accept_connections(
         &config,
         Router::new(dps, hub.clone(), health),
@@ -102,6 +110,7 @@ struct Ports {
     https: TcpListener,
     mqtts: TcpListener,
     health: Option<TcpListener>,
+    pki: Option<TcpListener>,
 }
 
 impl Ports {
@@ -113,6 +122,25 @@ impl Ports {
             health: health
                 .map(|address| listen(address, "--metrics-listen"))
                 .transpose()?,
+            pki: config
+                .pki_http
+                .map(|address| listen(address, "--pki-http-port"))
+                .transpose()?,
+        })
+    }
+
+    /// The addresses as clients are told them.
+    fn endpoints(&self, config: &ServeConfig) -> anyhow::Result<Endpoints> {
+        let url = |scheme: &str, listener: &TcpListener| {
+            let port = listen::port(listener)?;
+            anyhow::Ok(format!("{scheme}://{}:{port}", config.hostname))
+        };
+        let pki = self.pki.as_ref().map(listen::port).transpose()?;
+        Ok(Endpoints {
+            https: Some(url("https", &self.https)?),
+            mqtts: Some(url("mqtts", &self.mqtts)?),
+            amqps: None,
+            pki_http: pki.map(|port| config.pki_address(port)),
         })
     }
 }
@@ -142,19 +170,36 @@ fn new_hub(
 fn new_dps(
     config: &ServeConfig,
     provisioning: &Provisioning,
-    host: HubHost,
+    (host, device_issuers): (HubHost, DeviceIssuers),
     await_certificate_for_hosts: dps::AwaitCertificateForHosts,
     outbound: Arc<OutboundClient>,
 ) -> Dps {
     let options = dps::DpsOptions {
         host,
         await_certificate_for_hosts: Some(await_certificate_for_hosts),
-        device_issuers: Arc::new(ca::DeviceIssuers::at(&config.data_dir)),
+        device_issuers: Arc::new(device_issuers),
         outbound,
         clock: Arc::new(clock::now),
         limits: config.limits.clone(),
     };
     Dps::new(provisioning.clone(), options)
+}
+
+/// The keys of the issuers. Their certificates name the port where they publish.
+fn new_issuers(config: &ServeConfig, endpoints: &Endpoints) -> DeviceIssuers {
+    let issuers = DeviceIssuers::at(&config.data_dir);
+    match &endpoints.pki_http {
+        Some(address) => issuers.published_at(address.clone()),
+        None => issuers,
+    }
+}
+
+/// What the port of issuers serves.
+fn public_router(dps: Dps) -> axum::Router {
+    axum::Router::new().fallback(move |request: axum::extract::Request| {
+        let dps = dps.clone();
+        async move { dps.answer_publicly(request).await }
+    })
 }
 
 fn log_renaming(registry: &Registry) {
@@ -251,21 +296,8 @@ fn accept_connections(
     Ok(())
 }
 
-fn endpoints(
-    config: &ServeConfig,
-    https: &TcpListener,
-    mqtts: &TcpListener,
-) -> anyhow::Result<data_dir::Endpoints> {
-    let url = |scheme: &str, port: u16| format!("{scheme}://{}:{port}", config.hostname);
-    Ok(data_dir::Endpoints {
-        https: Some(url("https", listen::port(https)?)),
-        mqtts: Some(url("mqtts", listen::port(mqtts)?)),
-        amqps: None,
-    })
-}
-
 /// Writes one line to standard output: the server can be used now.
-fn announce(endpoints: &data_dir::Endpoints, provisioning: &Provisioning) -> anyhow::Result<()> {
+fn announce(endpoints: &Endpoints, provisioning: &Provisioning) -> anyhow::Result<()> {
     let https = endpoints.https.as_deref().unwrap_or_default();
     tracing::info!(id_scope = %provisioning.service().id_scope, https, "ready");
     let mut out = std::io::stdout().lock();

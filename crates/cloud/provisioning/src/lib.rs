@@ -63,7 +63,8 @@ pub use registration::{
 };
 pub use store::{
     AttestationKind, CaCertificateState, CertificateOrigin, CertificateSlot, EnrollmentKey,
-    EnrollmentKind, IssuedState, RemoteTaskKind, Secret, Substatus, VerificationCode,
+    EnrollmentKind, IssuedState, RemoteTaskKind, RevokedCertificateRow, Secret, Substatus,
+    VerificationCode,
 };
 
 pub use service::{

@@ -21,6 +21,7 @@ mod trust_bundles;
 mod hubs;
 mod links;
 mod policies;
+mod published;
 mod services;
 
 mod blocks;

@@ -31,10 +31,11 @@ pub use rows::{
     MetricCounts, NewMessageRow, NotificationKind, NotificationRow, OpenJobRow, OpenUploadRow,
     Oversized, PassScope, PendingDue, PendingRow, PolicyOwner, PolicyRow, PresenceRow,
     QueueOwnerRow, QueuedMessageRow, ReferredCaCertificate, RefusalFilter, RefusalRow,
-    RegistrationRow, RegistrationStatus, RemoteAccessRow, RemoteTaskKind, RemoteTaskRow, Right,
-    RolloutDeviceCounts, RolloutDeviceRow, RolloutHold, RolloutRow, RoutingRow, SectionWrite,
-    ServiceRow, SettingsRow, Substatus, TagEntry, TagRange, TagValue, TargetRow, TargetingChange,
-    TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode, WrittenFileRow,
+    RegistrationRow, RegistrationStatus, RemoteAccessRow, RemoteTaskKind, RemoteTaskRow,
+    RevokedCertificateRow, Right, RolloutDeviceCounts, RolloutDeviceRow, RolloutHold, RolloutRow,
+    RoutingRow, SectionWrite, ServiceRow, SettingsRow, Substatus, TagEntry, TagRange, TagValue,
+    TargetRow, TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode,
+    WrittenFileRow,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

@@ -74,7 +74,9 @@ pub use file_uploads::{ExpiredUploadRow, FileUploadRow, OpenUploadRow, WrittenFi
 pub use former_hosts::FormerHostRow;
 pub use hubs::{HubRow, LinkRow, RemoteAccessRow};
 pub use identities::{AuthKind, IdentityCounts, IdentityKey, IdentityRow, IdentityVersion, Listed};
-pub use issued_certificates::{CertificateOrigin, IssuedCertificateRow, IssuedFilter, IssuedState};
+pub use issued_certificates::{
+    CertificateOrigin, IssuedCertificateRow, IssuedFilter, IssuedState, RevokedCertificateRow,
+};
 pub use issuer_users::IssuerUserRow;
 pub use issuers::IssuerRow;
 pub use jobs::{

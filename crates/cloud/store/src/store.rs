@@ -50,6 +50,7 @@ struct Shared {
     background: Semaphore,
     short_scans: Arc<Semaphore>,
     group_generation: Arc<AtomicU64>,
+    revocations: Arc<AtomicU64>,
     file: Arc<Path>,
     directory: DataDirectory,
 }
@@ -66,6 +67,7 @@ impl Store {
         let (sender, queue) = mpsc::channel(QUEUE);
         let writer = Writer::new(connection, file.clone(), queue, options);
         let group_generation = writer.group_generation();
+        let revocations = writer.revocations();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
@@ -78,6 +80,7 @@ impl Store {
             background: Semaphore::new(BACKGROUND),
             short_scans: Arc::new(Semaphore::new(SHORT_SCANS)),
             group_generation,
+            revocations,
             file,
             directory,
         };
@@ -105,6 +108,13 @@ impl Store {
     #[must_use]
     pub fn group_generation(&self) -> u64 {
         self.shared.group_generation.load(Ordering::Acquire)
+    }
+
+    /// The generation of revocations: bumped by every commit that revokes, holds or restores an
+    /// issued certificate, before that commit is acknowledged.
+    #[must_use]
+    pub fn revocations_generation(&self) -> u64 {
+        self.shared.revocations.load(Ordering::Acquire)
     }
 
     /// Runs a unit and returns its result after the commit is on disk. Units run one after the

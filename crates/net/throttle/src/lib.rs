@@ -53,4 +53,4 @@ pub use admission::{AddressPermit, Admission, PollPermit, Slot};
 pub use clients::Client;
 pub use limits::{Call, Limit, Limits, Load, Throttled};
 pub use member_buckets::{Demand, Exceeded, Exceeding, MemberBuckets, MemberLimits};
-pub use rate::Rate;
+pub use rate::{Bucket, Rate};

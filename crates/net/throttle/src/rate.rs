@@ -53,7 +53,7 @@ fn duration_of_ticks(ticks: i64) -> Duration {
 /// One number instead of a count and a time (the generic cell rate algorithm), because there is one
 /// of these for every client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     full_at: i64,
 }
 

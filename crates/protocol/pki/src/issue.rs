@@ -137,6 +137,12 @@ impl Serial {
         Ok(Self(bytes))
     }
 
+    /// The 16 bytes, the highest first.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// A serial from the operating system's randomness.
     ///
     /// # Errors

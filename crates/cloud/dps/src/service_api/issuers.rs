@@ -185,7 +185,12 @@ fn draft(
             let common_name = common_name.as_deref().unwrap_or(name.as_str());
             issuers.make(common_name, days, path_length, now)?
         }
-        IssuerSource::Imported { chain, key } => issuers.import(&chain, &key, path_length, now)?,
+        IssuerSource::Imported { chain, key } => {
+            if !request.settings.no_crl {
+                require_crl_sign(&chain)?;
+            }
+            issuers.import(&chain, &key, path_length, now)?
+        }
     };
     let first = chain.first().ok_or(PemError::NoCertificate)?;
     Ok(IssuerDraft {
@@ -195,6 +200,17 @@ fn draft(
         profile: request.profile,
         settings: request.settings,
     })
+}
+
+/// A CA that may sign no revocation lists is an issuer only when the operator wants none.
+fn require_crl_sign(chain: &str) -> Result<(), ca::IssuerError> {
+    let chain = Certificate::parse_pem_bundle(chain)?;
+    let ca = chain.first().ok_or(PemError::NoCertificate)?;
+    if ca.is_ca() && !ca.may_sign_crls() {
+        let subject = ca.subject();
+        return Err(ca::IssuerError::NoCrlSign { subject });
+    }
+    Ok(())
 }
 
 fn reply(stored: IssuerRecord) -> Result<Reply, ServiceFault> {

@@ -45,6 +45,10 @@ pub struct ServeFlags {
     /// HTTP, for example 127.0.0.1:9464.
     #[arg(long, value_name = "ADDR:PORT")]
     metrics_listen: Option<SocketAddr>,
+    /// A port of its own for what issuers publish (CA certificates, revocation lists, OCSP), in plain
+    /// HTTP. Certificates then name it.
+    #[arg(long, value_name = "PORT")]
+    pki_http_port: Option<u16>,
     /// PEM file with a server certificate of your own and its issuers, beside the one that
     /// the server makes itself.
     #[arg(long, value_name = "FILE", requires = "server_key")]
@@ -82,6 +86,7 @@ struct ConfigFile {
     mqtts_port: Option<u16>,
     metrics_listen: Option<SocketAddr>,
     metrics_on_https_port: Option<bool>,
+    pki_http_port: Option<u16>,
     outbound_ca: Option<PathBuf>,
     #[serde(default)]
     outbound_networks: Vec<Network>,
@@ -112,6 +117,8 @@ pub struct ServeConfig {
     pub metrics_listen: Option<SocketAddr>,
     /// Whether `/metrics` is on the HTTPS port, where every client may read it.
     pub metrics_on_https_port: bool,
+    /// A port of its own for what issuers publish.
+    pub pki_http: Option<SocketAddr>,
     pub outbound_ca: Option<PathBuf>,
     /// Private networks that every provisioning service may call.
     pub outbound_networks: Vec<Network>,
@@ -174,6 +181,10 @@ impl ServeConfig {
             mqtts: (address, port(flags.mqtts_port, file.mqtts_port, 8883)).into(),
             metrics_listen: flags.metrics_listen.or(file.metrics_listen),
             metrics_on_https_port: file.metrics_on_https_port.unwrap_or(true),
+            pki_http: flags
+                .pki_http_port
+                .or(file.pki_http_port)
+                .map(|port| (address, port).into()),
             outbound_ca: flags.outbound_ca.clone().or(file.outbound_ca),
             outbound_networks: file.outbound_networks,
             outbound_guards_first_service: file.outbound_guards_first_service,
@@ -187,6 +198,14 @@ impl ServeConfig {
             retention: retention::of(file.audit, file.refusals, file.telemetry),
             server_certificates: flags.own_certificate().unwrap_or(file.server_certificates),
         })
+    }
+
+    /// Where issuers publish in plain HTTP, as certificates name it.
+    pub fn pki_address(&self, port: u16) -> String {
+        match port {
+            80 => format!("http://{}", self.hostname),
+            port => format!("http://{}:{port}", self.hostname),
+        }
     }
 
     /// The host of the first hub in assignments: with a port only when HTTPS is not on 443.

@@ -52,6 +52,10 @@ impl AuditedStore {
         self.0.group_generation()
     }
 
+    pub fn revocations_generation(&self) -> u64 {
+        self.0.revocations_generation()
+    }
+
     /// Runs a unit, see [`Store::write`], that no operator asked for. What it decides about a
     /// device it enters into the audit itself.
     pub async fn write_without_act<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {

@@ -28,6 +28,19 @@ pub struct IssuedCertificateRow {
     pub changed: Option<i64>,
 }
 
+/// What a revocation list says of a certificate that is held or revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedCertificateRow {
+    pub id: i64,
+    /// SHA-256 of the CA certificate that signed it.
+    pub authority: Thumbprint,
+    pub serial: CertificateSerial,
+    pub state: IssuedState,
+    /// A name of RFC 5280 5.3.1.
+    pub reason: Option<String>,
+    pub changed: Option<i64>,
+}
+
 /// Who asked for a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateOrigin {

@@ -3,7 +3,8 @@ use rusqlite::{Row, params};
 
 use crate::sqlite::decode;
 use crate::{
-    CertificateOrigin, IssuedCertificateRow, IssuedFilter, IssuedState, Lock, StoreError, Tx, View,
+    CertificateOrigin, IssuedCertificateRow, IssuedFilter, IssuedState, Lock,
+    RevokedCertificateRow, StoreError, Tx, View,
 };
 
 macro_rules! select {
@@ -139,6 +140,34 @@ impl View<'_> {
         self.all(sql, values, read)
     }
 
+    /// What revocation lists say of the certificates of an issuer that end from `expires_from`,
+    /// after a row id.
+    pub fn revoked_certificates(
+        &self,
+        id_scope: &str,
+        issuer: &str,
+        expires_from: i64,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<RevokedCertificateRow>, StoreError> {
+        let sql = "SELECT id, authority, serial, state, reason, changed
+                   FROM issued_certificates
+                   WHERE id_scope = ?1 AND issuer = ?2 AND state <> 'valid' AND id > ?3
+                     AND not_after >= ?4
+                   ORDER BY id LIMIT ?5";
+        let values = params![id_scope, issuer, after, expires_from, limit];
+        self.all(sql, values, |row| {
+            Ok(RevokedCertificateRow {
+                id: row.get(0)?,
+                authority: decode::thumbprint(row, 1)?,
+                serial: decode::serial(row, 2)?,
+                state: decode::named(row, 3, "state", IssuedState::named)?,
+                reason: row.get(4)?,
+                changed: row.get(5)?,
+            })
+        })
+    }
+
     /// Certificates that are held or revoked, after a row id: in the order in which they were
     /// issued.
     pub fn issued_not_valid(
@@ -184,6 +213,9 @@ impl Tx<'_> {
             row.issued, row.state.name(), row.reason, row.changed, der,
         ];
         let serial = row.serial;
+        if row.state != IssuedState::Valid {
+            self.bump_revocations();
+        }
         self.write(Lock::IssuedCertificate { id_scope, serial }, sql, values)
             .map(drop)
     }
@@ -201,6 +233,7 @@ impl Tx<'_> {
                    WHERE id = ?1 AND state = ?2";
         #[rustfmt::skip]
         let values = params![row.id, row.state.name(), state.name(), reason, changed];
+        self.bump_revocations();
         let serial = row.serial;
         self.write_version(Lock::IssuedCertificate { id_scope, serial }, sql, values)
     }

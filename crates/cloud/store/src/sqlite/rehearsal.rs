@@ -86,7 +86,15 @@ pub(crate) fn difference(first: &Run, second: &Run) -> Option<String> {
     if first.effects.counts != second.effects.counts {
         return Some("both runs counted other devices".to_owned());
     }
-    let effects = |run: &Run| (run.effects.after.len(), run.effects.bumps_group_generation);
+    let effects = |run: &Run| {
+        let TxEffects {
+            after,
+            bumps_group_generation,
+            bumps_revocations,
+            ..
+        } = &run.effects;
+        (after.len(), *bumps_group_generation, *bumps_revocations)
+    };
     (effects(first) != effects(second)).then(|| "both runs had other effects".to_owned())
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct TxEffects {
     pub(crate) entries: Vec<Entry>,
     /// Whether another enrollment group may match a device than before.
     pub(crate) bumps_group_generation: bool,
+    /// Whether a certificate was revoked, held or restored.
+    pub(crate) bumps_revocations: bool,
     pub(crate) counts: CountChanges,
 }
 
@@ -38,6 +40,7 @@ impl TxEffects {
         self.after.extend(more.after);
         self.entries.extend(more.entries);
         self.bumps_group_generation |= more.bumps_group_generation;
+        self.bumps_revocations |= more.bumps_revocations;
         self.counts.extend(more.counts);
     }
 }
@@ -80,6 +83,11 @@ impl<'c> Tx<'c> {
     /// Says that another enrollment group may match a device than before.
     pub(crate) fn bump_group_generation(&self) {
         self.effects.borrow_mut().bumps_group_generation = true;
+    }
+
+    /// Says that a certificate was revoked, held or restored.
+    pub(crate) fn bump_revocations(&self) {
+        self.effects.borrow_mut().bumps_revocations = true;
     }
 
     /// Notes devices and modules that a hub has more or fewer.

@@ -36,6 +36,7 @@ pub(crate) struct Writer {
     pub(super) options: StoreOptions,
     /// Counts commits after which another enrollment group may match a device than before.
     pub(super) group_generation: Arc<AtomicU64>,
+    pub(super) revocations: Arc<AtomicU64>,
     /// The heads of the audit's streams; `None` before the first commit and after one that failed.
     chains: Option<HashChains>,
     pub(super) batch: u64,
@@ -56,9 +57,14 @@ impl Writer {
             progress: Progress::default(),
             options,
             group_generation: Arc::default(),
+            revocations: Arc::default(),
             chains: None,
             batch: 0,
         }
+    }
+
+    pub(crate) fn revocations(&self) -> Arc<AtomicU64> {
+        self.revocations.clone()
     }
 
     pub(crate) fn group_generation(&self) -> Arc<AtomicU64> {
@@ -157,6 +163,9 @@ impl Writer {
             Ok(effects) => {
                 if effects.bumps_group_generation {
                     self.group_generation.fetch_add(1, Ordering::Release);
+                }
+                if effects.bumps_revocations {
+                    self.revocations.fetch_add(1, Ordering::Release);
                 }
                 Ok(effects.after)
             }

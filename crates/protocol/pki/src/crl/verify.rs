@@ -112,6 +112,12 @@ impl VerifiedCrl {
         &self.0.der
     }
 
+    /// The DER of the list, without a copy.
+    #[must_use]
+    pub fn into_der(self) -> Vec<u8> {
+        self.0.der
+    }
+
     /// When the list was made.
     #[must_use]
     pub fn this_update(&self) -> Timestamp {
