@@ -122,7 +122,7 @@ impl VerifyingKey {
     /// Every key of a PEM text: of certificates and of `PUBLIC KEY` blocks.
     ///
     /// # Errors
-    /// When there is none, or one of them cannot be read.
+    /// When the text has no key, or one of them cannot be read.
     pub fn all_from_pem(text: &str) -> Result<Vec<Self>, VerifyingKeyError> {
         let unreadable = |error: crate::PemError| VerifyingKeyError::Pem(error.to_string());
         let mut keys = Vec::new();
@@ -147,7 +147,7 @@ impl VerifyingKey {
     /// The one key of a PEM text.
     ///
     /// # Errors
-    /// When there is none or several, or it cannot be read.
+    /// When the text has no key or several, or the key cannot be read.
     pub fn from_pem(text: &str) -> Result<Self, VerifyingKeyError> {
         let mut keys = Self::all_from_pem(text)?;
         match (keys.len(), keys.pop()) {

@@ -168,11 +168,11 @@ fn entries_that_are_removed_reordered_repeated_or_added_are_refused() {
         assert_eq!(refused.err(), Some(VoucherError::Entries));
     }
     // A link of another chain, by the right keys, does not fit into this one.
-    let foreign = changed(|document| {
+    let other = changed(|document| {
         let batch = document["batch"].clone();
         document["endorsements"][0] = batch;
     });
-    assert!(matches!(foreign, Err(VoucherError::Signature(_))));
+    assert!(matches!(other, Err(VoucherError::Signature(_))));
     let more = changed(|document| document["more"] = json!(1));
     assert!(matches!(more, Err(VoucherError::Form(_))));
 }

@@ -23,9 +23,10 @@ use crate::error::{NounError, ServiceFault};
 
 mod certificates;
 mod trusts;
+mod users;
 
 pub(super) fn routes() -> Vec<Route> {
-    let more = [certificates::routes(), trusts::routes()];
+    let more = [certificates::routes(), trusts::routes(), users::routes()];
     own_routes()
         .into_iter()
         .chain(more.into_iter().flatten())

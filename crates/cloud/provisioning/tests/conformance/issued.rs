@@ -6,7 +6,9 @@ use provisioning::{
     IssuerUserDraft, IssuerUserError, IssuerUserReset, MAX_ISSUERS, Requester, Secret,
 };
 use registry::{Continuation, IfMatch, PageRequest};
-use wire::muster_api::issuer::{DeviceKeyType, IssuerProfile, IssuerSettings, ProfileKind};
+use wire::muster_api::issuer::{
+    DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, ProfileKind,
+};
 
 use crate::Bench;
 use crate::ca_certificates;
@@ -27,7 +29,7 @@ pub(crate) fn draft(name: &str, number: u8) -> IssuerDraft {
         chain: "CHAIN".to_owned(),
         profile: IssuerProfile {
             kind: ProfileKind::EdgeIdentity,
-            validity_days: 30,
+            lifetime: Lifetime::Days { days: 30 },
             key_types: vec![DeviceKeyType::P256],
         },
         settings: IssuerSettings::default(),

@@ -36,7 +36,7 @@ pub enum VoucherCommand {
             muster fleet voucher endorse --voucher batch.voucher.json --ca-dir ./workshop --to \
             buyer.pem --out sold.voucher.json")]
     Endorse(EndorseFlags),
-    /// Verify that a voucher begins at a maker that you trust, and whom it belongs to.
+    /// Verify that a voucher begins at a trusted maker, and name its owner.
     #[command(after_help = "Example:\n  \
             muster fleet voucher verify --voucher sold.voucher.json --trusted-maker maker.pem \
             --owner-key buyer.pem")]
