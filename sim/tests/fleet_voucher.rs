@@ -112,27 +112,33 @@ fn ecdsa_der(raw: &[u8]) -> Vec<u8> {
     [vec![0x30, length], both].concat()
 }
 
-#[tokio::test]
-async fn a_batch_goes_from_its_maker_over_a_dealer_to_its_owner_and_registers() -> Result<()> {
-    let (server, batch) = (Server::start().await?, Batch::made()?);
+/// The maker sells all of it to the dealer, who sells three devices to the owner.
+async fn sell_twice(server: &Server, batch: &Batch) -> Result<()> {
     let create = "create --devices {}/batch.csv --ca-dir {ca} --out {}/made.json";
-    let made = batch.voucher(&server, create).await?;
+    let made = batch.voucher(server, create).await?;
     assert_eq!(made["devices"], 4);
     verify_with_openssl(batch.dir.path(), &batch.path("made.json"), &batch.maker())?;
     let sell = "endorse --voucher {}/made.json --ca-dir {ca} --to {}/dealer.pem --out {}/sold.json";
-    batch.voucher(&server, sell).await?;
+    batch.voucher(server, sell).await?;
     let resell = "endorse --voucher {}/sold.json --signing-key {}/dealer.key.pem \
                   --to {}/owner.pem --device-ids press-1 press-2 press-3 --out {}/mine.json";
-    batch.voucher(&server, resell).await?;
+    batch.voucher(server, resell).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_goes_from_its_maker_over_a_dealer_to_its_owner_and_registers() -> Result<()> {
+    let (server, batch) = (Server::start().await?, Batch::made()?);
+    sell_twice(&server, &batch).await?;
     let trust = "--trusted-maker {maker} --owner-key {}/owner.key.pem";
     let mine = format!("verify --voucher {{}}/mine.json {trust}");
     let mine = batch.voucher(&server, &mine).await?;
     assert_eq!(mine["devices"], 3);
     assert_eq!(mine["links"].as_array().map(Vec::len), Some(3));
-    let shown = batch
+    let printed = batch
         .voucher(&server, "show --voucher {}/mine.json")
         .await?;
-    assert_eq!(shown["devices"].as_array().map(Vec::len), Some(3));
+    assert_eq!(printed["devices"].as_array().map(Vec::len), Some(3));
 
     // A voucher of the dealer's, and one of a maker that is not trusted.
     let dealers = format!("import --voucher {{}}/sold.json {trust}");
