@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use sim::{Workshop, binary, openssl, run, write_request};
+use sim::{Workshop, openssl, write_request};
 
 use crate::report::{Baseline, Row};
 
@@ -14,6 +14,40 @@ const REQUESTS: usize = 20_000;
 const OPENSSL_DEVICES: usize = 15;
 
 pub(crate) fn measure() -> Result<Vec<Row>> {
+    let (signed, issued) = muster()?;
+    let scripts = Scripts::prepare()?;
+    let rsa = scripts.median("genrsa -out private/K.key.pem 2048")?;
+    let ec = scripts.median("ecparam -genkey -name prime256v1 -noout -out private/K.key.pem")?;
+    let row = |what: &str, value, baseline| Row {
+        what: what.to_owned(),
+        unit: "us/certificate",
+        value,
+        baseline,
+    };
+    let next_to = |what, baseline: f64, value, aim| {
+        let ratio = baseline / value;
+        Some(Baseline { what, ratio, aim })
+    };
+    let (sign, issue) = (
+        "muster ca sign, from requests, files included",
+        "muster ca issue device, new keys, files included",
+    );
+    let aim = Some(500.0);
+    Ok(vec![
+        row("openssl genrsa, req, ca (as the demo scripts)", rsa, None),
+        row("openssl ecparam, req, ca (a P-256 key)", ec, None),
+        row(sign, signed, next_to("the demo scripts", rsa, signed, aim)),
+        row(
+            sign,
+            signed,
+            next_to("OpenSSL with P-256", ec, signed, None),
+        ),
+        row(issue, issued, next_to("the demo scripts", rsa, issued, aim)),
+    ])
+}
+
+/// Microseconds for a certificate from a request, and for one with a new key.
+fn muster() -> Result<(f64, f64)> {
     let workshop = Workshop::with_muster_ca()?;
     let requests = workshop.path().join("requests");
     std::fs::create_dir(&requests)?;
@@ -30,59 +64,11 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
         Ok(())
     })?;
     let issued = per_certificate(REQUESTS, || {
-        workshop
-            .ca(&format!("issue device --count {REQUESTS} --prefix own"))?
-            .ok()?;
+        let issue = format!("issue device --count {REQUESTS} --prefix own");
+        workshop.ca(&issue)?.ok()?;
         Ok(())
     })?;
-    let scripts = Scripts::prepare()?;
-    let rsa = scripts.median("genrsa -out private/K.key.pem 2048")?;
-    let ec = scripts.median("ecparam -genkey -name prime256v1 -noout -out private/K.key.pem")?;
-    ensure!(
-        run(&binary("muster")?, ["--version"])?.code == Some(0),
-        "muster"
-    );
-    let row = |what: &str, value, what_else, baseline: f64, aim| Row {
-        what: what.to_owned(),
-        unit: "us/certificate",
-        value,
-        baseline: Some(Baseline {
-            what: what_else,
-            ratio: baseline / value,
-            aim,
-        }),
-    };
-    let plain = |what: &str, value| Row {
-        what: what.to_owned(),
-        unit: "us/certificate",
-        value,
-        baseline: None,
-    };
-    Ok(vec![
-        plain("openssl genrsa, req, ca (as the demo scripts)", rsa),
-        plain("openssl ecparam, req, ca (a P-256 key)", ec),
-        row(
-            "muster ca sign, from requests, files included",
-            signed,
-            "the demo scripts",
-            rsa,
-            Some(500.0),
-        ),
-        row(
-            "muster ca sign, from requests, files included",
-            signed,
-            "OpenSSL with P-256",
-            ec,
-            None,
-        ),
-        row(
-            "muster ca issue device, new keys, files included",
-            issued,
-            "the demo scripts",
-            rsa,
-            Some(500.0),
-        ),
-    ])
+    Ok((signed, issued))
 }
 
 /// Microseconds of wall time.
