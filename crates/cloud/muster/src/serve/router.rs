@@ -191,4 +191,6 @@ impl DeviceSession for RoutedSession {
 #[cfg(test)]
 mod policy_tokens;
 #[cfg(test)]
+mod renewal_year;
+#[cfg(test)]
 pub mod tests;

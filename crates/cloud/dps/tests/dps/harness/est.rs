@@ -171,8 +171,14 @@ impl Service {
         let listed = self.refusals(&format!("&registrationId={id}")).await;
         let first = &listed[0];
         let text = |name: &str| first[name].as_str().unwrap_or_default().to_owned();
+        let listed = include_str!("../../../../../../docs/reason-codes.md");
+        let reason = text("reason");
+        assert!(
+            reason.is_empty() || listed.contains(&format!("| `{reason}` |")),
+            "{reason}"
+        );
         let code = first["errorCode"].as_u64().unwrap_or_default();
-        (text("reason"), code, text("message"))
+        (reason, code, text("message"))
     }
 }
 

@@ -21,6 +21,14 @@ async fn router(directory: &std::path::Path) -> Router {
 }
 
 pub async fn services(directory: &std::path::Path) -> (Provisioning, Dps, Hub) {
+    services_at(directory, Arc::new(clock::now)).await
+}
+
+/// The services of a data directory, by any clock.
+pub async fn services_at(
+    directory: &std::path::Path,
+    clock: ids::Clock,
+) -> (Provisioning, Dps, Hub) {
     // Another test of this process may have been first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let init = Init {
@@ -30,9 +38,8 @@ pub async fn services(directory: &std::path::Path) -> (Provisioning, Dps, Hub) {
         entropy: Arc::new(SystemEntropy),
     };
     let host = init.hub_host.clone();
-    let opened = Provisioning::open(directory, init, Default::default(), clock::now());
+    let opened = Provisioning::open(directory, init, Default::default(), clock());
     let provisioning = opened.await.unwrap();
-    let clock = Arc::new(clock::now);
     let outbound = Arc::new(OutboundClient::new(None, Guard::default(), false).unwrap());
     let hub = Hub::new(
         provisioning.registry().clone(),
