@@ -7,7 +7,6 @@ use wire::error::DpsErrorCode;
 use wire::etag::QuotedEtag;
 use wire::muster_api::trust_bundle::{TrustBundle, TrustedCertificate};
 
-use crate::certificate;
 use crate::error::NounError;
 
 /// Why a stored trust bundle cannot be described.
@@ -30,7 +29,7 @@ pub fn describe(bundle: TrustBundleRecord) -> Result<TrustBundle, TrustBundleErr
     let certificates = Certificate::parse_pem_bundle(&bundle.certificates)?;
     let trusted = |certificate: &Certificate| TrustedCertificate {
         certificate: certificate.to_pem(),
-        metadata: certificate::describe(certificate),
+        metadata: issuing::describe(certificate),
     };
     Ok(TrustBundle {
         certificates: certificates.iter().map(trusted).collect(),

@@ -9,6 +9,8 @@
     )
 )]
 
+mod authority;
+mod describe;
 mod issue;
 mod profile;
 
@@ -18,5 +20,9 @@ pub mod est;
 
 pub mod public;
 
+pub mod roll;
+
+pub use authority::authority;
+pub use describe::describe;
 pub use issue::{IssueError, Signed, Wanted, issue, sign};
 pub use profile::profile;

@@ -25,6 +25,7 @@ mod refusal;
 mod registration;
 
 mod register;
+mod roll;
 
 mod provisioning;
 
@@ -61,6 +62,7 @@ pub use registration::{
     FailRegistration, Preview, PreviewAt, Registrant, RegistrationError, RegistrationFailure,
     RegistrationRecord, RegistrationState, ReprovisionPolicy, SkippedHub,
 };
+pub use roll::{AuthorityUse, NextAuthority, RollError, RollStatus};
 pub use store::{
     AttestationKind, CaCertificateState, CertificateOrigin, CertificateSlot, EnrollmentKey,
     EnrollmentKind, IssuedState, RemoteTaskKind, RevokedCertificateRow, Secret, Substatus,

@@ -33,6 +33,7 @@ mod references;
 mod refusals;
 mod registrations;
 mod remote_tasks;
+mod rolls;
 
 pub use act::Act;
 pub use blocks::{BLOCKED, Block, BlockError};

@@ -18,6 +18,8 @@ mod enrollments;
 mod hubs;
 #[path = "conformance/issued.rs"]
 mod issued;
+#[path = "conformance/issuer_users.rs"]
+mod issuer_users;
 #[path = "conformance/references.rs"]
 mod references;
 #[path = "conformance/registrations.rs"]
@@ -220,11 +222,13 @@ promises!(
         a_certificate_is_listed_once_it_is_acknowledged,
         a_registration_lists_its_certificate_with_the_assignment,
         a_ca_that_the_issuer_does_not_have_enters_nothing,
+        one_issuer_is_the_default,
+        an_issuer_trusts_verified_ca_certificates,
+    },
+    issuer_users::{
         uses_count_certificates,
         an_expired_or_changed_user_gets_no_certificate,
         users_belong_to_their_issuer,
-        one_issuer_is_the_default,
-        an_issuer_trusts_verified_ca_certificates,
     },
     enrollments::{
         an_enrollment_is_created_changed_and_deleted,

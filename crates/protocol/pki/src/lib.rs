@@ -17,7 +17,6 @@ mod cms;
 mod crl;
 mod csr_attributes;
 mod der;
-mod jws;
 mod key;
 mod ocsp;
 mod pkcs12;
@@ -56,7 +55,6 @@ pub use issue::{
 pub use issuing_profile::{
     AdmittedRequest, IssuingProfile, ProfileConfig, ProfileError, ProfileKind,
 };
-pub use jws::{JwsAlgorithm, VerifyingKey, VerifyingKeyError};
 pub use key::{
     KeyAlgorithm, KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey, PublicKey, RsaHash,
     SignError, SignatureScheme, Signer, TokenKey,

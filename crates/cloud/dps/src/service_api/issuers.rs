@@ -11,22 +11,20 @@ use wire::error::DpsErrorCode;
 use wire::etag::QuotedEtag;
 use wire::lenient;
 use wire::muster_api::issuer::{
-    ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, IssuerSource, MUSTER_CA_TYPE,
-    ProfileKind,
+    ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, MUSTER_CA_TYPE,
 };
 use zeroize::Zeroize;
 
 use super::access::Access;
 use super::{Call, Route, if_match, now, provisioning, queries};
-use crate::certificate;
 use crate::error::{NounError, ServiceFault};
 
 mod certificates;
+mod roll;
 mod trusts;
-mod users;
 
 pub(super) fn routes() -> Vec<Route> {
-    let more = [certificates::routes(), trusts::routes(), users::routes()];
+    let more = [certificates::routes(), roll::routes(), trusts::routes()];
     own_routes()
         .into_iter()
         .chain(more.into_iter().flatten())
@@ -137,13 +135,19 @@ impl From<ca::IssuerError> for IssuerFault {
 
 impl NounError for IssuerFault {
     fn code(&self) -> DpsErrorCode {
-        use ca::IssuerError as Error;
         match self {
-            Self::Issuer(error) if !matches!(**error, Error::Missing(_) | Error::File(_)) => {
-                DpsErrorCode::ArgumentInvalid
-            }
-            Self::Issuer(_) | Self::Damaged(_) => DpsErrorCode::InternalServerError,
+            Self::Issuer(error) => authority_code(error),
+            Self::Damaged(_) => DpsErrorCode::InternalServerError,
         }
+    }
+}
+
+/// The code of a CA that is not made: its certificate or key is not good, or it is not kept.
+fn authority_code(error: &ca::IssuerError) -> DpsErrorCode {
+    use ca::IssuerError as Error;
+    match error {
+        Error::Missing(_) | Error::File(_) => DpsErrorCode::InternalServerError,
+        _ => DpsErrorCode::ArgumentInvalid,
     }
 }
 
@@ -177,22 +181,13 @@ fn draft(
     request: IssuerRequest,
     now: Timestamp,
 ) -> Result<IssuerDraft, ca::IssuerError> {
-    let path_length = match request.profile.kind {
-        ProfileKind::EdgeCa => 1,
-        _ => 0,
-    };
-    let chain = match request.source {
-        IssuerSource::Made { common_name, days } => {
-            let common_name = common_name.as_deref().unwrap_or(name.as_str());
-            issuers.make(common_name, days, path_length, now)?
-        }
-        IssuerSource::Imported { chain, key } => {
-            if !request.settings.no_crl {
-                require_crl_sign(&chain)?;
-            }
-            issuers.import(&chain, &key, path_length, now)?
-        }
-    };
+    let chain = issuing::authority(
+        issuers,
+        &name,
+        (&request.profile, &request.settings),
+        &request.source,
+        now,
+    )?;
     let first = chain.first().ok_or(PemError::NoCertificate)?;
     Ok(IssuerDraft {
         name,
@@ -201,17 +196,6 @@ fn draft(
         profile: request.profile,
         settings: request.settings,
     })
-}
-
-/// A CA that may sign no revocation lists is an issuer only when the operator wants none.
-fn require_crl_sign(chain: &str) -> Result<(), ca::IssuerError> {
-    let chain = Certificate::parse_pem_bundle(chain)?;
-    let ca = chain.first().ok_or(PemError::NoCertificate)?;
-    if ca.is_ca() && !ca.may_sign_crls() {
-        let subject = ca.subject();
-        return Err(ca::IssuerError::NoCrlSign { subject });
-    }
-    Ok(())
 }
 
 fn reply(stored: IssuerRecord) -> Result<Reply, ServiceFault> {
@@ -224,7 +208,7 @@ fn describe(issuer: IssuerRecord) -> Result<IssuerDescription, IssuerFault> {
     let chain = Certificate::parse_pem_bundle(&issuing.chain).map_err(IssuerFault::Damaged)?;
     let first = chain.first().ok_or(PemError::NoCertificate);
     Ok(IssuerDescription {
-        certificate_info: certificate::describe(first.map_err(IssuerFault::Damaged)?),
+        certificate_info: issuing::describe(first.map_err(IssuerFault::Damaged)?),
         name: issuer.name,
         certificate_authority_type: MUSTER_CA_TYPE,
         certificate: issuing.chain.clone(),

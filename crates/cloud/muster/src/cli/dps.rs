@@ -14,7 +14,7 @@ pub mod linked_hub;
 mod policy;
 mod registration;
 mod service;
-pub(super) mod settings;
+mod settings;
 mod trust_bundle;
 
 use clap::Subcommand;

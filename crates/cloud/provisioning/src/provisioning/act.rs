@@ -31,6 +31,12 @@ registry::operator_acts! {
     ResetIssuerUser = "issuer.user.reset",
     /// A user of an issuer is deleted.
     DeleteIssuerUser = "issuer.user.delete",
+    /// An issuer begins to go over to another CA.
+    StartRoll = "issuer.roll.start",
+    /// The old CA of an issuer is admitted no more.
+    FinishRoll = "issuer.roll.finish",
+    /// An issuer goes back to its old CA.
+    AbandonRoll = "issuer.roll.abandon",
     /// An issuer trusts one more CA certificate, or one less.
     SetIssuerTrusts = "issuer.trusts",
     /// A trust bundle is written.

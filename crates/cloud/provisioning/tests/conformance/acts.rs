@@ -15,8 +15,8 @@ use wire::service_api::enrollment::AllocationPolicy;
 use crate::Bench;
 use crate::ca_certificates::{self, draft as ca_certificate};
 use crate::hubs::{link, name};
-use crate::issued;
 use crate::registrations::assign;
+use crate::{issued, issuer_users};
 
 impl Bench {
     fn actor(&self) -> Actor {
@@ -149,6 +149,23 @@ impl Bench {
             Act::CreateIssuerUser | Act::ResetIssuerUser | Act::DeleteIssuerUser => {
                 self.perform_on_user(by, act).await;
             }
+            Act::StartRoll | Act::FinishRoll | Act::AbandonRoll => {
+                let (plain, issuer) = (&self.provisioning, issued::issuer("rolling"));
+                let next = issued::next_authority(11);
+                // Acts come in the order of the table: the one that is finished starts again.
+                if act == Act::StartRoll {
+                    let draft = issued::draft("rolling", 10);
+                    plain.create_issuer(draft, self.now()).await.unwrap();
+                    by.start_roll(&issuer, next, self.now()).await.unwrap();
+                } else if act == Act::FinishRoll {
+                    by.finish_roll(&issuer, next, self.now()).await.unwrap();
+                } else {
+                    let next = issued::next_authority(12);
+                    let started = plain.start_roll(&issuer, next.clone(), self.now());
+                    started.await.unwrap();
+                    by.abandon_roll(&issuer, next, self.now()).await.unwrap();
+                }
+            }
             Act::SetIssuerTrusts => {
                 let (plain, issuer) = (&self.provisioning, issued::issuer("trusting"));
                 let put = ca_certificate("trusted", 8, Some(true));
@@ -180,7 +197,7 @@ impl Bench {
     /// Acts on users of an issuer, which goes with the last of them.
     async fn perform_on_user(&self, by: &Provisioning, act: Act) {
         let (plain, issuer) = (&self.provisioning, issued::issuer("of-users"));
-        let user = issued::user("line-1", None);
+        let user = issuer_users::user("line-1", None);
         match act {
             Act::CreateIssuerUser => {
                 let draft = issued::draft("of-users", 4);

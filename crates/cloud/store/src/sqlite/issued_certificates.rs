@@ -38,6 +38,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<IssuedCertificateRow> {
     })
 }
 
+fn read_count(row: &Row<'_>) -> rusqlite::Result<(Thumbprint, u64)> {
+    Ok((decode::thumbprint(row, 0)?, row.get(1)?))
+}
+
 impl View<'_> {
     /// The certificates of a serial number: one, but for CAs that were imported with what they
     /// had issued.
@@ -166,6 +170,55 @@ impl View<'_> {
                 changed: row.get(5)?,
             })
         })
+    }
+
+    /// Whether a CA of an issuer has issued a certificate.
+    pub fn has_issued(
+        &self,
+        id_scope: &str,
+        issuer: &str,
+        authority: &Thumbprint,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM issued_certificates
+                   WHERE id_scope = ?1 AND issuer = ?2 AND authority = ?3 LIMIT 1";
+        let values = params![id_scope, issuer, authority.as_bytes()];
+        Ok(self.one(sql, values, |_| Ok(()))?.is_some())
+    }
+
+    /// How many valid certificates, expiring from a time on, each CA of an issuer has.
+    pub fn valid_certificates_by_authority(
+        &self,
+        id_scope: &str,
+        issuer: &str,
+        expires_from: i64,
+    ) -> Result<Vec<(Thumbprint, u64)>, StoreError> {
+        let sql = "SELECT authority, count(*) FROM issued_certificates
+                   WHERE id_scope = ?1 AND issuer = ?2 AND not_after >= ?3 AND state = 'valid'
+                   GROUP BY authority";
+        self.all(sql, params![id_scope, issuer, expires_from], read_count)
+    }
+
+    /// How many registered devices use a valid certificate of each CA of an issuer: the one whose
+    /// thumbprint their hub device has, else the one that was issued last.
+    pub fn devices_by_authority(
+        &self,
+        id_scope: &str,
+        issuer: &str,
+        expires_from: i64,
+    ) -> Result<Vec<(Thumbprint, u64)>, StoreError> {
+        let sql = "SELECT authority, count(*) FROM (
+                     SELECT c.authority AS authority, row_number() OVER (
+                         PARTITION BY c.folded
+                         ORDER BY coalesce(i.auth_primary = hex(c.thumbprint), 0) DESC, c.id DESC
+                       ) AS place
+                     FROM issued_certificates AS c
+                     JOIN registrations AS r ON r.id_scope = c.id_scope AND r.folded = c.folded
+                     LEFT JOIN identities AS i ON i.hub = r.hub AND i.device_id = r.device_id
+                       AND i.module_id = ''
+                     WHERE c.id_scope = ?1 AND c.issuer = ?2 AND c.not_after >= ?3
+                       AND c.state = 'valid' AND r.status = 'assigned'
+                   ) WHERE place = 1 GROUP BY authority";
+        self.all(sql, params![id_scope, issuer, expires_from], read_count)
     }
 
     /// Certificates that are held or revoked, after a row id: in the order in which they were

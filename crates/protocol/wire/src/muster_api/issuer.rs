@@ -4,21 +4,18 @@
 //! Azure's authorities are accounts at other companies. Ours are CAs whose key the server holds;
 //! what Azure has no member for is named as its other documents name it.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::issued_certificate::length_of_time;
 use crate::lenient::{BodyError, Fields};
 
 mod description;
 mod profile;
-mod user;
+mod roll;
 
 pub use description::{IssuerDescription, IssuerList};
-pub use profile::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, ProfileKind};
-pub use user::{IssuerUserDescription, IssuerUserRequest};
+pub use profile::{DeviceKeyType, IssuerProfile, IssuerSettings, ProfileKind};
+pub use roll::{AuthorityUse, FinishRequest, RollDescription};
 
 /// `certificateAuthorityType` of a CA whose key the server holds.
 pub const MUSTER_CA_TYPE: &str = "musterCertificateAuthority";
@@ -26,11 +23,11 @@ pub const MUSTER_CA_TYPE: &str = "musterCertificateAuthority";
 const MANAGED_CA_TYPE: &str = "privatePreviewManagedCertificateAuthority";
 /// `x-ms-item-type` of a list of issuers.
 pub const ISSUER_ITEM: &str = "certificateAuthority";
-/// `x-ms-item-type` of a list of users of an issuer.
-pub const ISSUER_USER_ITEM: &str = "issuerUser";
 
 /// Longest PEM text of an imported chain, and of its key, bytes.
 const MAX_PEM: usize = 64 * 1024;
+/// The default of `validityDays`, in days.
+const USUAL_DAYS: u16 = 90;
 /// The default of `authorityValidityDays`, in days.
 const USUAL_CA_DAYS: u16 = 3650;
 const MOST_DAYS: i64 = 3650;
@@ -69,34 +66,13 @@ pub struct IssuerRequest {
 impl IssuerRequest {
     /// Reads the body, and wipes the private key out of it.
     pub fn parse(mut body: Value) -> Result<Self, BodyError> {
-        let key = secret(&mut body, "privateKey", MAX_PEM)?;
+        let key = take_key(&mut body)?;
         let fields = Fields::of_body(&body)?;
         require_own(&fields)?;
-        let chain = fields.text("certificate")?.filter(|text| !text.is_empty());
-        let source = match (chain, key) {
-            (None, None) => IssuerSource::Made {
-                common_name: fields.text("commonName")?.map(str::to_owned),
-                days: days(
-                    &fields,
-                    "authorityValidityDays",
-                    USUAL_CA_DAYS,
-                    MOST_CA_DAYS,
-                )?,
-            },
-            (Some(chain), Some(_)) if chain.len() > MAX_PEM => {
-                let problem = format!("is longer than {MAX_PEM} bytes");
-                return Err(fields.error("certificate", problem));
-            }
-            (Some(chain), Some(key)) => IssuerSource::Imported {
-                chain: chain.to_owned(),
-                key,
-            },
-            (Some(_), None) => return Err(fields.error("privateKey", "is missing")),
-            (None, Some(_)) => return Err(fields.error("certificate", "is missing")),
-        };
+        let source = source(&fields, key)?;
         let profile = IssuerProfile {
             kind: profile_kind(&fields)?,
-            lifetime: lifetime(&fields)?,
+            validity_days: days(&fields, "validityDays", USUAL_DAYS, MOST_DAYS)?,
             key_types: key_types(&fields)?,
         };
         let settings = IssuerSettings {
@@ -113,9 +89,13 @@ impl IssuerRequest {
 
     /// The body that a client sends.
     #[must_use]
-    pub fn to_body(&self) -> Value {
+    pub fn body(
+        source: &IssuerSource,
+        validity_days: Option<u16>,
+        key_types: &[DeviceKeyType],
+    ) -> Value {
         let mut body = Map::new();
-        match &self.source {
+        match source {
             IssuerSource::Made { common_name, days } => {
                 if let Some(name) = common_name {
                     body.insert("commonName".into(), json!(name));
@@ -127,35 +107,62 @@ impl IssuerRequest {
                 body.insert("privateKey".into(), json!(key.as_str()));
             }
         }
-        for part in [json!(self.profile), json!(self.settings)] {
-            if let Value::Object(members) = part {
-                body.extend(members);
-            }
+        if let Some(days) = validity_days {
+            body.insert("validityDays".into(), json!(days));
+        }
+        if !key_types.is_empty() {
+            body.insert("keyTypes".into(), json!(key_types));
         }
         body.insert("certificateAuthorityType".into(), json!(MUSTER_CA_TYPE));
         Value::Object(body)
     }
 }
 
-/// Moves a secret out of the document, so that nothing that prints the document prints it.
-fn secret(
-    body: &mut Value,
-    member: &str,
-    most: usize,
-) -> Result<Option<Zeroizing<String>>, BodyError> {
+/// Reads `commonName` and `authorityValidityDays`, or `certificate` beside the key.
+fn source(fields: &Fields<'_>, key: Option<Zeroizing<String>>) -> Result<IssuerSource, BodyError> {
+    let chain = fields.text("certificate")?.filter(|text| !text.is_empty());
+    Ok(match (chain, key) {
+        (None, None) => IssuerSource::Made {
+            common_name: fields.text("commonName")?.map(str::to_owned),
+            days: days(fields, "authorityValidityDays", USUAL_CA_DAYS, MOST_CA_DAYS)?,
+        },
+        (Some(chain), Some(_)) if chain.len() > MAX_PEM => {
+            let problem = format!("is longer than {MAX_PEM} bytes");
+            return Err(fields.error("certificate", problem));
+        }
+        (Some(chain), Some(key)) => IssuerSource::Imported {
+            chain: chain.to_owned(),
+            key,
+        },
+        (Some(_), None) => return Err(fields.error("privateKey", "is missing")),
+        (None, Some(_)) => return Err(fields.error("certificate", "is missing")),
+    })
+}
+
+impl IssuerSource {
+    /// Reads the body that has an issuer rolled to another CA, and wipes the private key out of it.
+    pub fn parse(mut body: Value) -> Result<Self, BodyError> {
+        let key = take_key(&mut body)?;
+        source(&Fields::of_body(&body)?, key)
+    }
+}
+
+/// Moves the key out of the document, so that nothing that prints the document prints the key.
+fn take_key(body: &mut Value) -> Result<Option<Zeroizing<String>>, BodyError> {
+    const MEMBER: &str = "privateKey";
     let Some(map) = body.as_object_mut() else {
         return Ok(None);
     };
-    let names = map.keys().filter(|name| name.eq_ignore_ascii_case(member));
+    let names = map.keys().filter(|name| name.eq_ignore_ascii_case(MEMBER));
     let names: Vec<String> = names.cloned().collect();
     let mut key = None;
     for name in names {
         match map.remove(&name) {
-            Some(Value::String(text)) if text.len() <= most => key = Some(Zeroizing::new(text)),
+            Some(Value::String(text)) if text.len() <= MAX_PEM => key = Some(Zeroizing::new(text)),
             Some(Value::Null) | None => {}
             Some(_) => {
-                let problem = format!("a text of at most {most} bytes was expected");
-                return Err(BodyError::new(member, problem));
+                let problem = format!("a PEM text of at most {MAX_PEM} bytes was expected");
+                return Err(BodyError::new(MEMBER, problem));
             }
         }
     }
@@ -191,33 +198,6 @@ fn days(fields: &Fields<'_>, name: &str, usual: u16, most: i64) -> Result<u16, B
     match u16::try_from(days).ok().filter(|_| fits) {
         Some(days) => Ok(days),
         None => Err(fields.error(name, format!("{days} is not between 1 and {most}"))),
-    }
-}
-
-fn lifetime(fields: &Fields<'_>) -> Result<Lifetime, BodyError> {
-    const TEXT: &str = "validity";
-    const DAYS: &str = "validityDays";
-    const MINUTES: &str = "validityMinutes";
-    let given = [TEXT, DAYS, MINUTES].map(|name| fields.get(name).filter(|v| !v.is_null()));
-    if given.iter().flatten().count() > 1 {
-        let problem = format!("is given beside another of {TEXT}, {DAYS} and {MINUTES}");
-        return Err(fields.error(if given[0].is_some() { TEXT } else { DAYS }, problem));
-    }
-    let bounds = |name| fields.error(name, "is not between a minute and 3650 days");
-    if let Some(text) = fields.text(TEXT)? {
-        let length = length_of_time(TEXT, text)?;
-        return Lifetime::of(length).ok_or_else(|| bounds(TEXT));
-    }
-    if let Some(minutes) = fields.whole(MINUTES)? {
-        let minutes = u64::try_from(minutes).map_err(|_| bounds(MINUTES))?;
-        let length = Duration::from_secs(minutes.saturating_mul(60));
-        return Lifetime::of(length).ok_or_else(|| bounds(MINUTES));
-    }
-    match given[1] {
-        Some(_) => Ok(Lifetime::Days {
-            days: days(fields, DAYS, 1, MOST_DAYS)?,
-        }),
-        None => Ok(IssuerProfile::default().lifetime),
     }
 }
 
@@ -279,30 +259,15 @@ mod tests {
             key: Zeroizing::new("KEY".to_owned()),
         };
         for source in [made, imported] {
-            for minutes in [1, 10, 30 * 1440, 30 * 1440 + 1] {
-                let request = IssuerRequest {
-                    profile: IssuerProfile {
-                        kind: ProfileKind::EdgeCa,
-                        lifetime: Lifetime::of(Duration::from_secs(60 * minutes)).unwrap(),
-                        key_types: vec![DeviceKeyType::P384],
-                    },
-                    settings: IssuerSettings {
-                        is_default: true,
-                        server_key_generation: true,
-                        no_crl: true,
-                    },
-                    source: source.clone(),
-                };
-                let read = IssuerRequest::parse(request.to_body()).unwrap();
-                assert!(read == request);
-                assert_eq!(read.profile.lifetime.length().as_secs(), 60 * minutes);
-            }
+            let body = IssuerRequest::body(&source, Some(30), &[DeviceKeyType::P384]);
+            let read = IssuerRequest::parse(body).unwrap();
+            assert!(read.source == source);
+            assert_eq!(read.profile.validity_days, 30);
+            assert_eq!(read.profile.key_types, [DeviceKeyType::P384]);
         }
         let bare = IssuerRequest::parse(json!({})).unwrap();
         assert_eq!(bare.profile.key_types, DeviceKeyType::ALL);
-        assert_eq!(bare.profile.lifetime, Lifetime::Days { days: 90 });
-        let short = IssuerRequest::parse(json!({"validity": "10m"})).unwrap();
-        assert_eq!(short.profile.lifetime, Lifetime::Minutes { minutes: 10 });
+        assert_eq!(bare.profile.validity_days, USUAL_DAYS);
     }
 
     #[test]
@@ -310,20 +275,14 @@ mod tests {
         for (body, wanted) in [
             (json!({"certificate": "C"}), "'privateKey': is missing"),
             (json!({"PrivateKey": "SECRET"}), "'certificate': is missing"),
-            (json!({"privateKey": ["SECRET"]}), "'privateKey': a text"),
+            (
+                json!({"privateKey": ["SECRET"]}),
+                "'privateKey': a PEM text",
+            ),
             (
                 json!({"validityDays": 0}),
                 "'validityDays': 0 is not between",
             ),
-            (
-                json!({"validityDays": 1, "validity": "10m"}),
-                "'validity': is given beside another",
-            ),
-            (
-                json!({"validity": "3651d"}),
-                "'validity': is not between a minute",
-            ),
-            (json!({"validity": "soon"}), "'validity': \"soon\""),
             (json!({"keyTypes": ["DSA"]}), "'keyTypes': \"DSA\""),
             (
                 json!({"certificateAuthorityType": "digiCertCertificateAuthority", "apiKey": "x"}),

@@ -13,7 +13,6 @@ use wire::service_api::allocation::{
 };
 use wire::service_api::enrollment::{Attestation, IssuerMembers};
 
-use crate::certificate;
 use crate::enrollment_view::{self, Secrets};
 use crate::registration::attest::{AttestedDevice, Proof};
 use crate::registration::enrollment::UnreadableEnrollment;
@@ -126,7 +125,7 @@ fn proof(proof: &Proof, enrollment: &EnrollmentRecord) -> RuntimeProof {
             client_certificates: RuntimeCertificates {
                 primary: RuntimeCertificate {
                     certificate: leaf.to_pem(),
-                    info: certificate::describe(leaf),
+                    info: issuing::describe(leaf),
                 },
             },
         },

@@ -10,7 +10,6 @@ use wire::device_api::registration::{
 };
 use wire::error::DpsErrorCode;
 
-use crate::certificate;
 use crate::registration::allocate::{Allocation, AllocationError};
 use crate::registration::attest::{AttestedDevice, Proof, TpmProof};
 use crate::registration::issue::Issued;
@@ -69,7 +68,7 @@ fn attestation(device: &AttestedDevice) -> AttestationDetail {
     match device.proof() {
         Proof::Leaf(leaf) => AttestationDetail {
             x509: Some(X509Result {
-                certificate_info: Some(certificate::describe(leaf)),
+                certificate_info: Some(issuing::describe(leaf)),
                 enrollment_group_id: group,
                 signing_certificate_info: None,
             }),

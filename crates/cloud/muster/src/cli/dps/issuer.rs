@@ -6,20 +6,14 @@ use ca::PortableIssuer;
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::Value;
-use wire::muster_api::issued_certificate::length_of_time;
-use wire::muster_api::issuer::{
-    DeviceKeyType, IssuerProfile, IssuerRequest, IssuerSettings, IssuerSource, Lifetime,
-    ProfileKind,
-};
+use wire::muster_api::issuer::{DeviceKeyType, IssuerRequest, IssuerSource};
 use zeroize::Zeroizing;
 
-use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, CommandError, Service};
 
 mod certificate;
-mod trust;
-mod user;
+mod roll;
 
 /// Verbs of `muster dps issuer`.
 #[derive(Debug, Subcommand)]
@@ -28,8 +22,6 @@ pub enum IssuerCommand {
     #[command(after_help = "Examples:\n  \
             muster dps issuer create --issuer-name fleet --validity-days 90 --data-dir ./data\n  \
             muster dps issuer create --issuer-name fleet --ca-dir ./wrkdir --data-dir ./data\n  \
-            muster dps issuer create --issuer-name gateways --profile edge-ca --validity 12h \
-            --default true --data-dir ./data\n  \
             muster dps issuer create --issuer-name fleet --certificate-path ca-chain.pem \
             --key-path ca.key.pem --data-dir ./data")]
     Create {
@@ -63,13 +55,8 @@ pub enum IssuerCommand {
     /// The certificates that an issuer has issued.
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
-    /// Users who have certificates issued over EST with a password.
-    #[command(subcommand)]
-    User(user::UserCommand),
-    /// CA certificates whose devices may have certificates issued over EST.
-    #[command(after_help = "Example:\n  \
-            muster dps issuer trust --issuer-name fleet --certificate-name maker --data-dir ./data")]
-    Trust(trust::TrustFlags),
+    /// Go over to another CA while devices go on working.
+    Roll(roll::RollArguments),
 }
 
 #[derive(Debug, Args)]
@@ -92,78 +79,21 @@ pub enum KeyKind {
     Rsa,
 }
 
-/// What certificates are for, as the command line names it.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-pub enum Profile {
-    /// Identities of devices towards provisioning service and hub.
-    #[default]
-    EdgeIdentity,
-    /// CAs of edge devices.
-    EdgeCa,
-    /// TLS servers on edge devices.
-    EdgeServer,
-    /// Devices behind an edge device.
-    Device,
-    /// Proofs of possession for uploaded CA certificates.
-    Verification,
-}
-
-impl From<Profile> for ProfileKind {
-    fn from(profile: Profile) -> Self {
-        match profile {
-            Profile::EdgeIdentity => Self::EdgeIdentity,
-            Profile::EdgeCa => Self::EdgeCa,
-            Profile::EdgeServer => Self::EdgeServer,
-            Profile::Device => Self::Device,
-            Profile::Verification => Self::Verification,
-        }
-    }
-}
-
 #[derive(Debug, Args)]
 pub struct IssuerFlags {
-    /// What the certificates are for.
-    #[arg(long, value_enum, default_value_t)]
-    profile: Profile,
-    /// How many days a certificate is valid, at most as long as the issuer [default: 90].
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
+    /// How many days a device's certificate is valid, at most as long as the issuer.
+    #[arg(long, value_name = "DAYS")]
     validity_days: Option<u16>,
-    /// How long a certificate is valid: minutes, hours or days, such as 10m, 12h or 90d.
-    #[arg(long, value_name = "TIME", conflicts_with = "validity_days", value_parser = lifetime)]
-    validity: Option<Lifetime>,
-    /// Whether the issuer answers EST clients that name no issuer.
-    #[arg(
-        long = "default",
-        value_name = "true|false",
-        num_args = 0..=1,
-        default_value = "false",
-        default_missing_value = "true",
-        value_parser = yes_or_no
-    )]
-    is_default: bool,
-    /// Whether EST clients may have their private keys made by the server.
-    #[arg(
-        long,
-        value_name = "true|false",
-        num_args = 0..=1,
-        default_value = "false",
-        default_missing_value = "true",
-        value_parser = yes_or_no
-    )]
-    server_key_generation: bool,
-    /// Make no CRL. An existing CA whose certificate may not sign CRLs needs it.
-    #[arg(
-        long,
-        value_name = "true|false",
-        num_args = 0..=1,
-        default_value = "false",
-        default_missing_value = "true",
-        value_parser = yes_or_no
-    )]
-    no_crl: bool,
     /// The types of keys that devices may have [default: all].
     #[arg(long, value_enum, num_args = 1.., value_name = "KIND")]
     key_types: Vec<KeyKind>,
+    #[command(flatten)]
+    source: IssuerSourceFlags,
+}
+
+/// Where the CA of an issuer comes from.
+#[derive(Debug, Args)]
+pub struct IssuerSourceFlags {
     /// The common name of a new CA [default: the name of the issuer].
     #[arg(long, conflicts_with_all = ["certificate_path", "ca_dir"])]
     common_name: Option<String>,
@@ -189,7 +119,7 @@ pub struct IssuerFlags {
     passphrase_file: Option<PathBuf>,
 }
 
-impl IssuerFlags {
+impl IssuerSourceFlags {
     fn source(&self) -> anyhow::Result<IssuerSource> {
         let passphrase = self.passphrase_file.as_deref();
         let passphrase = passphrase.map(ca::read_passphrase).transpose();
@@ -213,6 +143,13 @@ impl IssuerFlags {
         })
     }
 
+    /// The body that says where the CA comes from, and nothing else.
+    fn body(&self) -> anyhow::Result<Value> {
+        Ok(IssuerRequest::body(&self.source()?, None, &[]))
+    }
+}
+
+impl IssuerFlags {
     fn body(&self) -> anyhow::Result<Value> {
         let kinds = self.key_types.iter().map(|kind| match kind {
             KeyKind::P256 => DeviceKeyType::P256,
@@ -220,41 +157,19 @@ impl IssuerFlags {
             KeyKind::Rsa => DeviceKeyType::Rsa,
         });
         let kinds: Vec<DeviceKeyType> = kinds.collect();
-        let usual = IssuerProfile::default();
-        let days = self.validity_days.map(|days| Lifetime::Days { days });
-        let request = IssuerRequest {
-            profile: IssuerProfile {
-                kind: self.profile.into(),
-                lifetime: days.or(self.validity).unwrap_or(usual.lifetime),
-                key_types: if kinds.is_empty() {
-                    usual.key_types
-                } else {
-                    kinds
-                },
-            },
-            settings: IssuerSettings {
-                is_default: self.is_default,
-                server_key_generation: self.server_key_generation,
-                no_crl: self.no_crl,
-            },
-            source: self.source()?,
-        };
-        Ok(request.to_body())
+        Ok(IssuerRequest::body(
+            &self.source.source()?,
+            self.validity_days,
+            &kinds,
+        ))
     }
-}
-
-fn lifetime(text: &str) -> Result<Lifetime, String> {
-    let length = length_of_time("validity", text).map_err(|error| error.to_string())?;
-    Lifetime::of(length).ok_or_else(|| "a minute to 3650 days was expected".to_owned())
 }
 
 const COLUMNS: &[Column] = &[
     ("Name", "/name"),
     ("Subject", "/certificateInfo/subjectName"),
     ("Ends", "/certificateInfo/notAfterUtc"),
-    ("Profile", "/profile"),
     ("ValidityDays", "/validityDays"),
-    ("Default", "/default"),
 ];
 
 const ROOT: [&str; 4] = ["muster", "v1", "dps", "issuers"];
@@ -265,8 +180,9 @@ pub async fn run(command: IssuerCommand, invocation: &Invocation) -> anyhow::Res
         IssuerCommand::Certificate(command) => {
             return certificate::run(command, &client, invocation).await;
         }
-        IssuerCommand::User(command) => return user::run(command, &client, invocation).await,
-        IssuerCommand::Trust(flags) => return trust::run(flags, &client, invocation).await,
+        IssuerCommand::Roll(arguments) => {
+            return roll::run(arguments, &client, invocation).await;
+        }
         IssuerCommand::List => {
             let list = client.call(Call::new(Method::GET, &ROOT)).await?;
             list.get("value").cloned().unwrap_or_default()

@@ -1,0 +1,43 @@
+use ca::{DeviceIssuers, IssuerError};
+use ids::{IssuerName, Timestamp};
+use pki::{Certificate, PemError};
+use wire::muster_api::issuer::{IssuerProfile, IssuerSettings, IssuerSource, ProfileKind};
+
+/// Makes or imports the CA of an issuer: its certificate, then those above it. The key is durable
+/// when this returns.
+pub fn authority(
+    keys: &DeviceIssuers,
+    name: &IssuerName,
+    (profile, settings): (&IssuerProfile, &IssuerSettings),
+    source: &IssuerSource,
+    now: Timestamp,
+) -> Result<Vec<Certificate>, IssuerError> {
+    // The CA of an edge device issues the certificates of its servers.
+    let path_length = match profile.kind {
+        ProfileKind::EdgeCa => 1,
+        _ => 0,
+    };
+    match source {
+        IssuerSource::Made { common_name, days } => {
+            let common_name = common_name.as_deref().unwrap_or(name.as_str());
+            keys.make(common_name, *days, path_length, now)
+        }
+        IssuerSource::Imported { chain, key } => {
+            if !settings.no_crl {
+                require_crl_sign(chain)?;
+            }
+            keys.import(chain, key, path_length, now)
+        }
+    }
+}
+
+/// A CA that may sign no revocation lists is an issuer only when the operator wants none.
+fn require_crl_sign(chain: &str) -> Result<(), IssuerError> {
+    let chain = Certificate::parse_pem_bundle(chain)?;
+    let ca = chain.first().ok_or(PemError::NoCertificate)?;
+    if ca.is_ca() && !ca.may_sign_crls() {
+        let subject = ca.subject();
+        return Err(IssuerError::NoCrlSign { subject });
+    }
+    Ok(())
+}
