@@ -154,6 +154,15 @@ CREATE INDEX issued_certificates_by_expiry ON issued_certificates (id_scope, iss
 CREATE INDEX issued_certificates_not_valid ON issued_certificates (id_scope, issuer)
     WHERE state <> 'valid';
 
+-- How far the certificates of earlier versions, which only the audit knows, have been taken over;
+-- no row once all of them are.
+CREATE TABLE certificate_takeover (
+    -- The first record of the decisions that was not looked at.
+    next  INTEGER NOT NULL,
+    -- The last one that an earlier version wrote.
+    until INTEGER NOT NULL
+);
+
 CREATE TABLE trust_bundles (
     id       INTEGER PRIMARY KEY,
     id_scope TEXT NOT NULL REFERENCES services (id_scope),

@@ -34,6 +34,7 @@ mod refusals;
 mod registrations;
 mod remote_tasks;
 mod rolls;
+mod takeover;
 
 pub use act::Act;
 pub use blocks::{BLOCKED, Block, BlockError};
@@ -132,7 +133,7 @@ impl Provisioning {
         let services = registry.store().read(services_now::read)?;
         let services = Arc::new(ServicesNow::new(services));
         let service = services.cell(|_| true).ok_or(OpenError::Empty)?;
-        Ok(Self {
+        let provisioning = Self {
             registry: registry.for_scope(service.get().id_scope.clone()),
             inner: Arc::new(Inner {
                 services,
@@ -140,7 +141,9 @@ impl Provisioning {
                 retention: retention.refusals,
             }),
             service,
-        })
+        };
+        provisioning.take_over_certificates().await?;
+        Ok(provisioning)
     }
 
     /// Reads what a data directory serves, also while a server has it open.

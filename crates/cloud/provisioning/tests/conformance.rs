@@ -32,6 +32,8 @@ mod remote_tasks;
 mod reprovisioning;
 #[path = "conformance/service.rs"]
 mod service;
+#[path = "conformance/takeover.rs"]
+mod takeover;
 #[path = "conformance/takeovers.rs"]
 mod takeovers;
 #[path = "conformance/tenants.rs"]
@@ -224,6 +226,9 @@ promises!(
         a_ca_that_the_issuer_does_not_have_enters_nothing,
         one_issuer_is_the_default,
         an_issuer_trusts_verified_ca_certificates,
+    },
+    takeover::{
+        certificates_of_an_earlier_version_are_taken_from_the_audit,
     },
     issuer_users::{
         uses_count_certificates,

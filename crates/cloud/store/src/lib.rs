@@ -34,8 +34,8 @@ pub use rows::{
     RegistrationRow, RegistrationStatus, RemoteAccessRow, RemoteTaskKind, RemoteTaskRow,
     RevokedCertificateRow, Right, RolloutDeviceCounts, RolloutDeviceRow, RolloutHold, RolloutRow,
     RoutingRow, SectionWrite, ServiceRow, SettingsRow, Substatus, TagEntry, TagRange, TagValue,
-    TargetRow, TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode,
-    WrittenFileRow,
+    TakeoverRow, TargetRow, TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite,
+    VerificationCode, WrittenFileRow,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

@@ -37,6 +37,7 @@ mod refusals;
 mod register;
 mod remote_hubs;
 mod requests;
+mod roll_of_a_fleet;
 mod rolls;
 mod routes;
 mod symmetric_key;

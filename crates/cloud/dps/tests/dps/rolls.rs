@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use crate::harness::hierarchy::Ca;
 use crate::harness::{Answer, Service};
 
-pub const ROLL: &str = "/muster/v1/dps/issuers/fleet/roll";
+const ROLL: &str = "/muster/v1/dps/issuers/fleet/roll";
 
 impl Service {
     pub async fn roll(&self, verb: &str, body: &Value) -> Answer {
         let path = format!("{ROLL}/{verb}");
         self.operate(Method::POST, &path, &[], Some(body)).await
+    }
+
+    pub async fn roll_status(&self) -> Value {
+        self.operate(Method::GET, ROLL, &[], None).await.body
     }
 
     /// An issuer `fleet`; its CA.

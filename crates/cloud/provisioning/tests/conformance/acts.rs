@@ -329,6 +329,8 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "begin_pending",
     "fail_registration",
     "note_refusal",
+    // The server, as it opens a directory of an earlier version.
+    "take_over_certificates",
     // Loops that bring about what has been decided.
     "end_remote_task",
     "give_up_pending",

@@ -48,3 +48,15 @@ CREATE INDEX issued_certificates_by_subject ON issued_certificates (id_scope, is
 CREATE INDEX issued_certificates_by_expiry ON issued_certificates (id_scope, issuer, not_after);
 CREATE INDEX issued_certificates_not_valid ON issued_certificates (id_scope, issuer)
     WHERE state <> 'valid';
+
+-- How far the certificates of earlier versions, which only the audit knows, have been taken over;
+-- no row once all of them are.
+CREATE TABLE certificate_takeover (
+    -- The first record of the decisions that was not looked at.
+    next  INTEGER NOT NULL,
+    -- The last one that an earlier version wrote.
+    until INTEGER NOT NULL
+);
+INSERT INTO certificate_takeover (next, until)
+    SELECT 0, max(last) FROM audit_segments WHERE stream = 'decisions'
+    HAVING max(last) IS NOT NULL;

@@ -18,6 +18,18 @@ macro_rules! select {
     };
 }
 
+macro_rules! insert {
+    ($conflict:literal) => {
+        concat!(
+            "INSERT INTO issued_certificates (id_scope, issuer, authority, serial, folded, spelled,
+                 thumbprint, not_before, not_after, key_type, origin, username, issued, state,
+                 reason, changed, der)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ",
+            $conflict
+        )
+    };
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<IssuedCertificateRow> {
     Ok(IssuedCertificateRow {
         id: row.get(0)?,
@@ -252,11 +264,27 @@ impl Tx<'_> {
         row: &IssuedCertificateRow,
         der: Option<&[u8]>,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO issued_certificates (id_scope, issuer, authority, serial, folded,
-                       spelled, thumbprint, not_before, not_after, key_type, origin, username,
-                       issued, state, reason, changed, der)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-                       ?17)";
+        self.insert_issued(id_scope, row, der, insert!(""))
+            .map(drop)
+    }
+
+    /// Adds a certificate that an earlier version issued, unless it is there; whether it was added.
+    pub fn insert_taken_certificate(
+        &self,
+        id_scope: &str,
+        row: &IssuedCertificateRow,
+    ) -> Result<bool, StoreError> {
+        let added = self.insert_issued(id_scope, row, None, insert!("ON CONFLICT DO NOTHING"))?;
+        Ok(added > 0)
+    }
+
+    fn insert_issued(
+        &self,
+        id_scope: &str,
+        row: &IssuedCertificateRow,
+        der: Option<&[u8]>,
+        sql: &'static str,
+    ) -> Result<usize, StoreError> {
         let username = row.username.as_ref().map(|name| name.as_str());
         #[rustfmt::skip]
         let values = params![
@@ -270,7 +298,6 @@ impl Tx<'_> {
             self.bump_revocations();
         }
         self.write(Lock::IssuedCertificate { id_scope, serial }, sql, values)
-            .map(drop)
     }
 
     /// Writes the state of a certificate that was read as `row`.

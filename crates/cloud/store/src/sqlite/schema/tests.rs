@@ -193,6 +193,22 @@ fn blocks_and_ca_certificates_of_an_older_schema_are_kept() {
 }
 
 #[test]
+fn certificates_of_an_older_audit_are_to_be_taken_over() {
+    let file: Arc<Path> = Path::new(":memory:").into();
+    let takeover = "SELECT next || ' ' || until FROM certificate_takeover";
+    let mut database = before_migration("0028-");
+    migrate(&mut database, &file).unwrap();
+    assert!(texts(&database, takeover).is_empty(), "there is no audit");
+    let mut database = before_migration("0028-");
+    let rows = "INSERT INTO audit_segments VALUES
+                  ('decisions', 3, x'', 7, x'', 0, 1, 2), ('decisions', 8, x'', 9, x'', 0, 1, 2),
+                  ('acts', 1, x'', 20, x'', 0, 1, 2);";
+    database.execute_batch(rows).unwrap();
+    migrate(&mut database, &file).unwrap();
+    assert_eq!(texts(&database, takeover), ["0 9"]);
+}
+
+#[test]
 fn every_migration_folder_is_listed() {
     let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
     let mut names: Vec<_> = folders
