@@ -125,6 +125,26 @@ async fn fleet(service: &Service) -> Vec<Device> {
     devices
 }
 
+/// The request to start is let go of at any point; the server is gone after each time.
+async fn interrupted_start(mut service: Service) -> Service {
+    for polls in 0..4 {
+        interrupted(service.roll("start", &json!({})), polls).await;
+        service = service.restarted().await;
+    }
+    service
+}
+
+async fn interrupted_finish(mut service: Service) -> Service {
+    interrupted(service.roll("finish", &json!({})), 2).await;
+    service = service.restarted().await;
+    let status = service.roll_status().await;
+    if status["rolling"] == true {
+        let finished = service.roll("finish", &json!({})).await;
+        assert_eq!(finished.body["rolling"], false, "{}", finished.body);
+    }
+    service
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_roll_of_a_thousand_devices_that_is_interrupted_refuses_none() {
     let mut service = Service::start().await;
@@ -133,13 +153,8 @@ async fn a_roll_of_a_thousand_devices_that_is_interrupted_refuses_none() {
     service.group("factory", &old, None).await;
     let mut devices = fleet(&service).await;
 
-    // The request to start is let go of at any point, and sent again until it is answered.
-    let start = json!({});
-    for polls in 0..4 {
-        interrupted(service.roll("start", &start), polls).await;
-        service = service.restarted().await;
-    }
-    let started = service.roll("start", &start).await;
+    service = interrupted_start(service).await;
+    let started = service.roll("start", &json!({})).await;
     assert_eq!(started.body["rolling"], true, "{}", started.body);
     let new = service.fleet_ca().await;
     assert_ne!(new, old);
@@ -164,7 +179,7 @@ async fn a_roll_of_a_thousand_devices_that_is_interrupted_refuses_none() {
         service.advance(1);
         match random.below(12) {
             0 => service = service.restarted().await,
-            1 => interrupted(service.roll("start", &start), random.below(5)).await,
+            1 => interrupted(service.roll("start", &json!({})), random.below(5)).await,
             2 => {
                 let left = devices.iter().filter(|device| !is_done(device)).count();
                 let finish = service.roll("finish", &json!({})).await;
@@ -179,13 +194,7 @@ async fn a_roll_of_a_thousand_devices_that_is_interrupted_refuses_none() {
         }
     }
     assert!(refusals > 0, "nobody tried to finish too early");
-    interrupted(service.roll("finish", &json!({})), 2).await;
-    service = service.restarted().await;
-    let status = service.roll_status().await;
-    if status["rolling"] == true {
-        let finished = service.roll("finish", &json!({})).await;
-        assert_eq!(finished.body["rolling"], false, "{}", finished.body);
-    }
+    service = interrupted_finish(service).await;
     let registered = &service.roll_status().await["authorities"][0]["registeredDevices"];
     assert_eq!(*registered, json!(DEVICES));
     for device in devices.iter_mut().step_by(97) {

@@ -41,7 +41,8 @@ async fn listed(bench: &Bench, name: &str) -> Vec<IssuedRecord> {
         .items
 }
 
-pub(crate) async fn certificates_of_an_earlier_version_are_taken_from_the_audit(mut bench: Bench) {
+/// Three certificates of issuer `fleet`, and one of an issuer that is gone.
+async fn issue(bench: &Bench) {
     for (name, number) in [("fleet", 1), ("gone", 2)] {
         let created = bench
             .provisioning
@@ -65,6 +66,10 @@ pub(crate) async fn certificates_of_an_earlier_version_are_taken_from_the_audit(
         .delete_issuer(&gone, &IfMatch::Any)
         .await
         .unwrap();
+}
+
+pub(crate) async fn certificates_of_an_earlier_version_are_taken_from_the_audit(mut bench: Bench) {
+    issue(&bench).await;
     let before = listed(&bench, "fleet").await;
 
     let directory = bench.directory.path().to_owned();
