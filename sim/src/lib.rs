@@ -6,6 +6,7 @@
 //! happens to the test.
 
 mod answers;
+mod bulk_signing;
 mod clients_page;
 mod command_line;
 mod device;
@@ -34,6 +35,7 @@ mod workshop;
 
 pub use self::device::Device;
 pub use answers::lost_members;
+pub use bulk_signing::{BulkSigning, SignedInBulk, sign_in_bulk, write_request};
 pub use clients_page::ClientsPage;
 pub use edge_device::EdgeDevice;
 pub use engine::{Engine, OwnEngine};

@@ -32,6 +32,12 @@ enum Name {
     Requests(Hub),
     /// Tag queries of a large fleet, next to a request that reads one twin.
     Query(Query),
+    /// What certificates cost: the server's issuing next to its primitives, `muster ca sign` next to
+    /// the OpenSSL command line.
+    Issuing(Hub),
+    /// Signs requests in bulk with `muster ca sign`, killed and repeated, and verifies each
+    /// certificate.
+    Identities(Identities),
     /// What a server under load acknowledged and still has after so many times kill -9.
     Kills(Kills),
 }
@@ -40,6 +46,18 @@ enum Name {
 struct Kills {
     /// How many times.
     #[arg(long, default_value_t = 200)]
+    kills: u32,
+    /// The moments follow from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Args)]
+struct Identities {
+    #[arg(long, default_value_t = 100_000)]
+    requests: usize,
+    /// How many times the run is killed.
+    #[arg(long, default_value_t = 2)]
     kills: u32,
     /// The moments follow from it.
     #[arg(long, default_value_t = 1)]
@@ -102,6 +120,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
         Name::Telemetry(options) => hub(workspace, "telemetry", options),
         Name::Requests(options) => hub(workspace, "requests", options),
         Name::Query(options) => query(workspace, options),
+        Name::Issuing(options) => issuing(workspace, options),
+        Name::Identities(options) => identities(workspace, options),
         Name::Kills(options) => kills(workspace, options),
     }
 }
@@ -148,6 +168,20 @@ fn hub(workspace: &Workspace, what: &str, options: &Hub) -> anyhow::Result<()> {
     }
     let mut bench = program(workspace, "hub-bench")?;
     run_command(bench.args([what, "--output", &options.output]))
+}
+
+fn issuing(workspace: &Workspace, options: &Hub) -> anyhow::Result<()> {
+    build(workspace, "-p issuing --example rates")?;
+    let mut bench = program(workspace, "issuing-bench")?;
+    bench.args(["rates", "--output", &options.output, "--rates"]);
+    run_command(bench.arg(workspace.target().join("release/examples/rates")))
+}
+
+fn identities(workspace: &Workspace, options: &Identities) -> anyhow::Result<()> {
+    let mut bench = program(workspace, "issuing-bench")?;
+    bench.args(["identities", "--requests", &options.requests.to_string()]);
+    bench.args(["--kills", &options.kills.to_string()]);
+    run_command(bench.args(["--seed", &options.seed.to_string()]))
 }
 
 fn kills(workspace: &Workspace, options: &Kills) -> anyhow::Result<()> {

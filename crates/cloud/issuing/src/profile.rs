@@ -1,10 +1,6 @@
-use std::time::Duration;
-
 use pki::{IssuingProfile, ProfileConfig, ProfileError, ProfileKind, RequestKey};
 use provisioning::IssuerRecord;
 use wire::muster_api::issuer::{DeviceKeyType, ProfileKind as StoredKind};
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an issuer makes of requests.
 pub fn profile(issuer: &IssuerRecord) -> Result<IssuingProfile, ProfileError> {
@@ -22,7 +18,7 @@ pub fn profile(issuer: &IssuerRecord) -> Result<IssuingProfile, ProfileError> {
             StoredKind::Device => ProfileKind::Device,
             StoredKind::Verification => ProfileKind::Verification,
         },
-        validity: DAY * stored.validity_days.into(),
+        validity: stored.lifetime.length(),
         key_types: key_types.collect(),
     })
 }

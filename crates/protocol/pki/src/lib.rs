@@ -17,6 +17,7 @@ mod cms;
 mod crl;
 mod csr_attributes;
 mod der;
+mod jws;
 mod key;
 mod ocsp;
 mod pkcs12;
@@ -55,6 +56,7 @@ pub use issue::{
 pub use issuing_profile::{
     AdmittedRequest, IssuingProfile, ProfileConfig, ProfileError, ProfileKind,
 };
+pub use jws::{JwsAlgorithm, VerifyingKey, VerifyingKeyError};
 pub use key::{
     KeyAlgorithm, KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey, PublicKey, RsaHash,
     SignError, SignatureScheme, Signer, TokenKey,

@@ -18,6 +18,8 @@ mod critical;
 mod crls;
 #[path = "pki/der.rs"]
 mod der;
+#[path = "pki/differential.rs"]
+mod differential;
 #[path = "pki/enrolling.rs"]
 mod enrolling;
 #[path = "pki/forms.rs"]

@@ -22,9 +22,15 @@ use crate::error::{NounError, ServiceFault};
 mod certificates;
 mod roll;
 mod trusts;
+mod users;
 
 pub(super) fn routes() -> Vec<Route> {
-    let more = [certificates::routes(), roll::routes(), trusts::routes()];
+    let more = [
+        certificates::routes(),
+        roll::routes(),
+        trusts::routes(),
+        users::routes(),
+    ];
     own_routes()
         .into_iter()
         .chain(more.into_iter().flatten())

@@ -14,7 +14,7 @@ pub mod linked_hub;
 mod policy;
 mod registration;
 mod service;
-mod settings;
+pub(super) mod settings;
 mod trust_bundle;
 
 use clap::Subcommand;

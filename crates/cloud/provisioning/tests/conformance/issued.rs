@@ -7,7 +7,9 @@ use provisioning::{
 };
 use registry::{Continuation, IfMatch};
 use wire::certificate_info::CertificateInfo;
-use wire::muster_api::issuer::{DeviceKeyType, IssuerProfile, IssuerSettings, ProfileKind};
+use wire::muster_api::issuer::{
+    DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, ProfileKind,
+};
 
 use crate::Bench;
 use crate::ca_certificates;
@@ -24,7 +26,7 @@ pub(crate) fn draft(name: &str, number: u8) -> IssuerDraft {
         chain: "CHAIN".to_owned(),
         profile: IssuerProfile {
             kind: ProfileKind::EdgeIdentity,
-            validity_days: 30,
+            lifetime: Lifetime::Days { days: 30 },
             key_types: vec![DeviceKeyType::P256],
         },
         settings: IssuerSettings::default(),

@@ -114,6 +114,22 @@ impl Toy {
         Self::signed(ca_params(name), key(index), Some(self))
     }
 
+    /// The same CA, as it signs with another key.
+    pub fn with_key(&self, key: PrivateKey) -> Self {
+        Self {
+            key,
+            ..self.again()
+        }
+    }
+
+    pub fn again(&self) -> Self {
+        Self {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            params: self.params.clone(),
+        }
+    }
+
     /// What signs in its name.
     pub fn issuer(&self) -> rcgen::Issuer<'_, RcgenKey<'_>> {
         rcgen::Issuer::from_params(&self.params, RcgenKey(&self.key))

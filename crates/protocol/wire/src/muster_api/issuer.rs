@@ -4,18 +4,23 @@
 //! Azure's authorities are accounts at other companies. Ours are CAs whose key the server holds;
 //! what Azure has no member for is named as its other documents name it.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+use super::issued_certificate::length_of_time;
 use crate::lenient::{BodyError, Fields};
 
 mod description;
 mod profile;
 mod roll;
+mod user;
 
 pub use description::{IssuerDescription, IssuerList};
-pub use profile::{DeviceKeyType, IssuerProfile, IssuerSettings, ProfileKind};
+pub use profile::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, ProfileKind};
 pub use roll::{AuthorityUse, FinishRequest, RollDescription};
+pub use user::{IssuerUserDescription, IssuerUserRequest};
 
 /// `certificateAuthorityType` of a CA whose key the server holds.
 pub const MUSTER_CA_TYPE: &str = "musterCertificateAuthority";
@@ -23,11 +28,11 @@ pub const MUSTER_CA_TYPE: &str = "musterCertificateAuthority";
 const MANAGED_CA_TYPE: &str = "privatePreviewManagedCertificateAuthority";
 /// `x-ms-item-type` of a list of issuers.
 pub const ISSUER_ITEM: &str = "certificateAuthority";
+/// `x-ms-item-type` of a list of users of an issuer.
+pub const ISSUER_USER_ITEM: &str = "issuerUser";
 
 /// Longest PEM text of an imported chain, and of its key, bytes.
 const MAX_PEM: usize = 64 * 1024;
-/// The default of `validityDays`, in days.
-const USUAL_DAYS: u16 = 90;
 /// The default of `authorityValidityDays`, in days.
 const USUAL_CA_DAYS: u16 = 3650;
 const MOST_DAYS: i64 = 3650;
@@ -66,13 +71,13 @@ pub struct IssuerRequest {
 impl IssuerRequest {
     /// Reads the body, and wipes the private key out of it.
     pub fn parse(mut body: Value) -> Result<Self, BodyError> {
-        let key = take_key(&mut body)?;
+        let key = secret(&mut body, "privateKey", MAX_PEM)?;
         let fields = Fields::of_body(&body)?;
         require_own(&fields)?;
         let source = source(&fields, key)?;
         let profile = IssuerProfile {
             kind: profile_kind(&fields)?,
-            validity_days: days(&fields, "validityDays", USUAL_DAYS, MOST_DAYS)?,
+            lifetime: lifetime(&fields)?,
             key_types: key_types(&fields)?,
         };
         let settings = IssuerSettings {
@@ -89,29 +94,12 @@ impl IssuerRequest {
 
     /// The body that a client sends.
     #[must_use]
-    pub fn body(
-        source: &IssuerSource,
-        validity_days: Option<u16>,
-        key_types: &[DeviceKeyType],
-    ) -> Value {
-        let mut body = Map::new();
-        match source {
-            IssuerSource::Made { common_name, days } => {
-                if let Some(name) = common_name {
-                    body.insert("commonName".into(), json!(name));
-                }
-                body.insert("authorityValidityDays".into(), json!(days));
+    pub fn to_body(&self) -> Value {
+        let mut body = self.source.members();
+        for part in [json!(self.profile), json!(self.settings)] {
+            if let Value::Object(members) = part {
+                body.extend(members);
             }
-            IssuerSource::Imported { chain, key } => {
-                body.insert("certificate".into(), json!(chain));
-                body.insert("privateKey".into(), json!(key.as_str()));
-            }
-        }
-        if let Some(days) = validity_days {
-            body.insert("validityDays".into(), json!(days));
-        }
-        if !key_types.is_empty() {
-            body.insert("keyTypes".into(), json!(key_types));
         }
         body.insert("certificateAuthorityType".into(), json!(MUSTER_CA_TYPE));
         Value::Object(body)
@@ -142,27 +130,53 @@ fn source(fields: &Fields<'_>, key: Option<Zeroizing<String>>) -> Result<IssuerS
 impl IssuerSource {
     /// Reads the body that has an issuer rolled to another CA, and wipes the private key out of it.
     pub fn parse(mut body: Value) -> Result<Self, BodyError> {
-        let key = take_key(&mut body)?;
+        let key = secret(&mut body, "privateKey", MAX_PEM)?;
         source(&Fields::of_body(&body)?, key)
+    }
+
+    /// The body that a client sends to roll an issuer.
+    #[must_use]
+    pub fn to_body(&self) -> Value {
+        Value::Object(self.members())
+    }
+
+    fn members(&self) -> Map<String, Value> {
+        let mut body = Map::new();
+        match self {
+            Self::Made { common_name, days } => {
+                if let Some(name) = common_name {
+                    body.insert("commonName".into(), json!(name));
+                }
+                body.insert("authorityValidityDays".into(), json!(days));
+            }
+            Self::Imported { chain, key } => {
+                body.insert("certificate".into(), json!(chain));
+                body.insert("privateKey".into(), json!(key.as_str()));
+            }
+        }
+        body
     }
 }
 
-/// Moves the key out of the document, so that nothing that prints the document prints the key.
-fn take_key(body: &mut Value) -> Result<Option<Zeroizing<String>>, BodyError> {
-    const MEMBER: &str = "privateKey";
+/// Moves a secret out of the document, so that nothing that prints the document prints it.
+fn secret(
+    body: &mut Value,
+    member: &str,
+    most: usize,
+) -> Result<Option<Zeroizing<String>>, BodyError> {
     let Some(map) = body.as_object_mut() else {
         return Ok(None);
     };
-    let names = map.keys().filter(|name| name.eq_ignore_ascii_case(MEMBER));
+    let names = map.keys().filter(|name| name.eq_ignore_ascii_case(member));
     let names: Vec<String> = names.cloned().collect();
     let mut key = None;
     for name in names {
         match map.remove(&name) {
-            Some(Value::String(text)) if text.len() <= MAX_PEM => key = Some(Zeroizing::new(text)),
+            Some(Value::String(text)) if text.len() <= most => key = Some(Zeroizing::new(text)),
             Some(Value::Null) | None => {}
             Some(_) => {
-                let problem = format!("a PEM text of at most {MAX_PEM} bytes was expected");
-                return Err(BodyError::new(MEMBER, problem));
+                let problem = format!("a text of at most {most} bytes was expected");
+                return Err(BodyError::new(member, problem));
             }
         }
     }
@@ -198,6 +212,33 @@ fn days(fields: &Fields<'_>, name: &str, usual: u16, most: i64) -> Result<u16, B
     match u16::try_from(days).ok().filter(|_| fits) {
         Some(days) => Ok(days),
         None => Err(fields.error(name, format!("{days} is not between 1 and {most}"))),
+    }
+}
+
+fn lifetime(fields: &Fields<'_>) -> Result<Lifetime, BodyError> {
+    const TEXT: &str = "validity";
+    const DAYS: &str = "validityDays";
+    const MINUTES: &str = "validityMinutes";
+    let given = [TEXT, DAYS, MINUTES].map(|name| fields.get(name).filter(|v| !v.is_null()));
+    if given.iter().flatten().count() > 1 {
+        let problem = format!("is given beside another of {TEXT}, {DAYS} and {MINUTES}");
+        return Err(fields.error(if given[0].is_some() { TEXT } else { DAYS }, problem));
+    }
+    let bounds = |name| fields.error(name, "is not between a minute and 3650 days");
+    if let Some(text) = fields.text(TEXT)? {
+        let length = length_of_time(TEXT, text)?;
+        return Lifetime::of(length).ok_or_else(|| bounds(TEXT));
+    }
+    if let Some(minutes) = fields.whole(MINUTES)? {
+        let minutes = u64::try_from(minutes).map_err(|_| bounds(MINUTES))?;
+        let length = Duration::from_secs(minutes.saturating_mul(60));
+        return Lifetime::of(length).ok_or_else(|| bounds(MINUTES));
+    }
+    match given[1] {
+        Some(_) => Ok(Lifetime::Days {
+            days: days(fields, DAYS, 1, MOST_DAYS)?,
+        }),
+        None => Ok(IssuerProfile::default().lifetime),
     }
 }
 
@@ -259,15 +300,30 @@ mod tests {
             key: Zeroizing::new("KEY".to_owned()),
         };
         for source in [made, imported] {
-            let body = IssuerRequest::body(&source, Some(30), &[DeviceKeyType::P384]);
-            let read = IssuerRequest::parse(body).unwrap();
-            assert!(read.source == source);
-            assert_eq!(read.profile.validity_days, 30);
-            assert_eq!(read.profile.key_types, [DeviceKeyType::P384]);
+            for minutes in [1, 10, 30 * 1440, 30 * 1440 + 1] {
+                let request = IssuerRequest {
+                    profile: IssuerProfile {
+                        kind: ProfileKind::EdgeCa,
+                        lifetime: Lifetime::of(Duration::from_secs(60 * minutes)).unwrap(),
+                        key_types: vec![DeviceKeyType::P384],
+                    },
+                    settings: IssuerSettings {
+                        is_default: true,
+                        server_key_generation: true,
+                        no_crl: true,
+                    },
+                    source: source.clone(),
+                };
+                let read = IssuerRequest::parse(request.to_body()).unwrap();
+                assert!(read == request);
+                assert_eq!(read.profile.lifetime.length().as_secs(), 60 * minutes);
+            }
         }
         let bare = IssuerRequest::parse(json!({})).unwrap();
         assert_eq!(bare.profile.key_types, DeviceKeyType::ALL);
-        assert_eq!(bare.profile.validity_days, USUAL_DAYS);
+        assert_eq!(bare.profile.lifetime, Lifetime::Days { days: 90 });
+        let short = IssuerRequest::parse(json!({"validity": "10m"})).unwrap();
+        assert_eq!(short.profile.lifetime, Lifetime::Minutes { minutes: 10 });
     }
 
     #[test]
@@ -275,14 +331,20 @@ mod tests {
         for (body, wanted) in [
             (json!({"certificate": "C"}), "'privateKey': is missing"),
             (json!({"PrivateKey": "SECRET"}), "'certificate': is missing"),
-            (
-                json!({"privateKey": ["SECRET"]}),
-                "'privateKey': a PEM text",
-            ),
+            (json!({"privateKey": ["SECRET"]}), "'privateKey': a text"),
             (
                 json!({"validityDays": 0}),
                 "'validityDays': 0 is not between",
             ),
+            (
+                json!({"validityDays": 1, "validity": "10m"}),
+                "'validity': is given beside another",
+            ),
+            (
+                json!({"validity": "3651d"}),
+                "'validity': is not between a minute",
+            ),
+            (json!({"validity": "soon"}), "'validity': \"soon\""),
             (json!({"keyTypes": ["DSA"]}), "'keyTypes': \"DSA\""),
             (
                 json!({"certificateAuthorityType": "digiCertCertificateAuthority", "apiKey": "x"}),

@@ -6,14 +6,21 @@ use ca::PortableIssuer;
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::Value;
-use wire::muster_api::issuer::{DeviceKeyType, IssuerRequest, IssuerSource};
+use wire::muster_api::issued_certificate::length_of_time;
+use wire::muster_api::issuer::{
+    DeviceKeyType, IssuerProfile, IssuerRequest, IssuerSettings, IssuerSource, Lifetime,
+    ProfileKind,
+};
 use zeroize::Zeroizing;
 
+use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, CommandError, Service};
 
 mod certificate;
 mod roll;
+mod trust;
+mod user;
 
 /// Verbs of `muster dps issuer`.
 #[derive(Debug, Subcommand)]
@@ -22,6 +29,8 @@ pub enum IssuerCommand {
     #[command(after_help = "Examples:\n  \
             muster dps issuer create --issuer-name fleet --validity-days 90 --data-dir ./data\n  \
             muster dps issuer create --issuer-name fleet --ca-dir ./wrkdir --data-dir ./data\n  \
+            muster dps issuer create --issuer-name gateways --profile edge-ca --validity 12h \
+            --default true --data-dir ./data\n  \
             muster dps issuer create --issuer-name fleet --certificate-path ca-chain.pem \
             --key-path ca.key.pem --data-dir ./data")]
     Create {
@@ -55,6 +64,13 @@ pub enum IssuerCommand {
     /// The certificates that an issuer has issued.
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
+    /// Users who have certificates issued over EST with a password.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// CA certificates whose devices may have certificates issued over EST.
+    #[command(after_help = "Example:\n  \
+            muster dps issuer trust --issuer-name fleet --certificate-name maker --data-dir ./data")]
+    Trust(trust::TrustFlags),
     /// Go over to another CA while devices go on working.
     Roll(roll::RollArguments),
 }
@@ -79,11 +95,75 @@ pub enum KeyKind {
     Rsa,
 }
 
+/// What certificates are for, as the command line names it.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum Profile {
+    /// Identities of devices towards provisioning service and hub.
+    #[default]
+    EdgeIdentity,
+    /// CAs of edge devices.
+    EdgeCa,
+    /// TLS servers on edge devices.
+    EdgeServer,
+    /// Devices behind an edge device.
+    Device,
+    /// Proofs of possession for uploaded CA certificates.
+    Verification,
+}
+
+impl From<Profile> for ProfileKind {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::EdgeIdentity => Self::EdgeIdentity,
+            Profile::EdgeCa => Self::EdgeCa,
+            Profile::EdgeServer => Self::EdgeServer,
+            Profile::Device => Self::Device,
+            Profile::Verification => Self::Verification,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct IssuerFlags {
-    /// How many days a device's certificate is valid, at most as long as the issuer.
-    #[arg(long, value_name = "DAYS")]
+    /// What the certificates are for.
+    #[arg(long, value_enum, default_value_t)]
+    profile: Profile,
+    /// How many days a certificate is valid, at most as long as the issuer [default: 90].
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
     validity_days: Option<u16>,
+    /// How long a certificate is valid: minutes, hours or days, such as 10m, 12h or 90d.
+    #[arg(long, value_name = "TIME", conflicts_with = "validity_days", value_parser = lifetime)]
+    validity: Option<Lifetime>,
+    /// Whether the issuer answers EST clients that name no issuer.
+    #[arg(
+        long = "default",
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = yes_or_no
+    )]
+    is_default: bool,
+    /// Whether EST clients may have their private keys made by the server.
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = yes_or_no
+    )]
+    server_key_generation: bool,
+    /// Make no CRL. An existing CA whose certificate may not sign CRLs needs it.
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = yes_or_no
+    )]
+    no_crl: bool,
     /// The types of keys that devices may have [default: all].
     #[arg(long, value_enum, num_args = 1.., value_name = "KIND")]
     key_types: Vec<KeyKind>,
@@ -145,7 +225,7 @@ impl IssuerSourceFlags {
 
     /// The body that says where the CA comes from, and nothing else.
     fn body(&self) -> anyhow::Result<Value> {
-        Ok(IssuerRequest::body(&self.source()?, None, &[]))
+        Ok(self.source()?.to_body())
     }
 }
 
@@ -157,19 +237,41 @@ impl IssuerFlags {
             KeyKind::Rsa => DeviceKeyType::Rsa,
         });
         let kinds: Vec<DeviceKeyType> = kinds.collect();
-        Ok(IssuerRequest::body(
-            &self.source.source()?,
-            self.validity_days,
-            &kinds,
-        ))
+        let usual = IssuerProfile::default();
+        let days = self.validity_days.map(|days| Lifetime::Days { days });
+        let request = IssuerRequest {
+            profile: IssuerProfile {
+                kind: self.profile.into(),
+                lifetime: days.or(self.validity).unwrap_or(usual.lifetime),
+                key_types: if kinds.is_empty() {
+                    usual.key_types
+                } else {
+                    kinds
+                },
+            },
+            settings: IssuerSettings {
+                is_default: self.is_default,
+                server_key_generation: self.server_key_generation,
+                no_crl: self.no_crl,
+            },
+            source: self.source.source()?,
+        };
+        Ok(request.to_body())
     }
+}
+
+fn lifetime(text: &str) -> Result<Lifetime, String> {
+    let length = length_of_time("validity", text).map_err(|error| error.to_string())?;
+    Lifetime::of(length).ok_or_else(|| "a minute to 3650 days was expected".to_owned())
 }
 
 const COLUMNS: &[Column] = &[
     ("Name", "/name"),
     ("Subject", "/certificateInfo/subjectName"),
     ("Ends", "/certificateInfo/notAfterUtc"),
+    ("Profile", "/profile"),
     ("ValidityDays", "/validityDays"),
+    ("Default", "/default"),
 ];
 
 const ROOT: [&str; 4] = ["muster", "v1", "dps", "issuers"];
@@ -180,6 +282,8 @@ pub async fn run(command: IssuerCommand, invocation: &Invocation) -> anyhow::Res
         IssuerCommand::Certificate(command) => {
             return certificate::run(command, &client, invocation).await;
         }
+        IssuerCommand::User(command) => return user::run(command, &client, invocation).await,
+        IssuerCommand::Trust(flags) => return trust::run(flags, &client, invocation).await,
         IssuerCommand::Roll(arguments) => {
             return roll::run(arguments, &client, invocation).await;
         }

@@ -43,6 +43,16 @@ pub enum ProvisioningStatus {
 pub struct SettingsFlags {
     #[command(flatten)]
     attestation: AttestationFlags,
+    #[command(flatten)]
+    policy: PolicyFlags,
+    /// Also send certificates that no device can register with; the service accepts them.
+    #[arg(long)]
+    allow_unusable: bool,
+}
+
+/// What happens to devices that are let in.
+#[derive(Debug, clap::Args)]
+pub struct PolicyFlags {
     /// Whether devices become IoT Edge devices.
     #[arg(
         long,
@@ -106,9 +116,6 @@ pub struct SettingsFlags {
     /// The trust bundle of the devices; '' removes it.
     #[arg(long, visible_alias = "tbid", value_name = "NAME")]
     trust_bundle_id: Option<String>,
-    /// Also send certificates that no device can register with; the service accepts them.
-    #[arg(long)]
-    allow_unusable: bool,
 }
 
 /// Flags of `update` alone.
@@ -174,8 +181,19 @@ impl SettingsFlags {
     }
 
     fn read(self, enrollment: EnrollmentKind<'_>) -> anyhow::Result<EnrollmentSettings> {
+        let attestation = self.attestation.read(enrollment, self.allow_unusable)?;
         Ok(EnrollmentSettings {
-            attestation: self.attestation.read(enrollment, self.allow_unusable)?,
+            attestation,
+            ..self.policy.read()?
+        })
+    }
+}
+
+impl PolicyFlags {
+    /// The settings of an enrollment, without its attestation.
+    pub fn read(self) -> anyhow::Result<EnrollmentSettings> {
+        Ok(EnrollmentSettings {
+            attestation: None,
             without_primary: false,
             without_secondary: false,
             edge_enabled: self.edge_enabled,

@@ -1,4 +1,9 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A kind of key that certificates are issued for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,10 +41,64 @@ pub struct IssuerProfile {
     /// What its certificates are for.
     #[serde(rename = "profile", default)]
     pub kind: ProfileKind,
-    /// 1 to 3650; a certificate never lives longer than its issuer.
-    pub validity_days: u16,
+    /// How long a certificate lives, at most as long as its issuer.
+    #[serde(flatten)]
+    pub lifetime: Lifetime,
     /// The kinds of key that certificates are issued for.
     pub key_types: Vec<DeviceKeyType>,
+}
+
+impl Default for IssuerProfile {
+    fn default() -> Self {
+        Self {
+            kind: ProfileKind::default(),
+            lifetime: Lifetime::Days { days: 90 },
+            key_types: DeviceKeyType::ALL.to_vec(),
+        }
+    }
+}
+
+/// How long certificates live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Lifetime {
+    /// `validityDays`: 1 to 3650 days.
+    Days {
+        /// The number of days.
+        #[serde(rename = "validityDays")]
+        days: u16,
+    },
+    /// `validityMinutes`: a time that is no number of days.
+    Minutes {
+        /// The number of minutes, less than 3650 days.
+        #[serde(rename = "validityMinutes")]
+        minutes: u32,
+    },
+}
+
+impl Lifetime {
+    const MOST: Duration = DAY.saturating_mul(3650);
+
+    /// A length of time from a minute to 3650 days; seconds are dropped. `None` beyond.
+    #[must_use]
+    pub fn of(length: Duration) -> Option<Self> {
+        let minutes = u32::try_from(length.as_secs() / MINUTE.as_secs()).ok()?;
+        let (days, rest) = (minutes / 1440, minutes % 1440);
+        match (u16::try_from(days).ok()?, rest) {
+            _ if length < MINUTE || length > Self::MOST => None,
+            (days, 0) => Some(Self::Days { days }),
+            _ => Some(Self::Minutes { minutes }),
+        }
+    }
+
+    /// The length of time.
+    #[must_use]
+    pub fn length(self) -> Duration {
+        match self {
+            Self::Days { days } => DAY * days.into(),
+            Self::Minutes { minutes } => MINUTE * minutes,
+        }
+    }
 }
 
 /// What the certificates of an issuer are for.
