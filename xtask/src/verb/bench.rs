@@ -38,6 +38,8 @@ enum Name {
     /// Signs requests in bulk with `muster ca sign`, killed and repeated, and verifies each
     /// certificate.
     Identities(Identities),
+    /// Revocation lists of 10,000 and 1,000,000 entries and OCSP answers, next to a bare signature.
+    Revocation(Hub),
     /// What a server under load acknowledged and still has after so many times kill -9.
     Kills(Kills),
 }
@@ -122,6 +124,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
         Name::Query(options) => query(workspace, options),
         Name::Issuing(options) => issuing(workspace, options),
         Name::Identities(options) => identities(workspace, options),
+        Name::Revocation(options) => revocation(workspace, options),
         Name::Kills(options) => kills(workspace, options),
     }
 }
@@ -182,6 +185,12 @@ fn identities(workspace: &Workspace, options: &Identities) -> anyhow::Result<()>
     bench.args(["identities", "--requests", &options.requests.to_string()]);
     bench.args(["--kills", &options.kills.to_string()]);
     run_command(bench.args(["--seed", &options.seed.to_string()]))
+}
+
+fn revocation(workspace: &Workspace, options: &Hub) -> anyhow::Result<()> {
+    package::ensure("openssl", "openssl")?;
+    let mut bench = program(workspace, "revocation-bench")?;
+    run_command(bench.args(["--output", &options.output]))
 }
 
 fn kills(workspace: &Workspace, options: &Kills) -> anyhow::Result<()> {

@@ -10,7 +10,6 @@ mod client;
 mod devices;
 mod queries;
 mod requests;
-mod rows;
 mod sessions;
 mod target;
 mod telemetry;

@@ -8,11 +8,10 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sim::Server;
-use sim::measure::{Usage, median, quantile, stored_id};
+use sim::measure::{Rows, Usage, median, quantile, stored_id};
 
 use crate::Output;
 use crate::devices::Operator;
-use crate::rows::Rows;
 
 /// Devices of one value of the tag `site`: what the first page of a query holds.
 const OF_A_SITE: usize = 100;

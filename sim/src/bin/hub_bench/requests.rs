@@ -9,13 +9,12 @@ use anyhow::{Result, ensure};
 use reqwest::Method;
 use serde_json::json;
 use sim::Server;
-use sim::measure::{Usage, median, quantile};
+use sim::measure::{Rows, Usage, median, quantile};
 use tokio::task::JoinSet;
 
 use crate::Output;
 use crate::client::Client;
 use crate::devices::{DeviceKey, Operator, name};
-use crate::rows::Rows;
 use crate::target::Target;
 
 #[derive(Debug, clap::Args)]

@@ -7,13 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 use sim::Server;
-use sim::measure::{Hierarchy, Resident, Usage};
+use sim::measure::{Hierarchy, Resident, Rows, Usage};
 use tokio::task::JoinSet;
 
 use crate::Output;
 use crate::client::Client;
 use crate::devices::{DeviceKey, Operator, name};
-use crate::rows::Rows;
 use crate::target::Target;
 
 #[derive(Debug, clap::Args)]

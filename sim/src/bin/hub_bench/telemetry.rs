@@ -6,13 +6,12 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde_json::json;
 use sim::Server;
-use sim::measure::{Hierarchy, Usage, median, quantile};
+use sim::measure::{Hierarchy, Rows, Usage, median, quantile};
 use tokio::task::JoinSet;
 
 use crate::Output;
 use crate::client::Client;
 use crate::devices::{DeviceKey, Operator, name};
-use crate::rows::Rows;
 use crate::target::Target;
 
 #[derive(Debug, clap::Args)]

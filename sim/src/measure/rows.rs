@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use serde_json::{Map, Value};
 
+#[derive(Debug)]
 pub struct Rows {
     heading: String,
     columns: Vec<String>,
@@ -13,6 +14,7 @@ pub struct Rows {
     notes: Vec<String>,
 }
 
+#[derive(Debug)]
 struct Row {
     title: String,
     /// One value a column.
@@ -21,6 +23,7 @@ struct Row {
 }
 
 impl Rows {
+    #[must_use]
     pub fn new(heading: &str, columns: &[&str]) -> Self {
         Self {
             heading: heading.to_owned(),
