@@ -2,6 +2,7 @@
 //! `cargo xtask bench issuing` and `cargo xtask bench identities`.
 
 mod command_lines;
+mod est;
 mod report;
 mod service;
 
@@ -47,7 +48,11 @@ struct Identities {
     seed: u64,
 }
 
-fn main() -> Result<()> {
+#[tokio::main]
+async fn main() -> Result<()> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
     let text = match Arguments::parse().what {
         What::Identities(Identities {
             requests,
@@ -63,6 +68,7 @@ fn main() -> Result<()> {
         }
         What::Rates(Rates { rates, output }) => {
             let mut rows = service::measure(&rates)?;
+            rows.extend(est::measure().await?);
             rows.extend(command_lines::measure()?);
             report::render(&rows, output)?
         }
