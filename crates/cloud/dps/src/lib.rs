@@ -27,6 +27,7 @@ mod refusal_log;
 mod certificate;
 mod enrollment_view;
 mod error;
+mod expiry_calendar;
 mod path_area;
 mod service_api;
 mod trust_bundle_view;
@@ -91,15 +92,16 @@ impl Dps {
         device_api::mqtt::accept(self, connect, chain)
     }
 
-    /// Resumes pending registrations, runs remote tasks, probes remote hubs, renews revocation lists
-    /// and deletes expired refusals, until `stopping` turns true. What is interrupted then starts
-    /// again with the next process.
+    /// Resumes pending registrations, runs remote tasks, probes remote hubs, renews revocation
+    /// lists, watches the expiry of certificates and deletes expired refusals, until `stopping`
+    /// turns true. What is interrupted then starts again with the next process.
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
         tokio::join!(
             pending::run(self, stopping.clone()),
             remote_hub::outbox::run(self, stopping.clone()),
             remote_hub::probes::run(self, stopping.clone()),
             refusal_log::expiry::run(self, stopping.clone()),
+            expiry_calendar::run(self, stopping.clone()),
             self.publish(stopping),
         );
     }

@@ -25,6 +25,9 @@ use transport::tls::{Certificates, CurrentCertificate};
 
 use super::config::ServeConfig;
 use crate::clock;
+use expiry::ExpiryWatch;
+
+mod expiry;
 
 /// The time between two looks at the age of the server's own certificate.
 const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
@@ -77,11 +80,15 @@ pub fn keep(
         hostname: config.hostname.clone(),
         provisioning: provisioning.clone(),
     };
-    let current = CurrentCertificate::new(made.certificates()?);
+    let certificates = made.certificates()?;
+    let mut expiry = ExpiryWatch::default();
+    expiry.look(&certificates, clock::now());
+    let current = CurrentCertificate::new(certificates);
     let (done, covered) = watch::channel(0);
     let keeper = Keeper {
         made,
         current: current.clone(),
+        expiry,
         done,
     };
     tasks.spawn(keeper.run(changes.clone(), stopping));
@@ -170,6 +177,7 @@ impl Made {
 struct Keeper {
     made: Made,
     current: Arc<CurrentCertificate>,
+    expiry: ExpiryWatch,
     done: watch::Sender<Count>,
 }
 
@@ -229,7 +237,9 @@ impl Keeper {
             });
             self.made.rsa = Some(making.await??);
         }
-        self.current.replace(self.made.certificates()?);
+        let certificates = self.made.certificates()?;
+        self.expiry.look(&certificates, clock::now());
+        self.current.replace(certificates);
         Ok(())
     }
 }

@@ -73,6 +73,30 @@ impl Provisioning {
         })
     }
 
+    /// How many valid certificates of an issuer end from now on and before each of some times.
+    pub async fn issued_expiring<const N: usize>(
+        &self,
+        issuer: &IssuerName,
+        now: Timestamp,
+        before: [Timestamp; N],
+    ) -> Result<[u64; N], StorageError> {
+        let (id_scope, issuer) = (self.id_scope(), issuer.folded());
+        let count = move |view: &View<'_>| {
+            let mut counts = [0; N];
+            for (count, end) in counts.iter_mut().zip(before) {
+                *count = view.issued_expiring(&IssuedFilter {
+                    id_scope: &id_scope,
+                    issuer: &issuer,
+                    state: None,
+                    expires_from: now.ticks(),
+                    expires_before: end.ticks(),
+                })?;
+            }
+            Ok::<_, StorageError>(counts)
+        };
+        self.registry.store().scan(count).await
+    }
+
     /// Lists the certificates of an issuer: by expiry when a time is asked for, those that are
     /// held or revoked as they were issued, else by common name.
     pub async fn list_issued(

@@ -156,6 +156,28 @@ impl View<'_> {
         self.all(sql, values, read)
     }
 
+    /// How many valid certificates end in the time of a filter, counted in the index of expiry.
+    pub fn issued_expiring(&self, filter: &IssuedFilter<'_>) -> Result<u64, StoreError> {
+        let range = params![
+            filter.id_scope,
+            filter.issuer,
+            filter.expires_from,
+            filter.expires_before,
+        ];
+        let all: u64 = self.count(
+            "SELECT count(*) FROM issued_certificates
+             WHERE id_scope = ?1 AND issuer = ?2 AND not_after >= ?3 AND not_after < ?4",
+            range,
+        )?;
+        let not_valid: u64 = self.count(
+            "SELECT count(*) FROM issued_certificates INDEXED BY issued_certificates_not_valid
+             WHERE id_scope = ?1 AND issuer = ?2 AND state <> 'valid'
+               AND not_after >= ?3 AND not_after < ?4",
+            range,
+        )?;
+        Ok(all.saturating_sub(not_valid))
+    }
+
     /// What revocation lists say of the certificates of an issuer that end from `expires_from`,
     /// after a row id.
     pub fn revoked_certificates(
