@@ -90,6 +90,8 @@ impl World {
         // Some stories make their certificates with the OpenSSL command line.
         package::ensure("openssl", "openssl")?;
         package::ensure("curl", "curl")?;
+        // A client of EST.
+        package::ensure("pki", "strongswan-pki")?;
         package::ensure("nats-server", "nats-server")?;
         package::ensure("swtpm", "swtpm")?;
         package::ensure("tpm2_createek", "tpm2-tools")?;

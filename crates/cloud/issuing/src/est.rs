@@ -26,6 +26,7 @@ use wire::est::{EstCall, Operation};
 use wire::http::Path;
 
 use crate::password::PasswordChecks;
+use answer::Form;
 use ca_chains::CaChains;
 use fault::EstFault;
 use limits::Limits;
@@ -130,15 +131,20 @@ impl Est {
             .admit_address(seen.address, operation, service.now)?;
         let issuer = issuer::find(service.provisioning, call.issuer)?;
         seen.issuer = Some(issuer.name.clone());
+        let form = Form::of(parts);
         match operation {
-            Operation::CaCerts => Ok(answer::certificates(&self.all_ca_certificates(&issuer)?)),
-            Operation::CsrAttrs => Ok(answer::csr_attributes(&issuer)),
+            Operation::CaCerts => {
+                let all = self.all_ca_certificates(&issuer)?;
+                Ok(answer::certificates(&all, form))
+            }
+            Operation::CsrAttrs => Ok(answer::csr_attributes(&issuer, form)),
             Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen => {
                 let call = enroll::Call {
                     est: self,
                     service,
                     issuer: &issuer,
                     operation,
+                    form,
                 };
                 call.enroll((parts, body), permit, seen).await
             }

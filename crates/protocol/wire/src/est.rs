@@ -6,7 +6,9 @@ mod body;
 mod path;
 
 pub use basic::{BasicCredentials, CredentialsError, MAX_PASSWORD, MAX_USERNAME};
-pub use body::{BodyError, MAX_BODY, decode, encode, key_and_certificate, require_pkcs10};
+pub use body::{
+    BodyError, MAX_BODY, decode, encode, encode_in_one_line, key_and_certificate, require_pkcs10,
+};
 pub use path::{EstCall, Operation};
 
 /// `Content-Type` of a certificate request.

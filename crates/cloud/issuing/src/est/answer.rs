@@ -1,5 +1,7 @@
 //! Answers in the forms of RFC 7030.
 
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
+use axum::http::request::Parts;
 use pki::{Certificate, PrivateKey, RequestKey};
 use provisioning::IssuerRecord;
 use rest::Reply;
@@ -12,17 +14,40 @@ use super::fault::{EstFault, EstReason};
 /// What a client without accepted credentials is asked for.
 const CHALLENGE: &str = "Basic realm=\"Muster EST\", charset=\"UTF-8\"";
 
+/// How the base64 of an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As RFC 7030 has it, and as `openssl base64 -d` reads it.
+    Lines,
+    /// As RFC 8951 allows.
+    OneLine,
+}
+
+impl Form {
+    /// strongSwan's `pki` (5.9) does not skip line ends. It sends none of the headers by which
+    /// others say who they are and what they accept.
+    pub(super) fn of(parts: &Parts) -> Self {
+        let says_more = [USER_AGENT, ACCEPT, ACCEPT_ENCODING]
+            .iter()
+            .any(|name| parts.headers.contains_key(name));
+        match says_more {
+            true => Self::Lines,
+            false => Self::OneLine,
+        }
+    }
+}
+
 /// Certificates in the order in which they are given.
-pub(super) fn certificates(certificates: &[Certificate]) -> Reply {
+pub(super) fn certificates(certificates: &[Certificate], form: Form) -> Reply {
     let all: Vec<&Certificate> = certificates.iter().collect();
-    base64(CERTIFICATES, &pki::certs_only(&all))
+    base64(CERTIFICATES, &pki::certs_only(&all), form)
 }
 
 /// What a request should ask for: the issuer's first kind of key.
-pub(super) fn csr_attributes(issuer: &IssuerRecord) -> Reply {
+pub(super) fn csr_attributes(issuer: &IssuerRecord, form: Form) -> Reply {
     let first = issuer.profile.key_types.first().copied();
     let kind = request_key(first.unwrap_or(DeviceKeyType::P256));
-    base64(CSR_ATTRIBUTES, &pki::csr_attributes(kind))
+    base64(CSR_ATTRIBUTES, &pki::csr_attributes(kind), form)
 }
 
 pub(super) fn request_key(kind: DeviceKeyType) -> RequestKey {
@@ -55,8 +80,11 @@ impl AsRef<[u8]> for Wiped {
     }
 }
 
-fn base64(content_type: &str, der: &[u8]) -> Reply {
-    let body = wire::est::encode(der);
+fn base64(content_type: &str, der: &[u8], form: Form) -> Reply {
+    let body = match form {
+        Form::Lines => wire::est::encode(der),
+        Form::OneLine => wire::est::encode_in_one_line(der),
+    };
     Reply::bytes(content_type, body).with(TRANSFER_ENCODING, "base64")
 }
 

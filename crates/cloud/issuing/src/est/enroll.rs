@@ -9,6 +9,7 @@ use rest::{OnProof, Reply, body};
 use throttle::AddressPermit;
 use wire::est::{MAX_BODY, Operation};
 
+use super::answer::Form;
 use super::authenticate::Requester;
 use super::fault::{EstFault, EstReason};
 use super::{Est, EstService, Seen, answer, authenticate, authorize, server_key};
@@ -20,6 +21,8 @@ pub(super) struct Call<'a> {
     pub(super) service: EstService<'a>,
     pub(super) issuer: &'a IssuerRecord,
     pub(super) operation: Operation,
+    /// The form of the answer.
+    pub(super) form: Form,
 }
 
 impl Call<'_> {
@@ -75,7 +78,10 @@ impl Call<'_> {
         let issued = self
             .issue(prove_request(request)?, requester, permit)
             .await?;
-        Ok(answer::certificates(std::slice::from_ref(&issued)))
+        Ok(answer::certificates(
+            std::slice::from_ref(&issued),
+            self.form,
+        ))
     }
 
     async fn with_new_key(

@@ -85,6 +85,14 @@ pub fn encode(bytes: &[u8]) -> String {
     lines
 }
 
+/// Base64 in one line, which is ended.
+#[must_use]
+pub fn encode_in_one_line(bytes: &[u8]) -> String {
+    let mut line = STANDARD.encode(bytes);
+    line.push_str("\r\n");
+    line
+}
+
 /// The answer to `serverkeygen` (RFC 7030 4.4.2): `Content-Type`, and a body with the key (PKCS#8)
 /// and the certificates (PKCS#7). `boundary` is fresh randomness, of letters and digits.
 #[must_use]
@@ -183,6 +191,8 @@ mod tests {
         assert_eq!(encode(&[0; 57]), format!("{}\r\n", "A".repeat(76)));
         assert_eq!(encode(&[0; 58]), format!("{}\r\nAA==\r\n", "A".repeat(76)));
         assert_eq!(encode(&[]), "");
+        let line = format!("{}AA==\r\n", "A".repeat(76));
+        assert_eq!(encode_in_one_line(&[0; 58]), line);
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl Service {
     pub async fn est(&self, asked: EstRequest) -> EstAnswer {
         let mut request = Request::builder()
             .method(asked.method)
-            .uri(format!("/.well-known/est{}", asked.path));
+            .uri(format!("/.well-known/est{}", asked.path))
+            .header("accept", "*/*");
         for (name, value) in [
             ("authorization", asked.authorization.as_deref()),
             ("content-type", asked.content_type),

@@ -14,8 +14,12 @@ use crate::service_client::{Call, CommandError, ServiceClient};
 pub struct TrustFlags {
     #[command(subcommand)]
     command: Option<TrustCommand>,
-    #[command(flatten)]
-    trust: Option<Trust>,
+    /// The name of the issuer.
+    #[arg(long, visible_alias = "name", short = 'n', value_name = "NAME")]
+    issuer_name: Option<String>,
+    /// The name of the CA certificate in the service.
+    #[arg(long, visible_alias = "cn", value_name = "NAME")]
+    certificate_name: Option<String>,
 }
 
 /// Verbs of `muster dps issuer trust`.
@@ -64,19 +68,21 @@ pub async fn run(
     client: &ServiceClient,
     invocation: &Invocation,
 ) -> anyhow::Result<()> {
-    let issuer = match (&flags.command, &flags.trust) {
-        (Some(TrustCommand::Create { trust }), _) | (None, Some(trust)) => {
+    let created;
+    let issuer = match &flags.command {
+        Some(TrustCommand::Create { trust }) => {
             call(client, Method::PUT, trust).await?;
             &trust.issuer
         }
-        (Some(TrustCommand::Delete { trust }), _) => {
+        Some(TrustCommand::Delete { trust }) => {
             call(client, Method::DELETE, trust).await?;
             return Ok(());
         }
-        (Some(TrustCommand::List { name }), _) => name,
-        (None, None) => {
-            let wanted = "--issuer-name and --certificate-name, or a verb, were expected";
-            return Err(CommandError::Usage(wanted.to_owned()).into());
+        Some(TrustCommand::List { name }) => name,
+        None => {
+            created = without_verb(flags)?;
+            call(client, Method::PUT, &created).await?;
+            &created.issuer
         }
     };
     let path = [&ROOT[..], &[&issuer.issuer_name, "trusts"]].concat();
@@ -86,6 +92,21 @@ pub async fn run(
         .map(|name| json!({ "certificateName": name }))
         .collect();
     Ok(output::print(invocation.output, &rows, COLUMNS)?)
+}
+
+/// What is created when no verb is given.
+fn without_verb(flags: &TrustFlags) -> Result<Trust, CommandError> {
+    let names = flags
+        .issuer_name
+        .clone()
+        .zip(flags.certificate_name.clone());
+    let wanted = "--issuer-name and --certificate-name, or a verb, were expected";
+    let (issuer_name, certificate_name) =
+        names.ok_or_else(|| CommandError::Usage(wanted.to_owned()))?;
+    Ok(Trust {
+        issuer: Name { issuer_name },
+        certificate_name,
+    })
 }
 
 async fn call(client: &ServiceClient, method: Method, trust: &Trust) -> anyhow::Result<Value> {
