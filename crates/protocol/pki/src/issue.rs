@@ -3,13 +3,14 @@
 mod for_request;
 mod publication;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 use ids::{RegistrationId, Timestamp};
 use rcgen::{CertificateParams, PublicKeyData, SerialNumber};
 
-use crate::key::{RcgenKey, SignError, Signer};
+use crate::key::{KeyAlgorithm, RcgenKey, SignError, Signer};
 use crate::lint::{self, LintError};
 use crate::profile::{MAX_COMMON_NAME, Profile, Subject, Validity};
 use crate::{Certificate, CertificateError, KeyMismatch};
@@ -158,6 +159,8 @@ impl Serial {
 pub struct Issuer {
     certificate: Certificate,
     rcgen: rcgen::Issuer<'static, RcgenKey>,
+    /// Whether a signature of it was verified.
+    has_signed: AtomicBool,
 }
 
 impl Issuer {
@@ -177,7 +180,11 @@ impl Issuer {
         let key = RcgenKey::new(signer);
         let rcgen = rcgen::Issuer::from_ca_cert_der(certificate.certificate_der(), key)
             .map_err(|error| IssueError::Encoding(error.to_string()))?;
-        Ok(Self { certificate, rcgen })
+        Ok(Self {
+            certificate,
+            rcgen,
+            has_signed: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn signer(&self) -> &Signer {
@@ -199,6 +206,21 @@ impl Issuer {
         let signed = params.signed_by(key, &self.rcgen);
         let signed = signed.map_err(|error| failure(&error, self.rcgen.key()))?;
         read_back(signed, Some(self))
+    }
+
+    /// Whether its signature of a certificate holds. A verification costs more than the signature,
+    /// so that an elliptic key in memory is verified by its first one: after that only the hardware
+    /// could fail. A token may do anything, and a faulty RSA signature would give the key away, so
+    /// theirs are verified each time.
+    fn has_signed(&self, certificate: &Certificate) -> bool {
+        let signer = self.signer();
+        let once = signer.is_in_memory() && signer.public_key().kind() != KeyAlgorithm::Rsa;
+        if once && self.has_signed.load(Ordering::Relaxed) {
+            return true;
+        }
+        let holds = certificate.is_signed_by(&self.certificate);
+        self.has_signed.fetch_or(holds, Ordering::Relaxed);
+        holds
     }
 }
 
@@ -292,9 +314,12 @@ fn read_back(
     let certificate =
         Certificate::from_der(signed.der()).map_err(|e| IssueError::ReadBack(Some(e)))?;
     let by = issuer.map_or(&certificate, Issuer::certificate);
-    // Costs one verification; a certificate that does not chain would be found by every device
-    // instead.
-    let holds = certificate.is_issued_by_name(by) && certificate.is_signed_by(by);
+    // A certificate that does not chain would be found by every device instead.
+    let is_signed = match issuer {
+        Some(issuer) => issuer.has_signed(&certificate),
+        None => certificate.is_signed_by(by),
+    };
+    let holds = certificate.is_issued_by_name(by) && is_signed;
     if !holds {
         return Err(IssueError::ReadBack(None));
     }

@@ -117,6 +117,10 @@ impl Signer {
         Self(Location::Memory { pair, public })
     }
 
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self.0, Location::Memory { .. })
+    }
+
     /// The public half.
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
