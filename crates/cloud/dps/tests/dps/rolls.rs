@@ -4,7 +4,8 @@ use axum::http::Method;
 use pki::Certificate;
 use serde_json::{Value, json};
 
-use crate::harness::hierarchy::Ca;
+use crate::harness::est::{EstRequest, csr};
+use crate::harness::hierarchy::{Ca, chain};
 use crate::harness::{Answer, Service};
 
 const ROLL: &str = "/muster/v1/dps/issuers/fleet/roll";
@@ -162,4 +163,79 @@ async fn an_imported_ca_is_rolled_to_once() {
     let third = Service::start().await;
     let another = json!({"certificate": third.fleet().await.to_pem(), "privateKey": text});
     assert_eq!(service.roll("start", &another).await.error(), 409_211);
+}
+
+/// Renews over EST with a certificate, and registers with the new one.
+async fn renew(service: &Service, id: &str, leaf: &Certificate) -> Certificate {
+    let asked = EstRequest::post("/simplereenroll", &csr(id));
+    let leaf = service.est(asked.with(chain(&[leaf]))).await.certificate();
+    service.provision(id, &chain(&[&leaf])).await;
+    leaf
+}
+
+#[tokio::test]
+async fn a_roll_that_is_abandoned_leads_devices_back() {
+    let service = Service::start().await;
+    let old = service.fleet().await;
+    service.group("factory", &old, None).await;
+    service.roll("start", &json!({})).await;
+    let unused = service.fleet_ca().await;
+    let abandoned = service.roll("abandon", &json!({})).await;
+    assert_eq!(
+        abandoned.body["rolling"], false,
+        "nothing was issued: {}",
+        abandoned.body
+    );
+    assert_eq!(service.slots("factory").await, [print(&old), None]);
+    let file = format!("ca/issuers/{}.pem", unused.sha256());
+    assert!(!service.data_dir().join(file).exists());
+
+    let password = service.issuer_user("fleet", "line-1", None, None).await;
+    let asked = EstRequest::post("/simpleenroll", &csr("dev-1")).by("line-1", &password);
+    let leaf = service.est(asked).await.certificate();
+    service.provision("dev-1", &chain(&[&leaf])).await;
+    service.roll("start", &json!({})).await;
+    let new = service.fleet_ca().await;
+    let leaf = renew(&service, "dev-1", &leaf).await;
+    assert!(leaf.is_signed_by(&new));
+
+    // The device has a certificate of the new CA: that stays admitted until it has another.
+    let abandoned = service.roll("abandon", &json!({})).await;
+    assert_eq!(abandoned.body["rolling"], true, "{}", abandoned.body);
+    assert_eq!(service.fleet_ca().await, old);
+    let early = service.roll("finish", &json!({})).await;
+    assert!(
+        early.message().contains("1 registered devices"),
+        "{}",
+        early.message()
+    );
+    service.provision("dev-1", &chain(&[&leaf])).await;
+    let back = renew(&service, "dev-1", &leaf).await;
+    assert!(back.is_signed_by(&old));
+    let finished = service.roll("finish", &json!({})).await;
+    assert_eq!(finished.body["rolling"], false, "{}", finished.body);
+    assert_eq!(service.slots("factory").await, [print(&old), None]);
+}
+
+#[tokio::test]
+async fn a_roll_finished_by_force_refuses_what_the_old_ca_issued() {
+    let service = Service::start().await;
+    let old = service.fleet().await;
+    service.group("factory", &old, None).await;
+    let password = service.issuer_user("fleet", "line-1", None, None).await;
+    let asked = EstRequest::post("/simpleenroll", &csr("dev-1")).by("line-1", &password);
+    let leaf = service.est(asked).await.certificate();
+    service.provision("dev-1", &chain(&[&leaf])).await;
+    service.roll("start", &json!({})).await;
+    let early = service.roll("finish", &json!({})).await;
+    assert_eq!(early.error(), 409_211);
+    let forced = service.roll("finish", &json!({"force": true})).await;
+    assert_eq!(forced.body["rolling"], false, "{}", forced.body);
+    assert_eq!(
+        service.register("dev-1", &chain(&[&leaf])).await.status,
+        401
+    );
+    let asked = EstRequest::post("/simplereenroll", &csr("dev-1"));
+    let refused = service.est(asked.with(chain(&[&leaf]))).await;
+    assert_eq!(refused.status, 401, "{}", refused.body);
 }
