@@ -19,7 +19,9 @@ use provisioning::{
     IssuerDraft, Provisioning, RollStatus,
 };
 use registry::{IfMatch, Init, SystemEntropy};
-use wire::muster_api::issuer::{DeviceKeyType, IssuerProfile, IssuerSettings, IssuerSource};
+use wire::muster_api::issuer::{
+    DeviceKeyType, IssuerProfile, IssuerSettings, IssuerSource, Lifetime,
+};
 
 const NOW: i64 = 1_780_272_000;
 
@@ -90,7 +92,7 @@ async fn create(
         chain: ca.to_pem(),
         profile: IssuerProfile {
             kind: Default::default(),
-            validity_days: 30,
+            lifetime: Lifetime::Days { days: 30 },
             key_types: vec![DeviceKeyType::P256],
         },
         settings: IssuerSettings::default(),
