@@ -20,7 +20,7 @@ use crate::workspace::{Workspace, environment, run as run_command};
 
 /// Documents whose blocks are executed. Their translations carry the same
 /// blocks, which `cargo xtask tidy` compares.
-const GUIDES: [Guide; 3] = [
+const GUIDES: [Guide; 4] = [
     Guide {
         path: "README.md",
         start: Start::EmptyFolder,
@@ -31,6 +31,10 @@ const GUIDES: [Guide; 3] = [
     },
     Guide {
         path: "docs/guide/hub.en.md",
+        start: Start::EmptyFolder,
+    },
+    Guide {
+        path: "docs/guide/factory-ca.en.md",
         start: Start::EmptyFolder,
     },
 ];

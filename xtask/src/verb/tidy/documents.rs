@@ -10,12 +10,13 @@ use crate::verb::guide;
 use super::Findings;
 
 /// Pairs of a guide and its translation.
-const TRANSLATIONS: [(&str, &str); 3] = [
+const TRANSLATIONS: [(&str, &str); 4] = [
     (
         "docs/guide/getting-started.en.md",
         "docs/guide/getting-started.ko.md",
     ),
     ("docs/guide/hub.en.md", "docs/guide/hub.ko.md"),
+    ("docs/guide/factory-ca.en.md", "docs/guide/factory-ca.ko.md"),
     ("README.md", "README.ko.md"),
 ];
 
