@@ -29,6 +29,8 @@ mod enrollment_view;
 mod error;
 mod expiry_calendar;
 mod path_area;
+mod renewal;
+mod revocation_lists;
 mod service_api;
 mod trust_bundle_view;
 
@@ -43,6 +45,7 @@ use crate::path_area::Area;
 
 pub use crate::admission::AdmissionLimits;
 pub use crate::device_api::mqtt::DpsSession;
+pub use crate::renewal::{RenewalFault, RenewedChain};
 pub use crate::service::{AwaitCertificateForHosts, Dps, DpsOptions};
 pub use crate::service_api::enrollments::warnings::{issuer_warning, leaf_warning};
 
@@ -92,14 +95,25 @@ impl Dps {
         device_api::mqtt::accept(self, connect, chain)
     }
 
-    /// Resumes pending registrations, runs remote tasks, probes remote hubs, renews revocation
-    /// lists, watches the expiry of certificates and deletes expired refusals, until `stopping`
-    /// turns true. What is interrupted then starts again with the next process.
+    /// Sets the gauges of the metrics recorder.
+    pub fn show_metrics(&self) {
+        self.admission().update_gauges(self.now());
+        let services = self.tenants().provisioning().services();
+        for hub in services.iter().flat_map(|service| &service.hubs) {
+            self.hub_health().update_gauge(hub);
+        }
+        revocation_lists::update_gauges(self);
+    }
+
+    /// Resumes pending registrations, runs remote tasks, probes remote hubs, fetches and renews
+    /// revocation lists, watches the expiry of certificates and deletes expired refusals, until
+    /// `stopping` turns true. What is interrupted then starts again with the next process.
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
         tokio::join!(
             pending::run(self, stopping.clone()),
             remote_hub::outbox::run(self, stopping.clone()),
             remote_hub::probes::run(self, stopping.clone()),
+            revocation_lists::run(self, stopping.clone()),
             refusal_log::expiry::run(self, stopping.clone()),
             expiry_calendar::run(self, stopping.clone()),
             self.publish(stopping),

@@ -86,15 +86,6 @@ impl Dps {
         }
     }
 
-    /// Sets the gauges of the metrics recorder.
-    pub fn show_metrics(&self) {
-        self.inner.admission.update_gauges(self.now());
-        let services = self.tenants().provisioning().services();
-        for hub in services.iter().flat_map(|service| &service.hubs) {
-            self.hub_health().update_gauge(hub);
-        }
-    }
-
     pub(crate) fn tenants(&self) -> &Tenants {
         &self.inner.tenants
     }

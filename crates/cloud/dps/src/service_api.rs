@@ -15,6 +15,7 @@ mod policies;
 mod queries;
 mod refusals;
 mod registrations;
+mod revocation_lists;
 mod services;
 mod trust_bundles;
 
@@ -58,6 +59,8 @@ static ROUTES: LazyLock<Table<ServiceApi>> = LazyLock::new(|| {
         with_limit(RECORD_BODY, ca_certificates::routes()),
         with_limit(RECORD_BODY, issuers::routes()),
         with_limit(RECORD_BODY, trust_bundles::routes()),
+        with_limit(RECORD_BODY, revocation_lists::routes()),
+        revocation_lists::content_routes(),
         with_limit(RECORD_BODY, blocks::routes()),
         with_limit(SETTINGS_BODY, hubs::routes()),
         with_limit(SETTINGS_BODY, linked_hubs::routes()),

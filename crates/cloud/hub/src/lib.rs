@@ -27,6 +27,7 @@ mod import_view;
 mod jobs;
 mod metrics;
 mod query;
+mod renewals;
 mod rollouts;
 mod uploads;
 
@@ -44,6 +45,9 @@ use transport::ConnectRefused;
 
 pub use crate::messages::method::MethodError;
 pub use crate::quantities::{DeviceLimits, HubLimits};
+pub use crate::renewals::{
+    CertificateChain, CertificateIssuer, CertificateRefused, CertificateRequest, Issuing,
+};
 pub use crate::service::{Hub, HubOptions};
 pub use crate::sessions::mqtt::HubSession;
 pub use crate::uploads::UploadOptions;
@@ -77,7 +81,7 @@ impl Hub {
         sessions::mqtt::accept(self, connect, chain).await
     }
 
-    /// Applies configurations, brings rollouts further, runs jobs, delivers events to endpoints and
+    /// Ends sessions whose certificate is revoked, applies configurations, brings rollouts further, runs jobs, delivers events to endpoints and
     /// deletes them after their retention, ends cloud-to-device messages and uploads whose time has
     /// run out, and stores presences, until `shutdown` turns true.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
@@ -91,6 +95,7 @@ impl Hub {
             messages::queue_expiry::run(self, shutdown.clone()),
             messages::relay::run(self, shutdown.clone()),
             uploads::clean::run(self, shutdown.clone()),
+            sessions::revoked::run(self, shutdown.clone()),
             sessions::presence::run(self, shutdown),
         );
     }

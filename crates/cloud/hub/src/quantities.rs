@@ -11,8 +11,8 @@ mod limits;
 
 pub use limits::{DeviceLimits, HubLimits};
 
-/// What IoT Hub throttles. Each has a token bucket of the hub; the first four also have one of each
-/// device or module, for what it does itself.
+/// What IoT Hub throttles, and requests for certificates. Each has a token bucket of the hub; those
+/// of [`DeviceLimits`] also have one of each device or module, for what it does itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quantity {
     Connects,
@@ -27,9 +27,10 @@ pub(crate) enum Quantity {
     FileUploads,
     CloudToDeviceSends,
     CloudToDeviceReceives,
+    CertificateRequests,
 }
 
-const QUANTITIES: usize = 12;
+const QUANTITIES: usize = 13;
 
 /// More was asked for than the hub or the device may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +77,7 @@ impl Quantity {
             Self::FileUploads => "file_uploads",
             Self::CloudToDeviceSends => "c2d_sends",
             Self::CloudToDeviceReceives => "c2d_receives",
+            Self::CertificateRequests => "certificate_requests",
         }
     }
 

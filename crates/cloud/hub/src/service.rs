@@ -13,6 +13,8 @@ use transport::sessions::Sessions;
 use crate::endpoints::health::EndpointHealth;
 use crate::messages::open_streams::OpenStreams;
 use crate::quantities::{DeviceLimits, HubBuckets, HubLimits};
+use crate::renewals::{CertificateIssuer, Renewals};
+use crate::sessions::certificates::SessionCertificates;
 use crate::sessions::presence::unsaved::UnsavedPresences;
 use crate::sessions::watcher::SessionWatcher;
 use crate::uploads::{UploadOptions, Uploads};
@@ -27,6 +29,8 @@ pub struct HubOptions {
     pub outbound: Arc<dyn Outbound>,
     /// Connects to the NATS servers of endpoints.
     pub streams: Arc<dyn Streams>,
+    /// Issues other certificates to connected devices.
+    pub certificate_issuer: Arc<dyn CertificateIssuer>,
     /// How often each hub may be asked for what.
     pub limits: HubLimits,
     /// How often each device or module may ask for what.
@@ -50,6 +54,9 @@ struct Inner {
     pace_limiter: PaceLimiter,
     outbound: Arc<dyn Outbound>,
     streams: Arc<dyn Streams>,
+    certificate_issuer: Arc<dyn CertificateIssuer>,
+    renewals: Renewals,
+    session_certificates: SessionCertificates,
     endpoint_health: EndpointHealth,
     open_streams: OpenStreams,
     /// Turns true once, when the hubs are drained.
@@ -75,6 +82,9 @@ impl Hub {
                 pace_limiter: PaceLimiter::new(options.pace),
                 outbound: options.outbound,
                 streams: options.streams,
+                certificate_issuer: options.certificate_issuer,
+                renewals: Renewals::default(),
+                session_certificates: SessionCertificates::default(),
                 endpoint_health: EndpointHealth::default(),
                 open_streams: OpenStreams::default(),
                 draining: watch::Sender::new(false),
@@ -138,6 +148,23 @@ impl Hub {
 
     pub(crate) fn streams(&self) -> &dyn Streams {
         &*self.inner.streams
+    }
+
+    pub(crate) fn certificate_issuer(&self) -> &dyn CertificateIssuer {
+        &*self.inner.certificate_issuer
+    }
+
+    pub(crate) fn renewals(&self) -> &Renewals {
+        &self.inner.renewals
+    }
+
+    pub(crate) fn session_certificates(&self) -> &SessionCertificates {
+        &self.inner.session_certificates
+    }
+
+    /// Changes whenever another certificate is revoked or restored.
+    pub(crate) fn revocation_changes(&self) -> watch::Receiver<u64> {
+        self.inner.watcher.revocations()
     }
 
     pub(crate) fn endpoint_health(&self) -> &EndpointHealth {

@@ -1,5 +1,6 @@
 //! Sessions of devices and modules: from the CONNECT to the last packet.
 
+pub(crate) mod certificates;
 pub(crate) mod connect;
 pub(crate) mod prove;
 
@@ -7,3 +8,4 @@ pub(crate) mod mqtt;
 pub(crate) mod watcher;
 
 pub(crate) mod presence;
+pub(crate) mod revoked;

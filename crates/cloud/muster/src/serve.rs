@@ -1,6 +1,7 @@
 //! `muster serve`: opens the data directory, puts the services behind the ports, runs, drains.
 
 mod certificate;
+mod certificate_issuer;
 pub mod config;
 mod health;
 mod listen;
@@ -35,6 +36,7 @@ use transport::{https, listen_queue, mqtts};
 use crate::data_dir::Endpoints;
 use crate::logging::Log;
 use crate::{clock, data_dir, environment};
+use certificate_issuer::ServiceIssuer;
 use config::ServeConfig;
 use health::Metrics;
 use listen::listen;
@@ -58,11 +60,17 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let certificate = certificate::keep(&config, &provisioning, &mut tasks, stopping.clone())?;
     let outbound = Arc::new(outbound_client(&config)?);
-    let hub = new_hub(&config, &provisioning, outbound.clone())?;
     let await_certificate = certificate.await_certificate_for_hosts;
     let issuers = new_issuers(&config, &endpoints);
     let keys = (host, issuers);
-    let dps = new_dps(&config, &provisioning, keys, await_certificate, outbound);
+    let dps = new_dps(
+        &config,
+        &provisioning,
+        keys,
+        await_certificate,
+        outbound.clone(),
+    );
+    let hub = new_hub(&config, &provisioning, outbound, dps.clone())?;
     let health = |route| {
         health::router(
             provisioning.registry().clone(),
@@ -149,6 +157,7 @@ fn new_hub(
     config: &ServeConfig,
     provisioning: &Provisioning,
     outbound: Arc<OutboundClient>,
+    dps: Dps,
 ) -> anyhow::Result<Hub> {
     config.uploads.prepare().with_context(|| {
         let directory = config.uploads.directory.display();
@@ -159,6 +168,7 @@ fn new_hub(
         pace: config.pace,
         streams: outbound.clone(),
         outbound,
+        certificate_issuer: Arc::new(ServiceIssuer(dps)),
         limits: config.hub_limits,
         device_limits: config.device_limits,
         uploads: config.uploads.clone(),

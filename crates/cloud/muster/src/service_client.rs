@@ -245,6 +245,9 @@ impl ServiceClient {
         if let Some(size) = call.page_size {
             request = request.header("x-ms-max-item-count", size);
         }
+        if let Some(bytes) = call.bytes {
+            request = request.body(bytes.to_vec());
+        }
         if let Some(body) = call.body {
             request = request.json(body);
         }

@@ -23,6 +23,8 @@ mod pending;
 mod placement;
 mod refusal;
 mod registration;
+mod renewal;
+mod revocation;
 
 mod register;
 mod roll;
@@ -61,6 +63,11 @@ pub use registration::{
     Assign, AssignError, AssignOutcome, Assigned, Choice, DeviceProof, EnrolledBy,
     FailRegistration, Preview, PreviewAt, Registrant, RegistrationError, RegistrationFailure,
     RegistrationRecord, RegistrationState, ReprovisionPolicy, SkippedHub,
+};
+pub use renewal::{IssuedToDevice, RegisteredDevice, Renewal, RenewalError};
+pub use revocation::{
+    ListVersion, NewList, NotInForceCertificate, RevocationListDraft, RevocationListError,
+    RevocationListRecord, RevokeError,
 };
 pub use roll::{AuthorityUse, NextAuthority, RollError, RollStatus};
 pub use store::{

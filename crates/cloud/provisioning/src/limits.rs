@@ -19,3 +19,9 @@ pub const MAX_TRUST_BUNDLES: usize = 25;
 pub const MAX_KEYED_GROUPS: usize = 1000;
 /// Shared access policies of a service.
 pub const MAX_POLICIES: usize = 50;
+
+/// Revocation lists of other CAs that one service follows.
+pub const MAX_REVOCATION_LISTS: usize = 25;
+
+/// Certificates on all of them together: 28 bytes of memory each.
+pub const MAX_LISTED_CERTIFICATES: u64 = 4_000_000;

@@ -15,6 +15,9 @@ mod issued;
 mod issuer_trusts;
 mod issuer_users;
 mod issuers;
+mod renewals;
+mod revocation_lists;
+mod revocations;
 mod services_now;
 mod trust_bundles;
 

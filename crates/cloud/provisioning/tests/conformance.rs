@@ -30,6 +30,12 @@ mod remote_hubs;
 mod remote_tasks;
 #[path = "conformance/reprovisioning.rs"]
 mod reprovisioning;
+#[path = "conformance/revocation_acts.rs"]
+mod revocation_acts;
+#[path = "conformance/revocation_sequences.rs"]
+mod revocation_sequences;
+#[path = "conformance/revocations.rs"]
+mod revocations;
 #[path = "conformance/service.rs"]
 mod service;
 #[path = "conformance/takeover.rs"]
@@ -127,6 +133,19 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(REHEARSED), []).unwrap();
         Self::new(directory).await
+    }
+
+    /// The same directory, opened again at a later time.
+    pub(crate) async fn restart(self) -> Self {
+        let Self {
+            provisioning,
+            directory,
+            clock,
+            ..
+        } = self;
+        drop(provisioning);
+        let again = Self::new(directory).await;
+        Self { clock, ..again }
     }
 
     async fn new(directory: tempfile::TempDir) -> Self {
@@ -234,6 +253,15 @@ promises!(
         uses_count_certificates,
         an_expired_or_changed_user_gets_no_certificate,
         users_belong_to_their_issuer,
+    },
+    revocations::{
+        what_is_revoked_stays_revoked_and_what_is_on_hold_comes_back,
+        a_serial_number_that_is_not_listed_is_revoked,
+        a_newer_list_replaces_the_older_whole,
+        a_list_that_is_stale_refuses_if_its_policy_says_so,
+    },
+    revocation_sequences::{
+        any_sequence_of_changes_is_answered_as_it_is_stored,
     },
     enrollments::{
         an_enrollment_is_created_changed_and_deleted,

@@ -33,6 +33,8 @@ pub enum Change {
     Jobs { hub: HubName },
     /// Events of a hub itself wait to be appended to its log.
     HubEvents { hub: HubName },
+    /// A certificate was revoked, put on hold or restored, or a revocation list changed.
+    Revocations,
     /// Services, hubs, links or policies changed.
     ServicesOrHubs,
 }

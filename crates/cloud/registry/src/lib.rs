@@ -40,6 +40,8 @@ mod cloud_message;
 mod event;
 mod file_upload;
 
+pub mod revocation;
+
 mod registry;
 
 pub use actor::Actor;
@@ -72,13 +74,15 @@ pub use registry::{
     FoundTwin, ImportError, Init, JOB_HISTORY, JobTarget, JobTwinUpdate, LastSeen, ListError,
     NewDevice, NotificationBatch, OperatorAct, Particulars, QueryError, QueryPage, QueryRows,
     Registry, RelayError, Renamed, Retention, RoutingRecord, RoutingWriteError, TelemetryLimits,
-    TelemetryRetention, UpdateFault, Watchers, find_device, read_former_hosts, twin_etag,
+    TelemetryRetention, UpdateFault, Watchers, device_certificates, find_device, read_former_hosts,
+    twin_etag,
 };
 pub use rollout::{RolloutCommand, RolloutError};
 pub use store::EndpointCursorRow as EndpointCursor;
 pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};
 pub use store::{ContentKind, Right};
 pub use store::{KeptSubscriptions, NotificationKind};
+pub use store::{ListContent, ListSource, StalePolicy};
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
     TwinReplacement,

@@ -11,6 +11,7 @@ use crate::entropy::{Entropy, random};
 use crate::error::{NotWritable, OpenError, StorageError};
 use crate::etag;
 use crate::hub::LocalHubs;
+use crate::revocation::Revocations;
 
 mod act;
 mod audit;
@@ -45,6 +46,7 @@ mod rollouts;
 
 mod consumer_groups;
 mod jobs;
+mod revocations;
 
 mod hub_events;
 mod logs;
@@ -56,7 +58,7 @@ pub use act::{Act, OperatorAct};
 pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, ListError};
 pub use audited::{AuditedStore, Particulars};
 pub use consumer_groups::{ConsumerGroupError, ConsumerGroupRecord};
-pub use device_writer::{DeviceWriter, NewDevice, find_device, twin_etag};
+pub use device_writer::{DeviceWriter, NewDevice, device_certificates, find_device, twin_etag};
 pub use hub_events::{AppendedHubEvents, RelayError};
 pub use import::ImportError;
 use init::Initialise;
@@ -117,6 +119,7 @@ struct Inner {
     watchers: Arc<Watchers>,
     configurations: ConfigurationCache,
     routing: Arc<RoutingNow>,
+    revocations: Arc<Revocations>,
     /// Twins that listings leave out.
     unreadable: Unreadable,
     /// Identities that listings leave out.
@@ -170,6 +173,7 @@ impl Registry {
         let telemetry = retention.telemetry;
         let logs = HubLogs::open(data_dir, &names, telemetry, entropy.clone()).await?;
         readers::rewind(&store, &logs, &names).await?;
+        let revocations = store.read(revocations::read)?;
         let inner = Inner {
             store,
             logs,
@@ -178,6 +182,7 @@ impl Registry {
             watchers: Arc::new(Watchers::new(routing.clone())),
             configurations: ConfigurationCache::default(),
             routing,
+            revocations: Arc::new(revocations),
             unreadable: Unreadable::default(),
             unlisted: Unreadable::default(),
             undeployed: Unreadable::default(),

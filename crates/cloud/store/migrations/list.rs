@@ -109,4 +109,8 @@
         "0028-issued-certificates",
         include_str!("0028-issued-certificates/up.sql"),
     ),
+    (
+        "0029-revocations",
+        include_str!("0029-revocations/up.sql"),
+    ),
 ]

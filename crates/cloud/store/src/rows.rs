@@ -49,6 +49,7 @@ mod queued_messages;
 mod refusals;
 mod registrations;
 mod remote_tasks;
+mod revocation_lists;
 mod rollouts;
 mod routing;
 mod services;
@@ -96,6 +97,9 @@ pub use queued_messages::{
 pub use refusals::{RefusalFilter, RefusalRow};
 pub use registrations::{DeviceOwner, RegistrationRow, RegistrationStatus, Substatus};
 pub use remote_tasks::{RemoteTaskKind, RemoteTaskRow};
+pub use revocation_lists::{
+    ListContent, ListSource, RevocationListRow, RevokedRow, RevokingCaRow, StalePolicy,
+};
 pub use rollouts::{
     AdmittedRow, HoldingRollout, ListedAdmitted, RolloutDeviceCounts, RolloutDeviceRow,
     RolloutHold, RolloutRow,

@@ -43,6 +43,8 @@ mod queued_messages;
 mod refusals;
 mod registrations;
 mod remote_tasks;
+mod revocation_lists;
+mod revocations;
 mod rollouts;
 mod routing;
 mod services;

@@ -46,12 +46,16 @@ pub struct OutboundCall {
 }
 
 /// An answer of any status. Redirects are not followed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OutboundAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The body as it came, at most the limit of the call; nothing of it is checked yet.
     pub body: Vec<u8>,
+    /// The header `ETag`.
+    pub etag: Option<String>,
+    /// The header `Last-Modified`.
+    pub last_modified: Option<String>,
 }
 
 /// Why there is no answer.

@@ -3,6 +3,7 @@
 mod ca;
 mod digest;
 mod extensions;
+mod key_ids;
 mod name;
 mod pem;
 mod signature;

@@ -18,7 +18,7 @@ use crate::cert::{
     reason, signs_itself,
 };
 use crate::profile::MAX_COMMON_NAME;
-use crate::{KeyAlgorithm, ServerName};
+use crate::{Certificate, KeyAlgorithm, ServerName};
 pub use claim::RequestClaim;
 pub(crate) use names::RequestedNames;
 
@@ -217,6 +217,12 @@ impl ProvenRequest {
     /// read, has more than [`MAX_REQUEST_NAMES`] or one that no certificate can have.
     pub fn server_names(&self) -> Result<&[ServerName], RequestError> {
         self.names.get()
+    }
+
+    /// Whether its key is that of a certificate.
+    #[must_use]
+    pub fn has_key_of(&self, certificate: &Certificate) -> bool {
+        kind_of(certificate.key()) == Some(self.kind) && *self.key_bits == *certificate.key_bits()
     }
 
     /// The kind of its key.

@@ -15,6 +15,7 @@ pub mod issuer;
 pub mod linked_hub;
 pub mod policy;
 pub mod refusal;
+pub mod revocation;
 pub mod rollout;
 pub mod routing;
 pub mod service;

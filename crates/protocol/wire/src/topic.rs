@@ -21,6 +21,7 @@ pub const MAX_RID: usize = 256;
 const TWIN_RESPONSE: &str = "$iothub/twin/res/";
 const TWIN_DESIRED: &str = "$iothub/twin/PATCH/properties/desired/";
 const METHOD_REQUEST: &str = "$iothub/methods/POST/";
+const CREDENTIAL_RESPONSE: &str = "$iothub/credentials/res/";
 
 /// Why a text is not a topic of this kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -19,8 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("outbound", &[]),
     ("store", &["ids"]),
-    ("registry", &["ids", "wire", "events", "store"]),
-    ("provisioning", &["ids", "wire", "registry", "store"]),
+    ("registry", &["ids", "wire", "pki", "events", "store"]),
+    ("provisioning", &["ids", "wire", "pki", "registry", "store"]),
     ("ca", &["ids", "pki"]),
     (
         "issuing",

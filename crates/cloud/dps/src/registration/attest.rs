@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ids::{RegistrationId, Timestamp};
 use pki::{Certificate, IssuerCache};
-use provisioning::EnrollmentKey;
+use provisioning::{EnrollmentKey, Provisioning};
 
 use crate::registration::candidates::Candidates;
 use crate::registration::claim::{ClaimedDevice, Evidence};
@@ -46,6 +46,8 @@ pub struct Verifiers<'a> {
     /// Issuers whose signatures were verified before.
     pub issuers: &'a IssuerCache,
     pub tpms: &'a Tpms,
+    /// Knows which certificates are revoked.
+    pub provisioning: &'a Provisioning,
 }
 
 /// Proves a claim against the enrollments that could let the device in. The first one that knows
@@ -65,7 +67,7 @@ pub fn prove<T: Trace>(
             by_individual(&claim, enrollment, verifiers, now, trace)?
         }
         (Evidence::Certificate(chain), Candidates::Groups(groups)) => {
-            let verifier = ChainVerifier::new(chain, verifiers.issuers, now);
+            let verifier = ChainVerifier::new(chain, verifiers, now);
             let (leaf, matched) = x509::by_groups(&claim, verifier, &groups, trace)?;
             (Proof::Leaf(leaf), matched)
         }
@@ -88,7 +90,7 @@ pub fn prove<T: Trace>(
 fn by_individual<T: Trace>(
     claim: &ClaimedDevice<'_>,
     enrollment: Arc<Enrollment>,
-    Verifiers { issuers, tpms }: Verifiers<'_>,
+    verifiers: Verifiers<'_>,
     now: Timestamp,
     trace: &mut T,
 ) -> Result<(Proof, EnrollmentMatch), NotProven> {
@@ -101,22 +103,23 @@ fn by_individual<T: Trace>(
     })?;
     let proof = match (matched.enrollment().attestation(), claim.evidence()) {
         (Attestation::Leaves(leaves), Evidence::Certificate(chain)) => {
-            x509::by_leaves(&key, chain, leaves, now, trace).map(Proof::Leaf)
+            let verifier = ChainVerifier::new(chain, verifiers, now);
+            x509::by_leaves(&key, verifier, leaves, trace).map(Proof::Leaf)
         }
         (Attestation::CaCertificates(cas), Evidence::Certificate(chain)) => {
-            let verifier = ChainVerifier::new(chain, issuers, now);
+            let verifier = ChainVerifier::new(chain, verifiers, now);
             x509::by_ca_certificates(&key, verifier, cas, trace).map(Proof::Leaf)
         }
         (Attestation::Keys(keys), Evidence::Token(token)) => {
             symmetric_key::by_own_keys(claim, token, (&key, keys), now, trace).map(Proof::Keys)
         }
         (Attestation::Tpm(enrolled), Evidence::Token(token)) => {
-            let proof = tpms.by_token(claim, token, enrolled, now);
+            let proof = verifiers.tpms.by_token(claim, token, enrolled, now);
             trace.record(|| Comparison::new(&key, Credential::Tpm, Finding::from(&proof)));
             proof.map(Proof::Tpm)
         }
         (Attestation::Tpm(enrolled), Evidence::Tpm(claimed)) => {
-            let challenge = tpms.challenge(claim, claimed, enrolled, now);
+            let challenge = verifiers.tpms.challenge(claim, claimed, enrolled, now);
             return Err(NotProven::Challenged(Box::new(challenge.map_err(refuse)?)));
         }
         (wanted, _) => {

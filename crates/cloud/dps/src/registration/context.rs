@@ -54,6 +54,7 @@ impl Context {
         Verifiers {
             issuers: &self.issuers,
             tpms: &self.tpms,
+            provisioning: &self.provisioning,
         }
     }
 }

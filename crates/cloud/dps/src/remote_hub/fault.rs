@@ -135,6 +135,7 @@ mod tests {
         let answer = OutboundAnswer {
             status,
             body: body.as_bytes().to_vec(),
+            ..OutboundAnswer::default()
         };
         RemoteFault::from_answer(&"remote".parse().unwrap(), &answer)
     }

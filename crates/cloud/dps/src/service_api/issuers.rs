@@ -20,6 +20,7 @@ use super::{Call, Route, if_match, now, provisioning, queries};
 use crate::error::{NounError, ServiceFault};
 
 mod certificates;
+mod revocation;
 mod roll;
 mod trusts;
 mod users;
@@ -27,6 +28,7 @@ mod users;
 pub(super) fn routes() -> Vec<Route> {
     let more = [
         certificates::routes(),
+        revocation::routes(),
         roll::routes(),
         trusts::routes(),
         users::routes(),

@@ -17,7 +17,7 @@ async fn get(service: &Service, path: &str) -> Answer {
 }
 
 /// Registers devices with an issuer of 30 days; the leaf of each.
-async fn issued(service: &Service, ids: &[&'static str]) -> Vec<Certificate> {
+pub async fn issued(service: &Service, ids: &[&'static str]) -> Vec<Certificate> {
     issuer(service, "Fleet", json!({"validityDays": 30})).await;
     let mut leaves = Vec::new();
     for id in ids {

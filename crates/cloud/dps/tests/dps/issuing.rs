@@ -100,7 +100,7 @@ pub fn certificates(state: &Value) -> Vec<Certificate> {
 }
 
 /// The thumbprints by which the hub knows a device.
-async fn thumbprints(service: &Service, id: &str) -> [String; 2] {
+pub async fn thumbprints(service: &Service, id: &str) -> [String; 2] {
     let device = id.parse().unwrap();
     let hub = "hub".parse().unwrap();
     let record = service

@@ -30,6 +30,8 @@ pub struct HubLimits {
     pub c2d_sends_per_minute: u32,
     /// Requests of devices for such messages over HTTPS.
     pub c2d_receives_per_minute: u32,
+    /// Requests of connected devices for another certificate.
+    pub certificate_requests_per_minute: u32,
 }
 
 impl HubLimits {
@@ -59,10 +61,12 @@ impl HubLimits {
             file_uploads_per_minute: times(100),
             c2d_sends_per_minute: times(100),
             c2d_receives_per_minute: times(1000),
+            // Azure documents no number.
+            certificate_requests_per_minute: times(100),
         }
     }
 
-    pub(super) fn rates(&self) -> [(Quantity, Option<Rate>); 12] {
+    pub(super) fn rates(&self) -> [(Quantity, Option<Rate>); 13] {
         let second = |count| rate(count, SECOND, BURST);
         let minute = |count| rate(count, MINUTE, MINUTE);
         // One KiB is a quarter of what is counted at once.
@@ -92,6 +96,10 @@ impl HubLimits {
                 Quantity::CloudToDeviceReceives,
                 minute(self.c2d_receives_per_minute),
             ),
+            (
+                Quantity::CertificateRequests,
+                minute(self.certificate_requests_per_minute),
+            ),
         ]
     }
 }
@@ -109,16 +117,21 @@ pub struct DeviceLimits {
     pub sends_per_second: u32,
     pub twin_reads_per_second: u32,
     pub twin_updates_per_second: u32,
+    pub certificate_requests_per_minute: u32,
 }
 
 impl DeviceLimits {
-    pub(super) fn rates(&self) -> [(Quantity, Option<Rate>); 4] {
+    pub(super) fn rates(&self) -> [(Quantity, Option<Rate>); 5] {
         let second = |count| rate(count, SECOND, BURST);
         [
             (Quantity::Connects, second(self.connects_per_second)),
             (Quantity::Sends, second(self.sends_per_second)),
             (Quantity::TwinReads, second(self.twin_reads_per_second)),
             (Quantity::TwinUpdates, second(self.twin_updates_per_second)),
+            (
+                Quantity::CertificateRequests,
+                rate(self.certificate_requests_per_minute, MINUTE, MINUTE),
+            ),
         ]
     }
 }
@@ -133,6 +146,7 @@ impl Default for DeviceLimits {
             sends_per_second: 0,
             twin_reads_per_second: unit.twin_reads_per_second,
             twin_updates_per_second: unit.twin_updates_per_second,
+            certificate_requests_per_minute: 10,
         }
     }
 }
@@ -156,6 +170,7 @@ mod tests {
             file_uploads_per_minute: 100,
             c2d_sends_per_minute: 100,
             c2d_receives_per_minute: 1000,
+            certificate_requests_per_minute: 100,
         };
         assert_eq!(HubLimits::of_units(1), documented);
         assert_eq!(HubLimits::of_units(20).connects_per_second, 240);

@@ -40,12 +40,21 @@ pub(crate) async fn check(
 }
 
 /// Whether the credentials that the proof was checked against are still registered.
+///
+/// # Errors
+/// When the storage fails, or a certificate was revoked meanwhile.
 pub(crate) async fn is_still_registered(
     hub: &Hub,
     proven: &ProvenIdentity,
 ) -> Result<bool, ConnectRefused> {
-    let now = hub.registry().credentials(proven.identity()).await;
-    let now = now.map_err(|error| refused(&NotProven::Storage(error)))?;
+    let (registry, identity) = (hub.registry(), proven.identity());
+    let failed = |error| refused(&NotProven::Storage(error));
+    let certificates = proven.certificates().iter().copied();
+    let revoked = registry.not_in_force_at_hub(&identity.hub, certificates, hub.now());
+    if let Some(reason) = revoked.map_err(failed)? {
+        return Err(refused(&reason.into()));
+    }
+    let now = registry.credentials(identity).await.map_err(failed)?;
     Ok(now.as_ref() == Some(proven.credentials()))
 }
 

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ids::{Identity, Timestamp};
+use ids::{Identity, Thumbprint, Timestamp};
 use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 use pki::PresentedChain;
 use registry::KeptSubscriptions;
@@ -18,13 +18,16 @@ use wire::topic::{DeviceTopic, Filter};
 use crate::messages::telemetry::{self, Message, Sender};
 use crate::quantities::Quantity;
 use crate::service::Hub;
+use crate::sessions::certificates::CertificateEntry;
 use crate::sessions::connect::{self, Checked};
 use downlink::Downlink;
+use renewal::RenewalFeed;
 
 mod connection;
 mod downlink;
 mod messages;
 mod outgoing;
+mod renewal;
 mod subscriptions;
 mod twin_request;
 
@@ -45,6 +48,12 @@ pub struct HubSession {
     desired_qos: QoS,
     /// Of a client that subscribed to cloud-to-device messages.
     downlink: Option<Box<Downlink>>,
+    /// Of a client that subscribed to answers about certificates.
+    renewal: Option<Box<RenewalFeed>>,
+    /// The certificate that proved the identity, if one did.
+    leaf: Option<Thumbprint>,
+    /// So that the session ends when its certificates are revoked.
+    _certificates: Option<CertificateEntry>,
     /// Whether the session leaves nothing to the next one.
     clean: bool,
     /// Subscriptions that the next session finds, as they are stored.
@@ -70,6 +79,8 @@ pub(crate) async fn accept(
         .sessions()
         .open(identity.clone())
         .ok_or_else(|| unavailable("the server is shutting down".to_owned()))?;
+    let certificates = hub.session_certificates();
+    let certificates = certificates.enter(&identity, proven.certificates());
     // From here on a change closes the session through its mailbox; a change since the proof is
     // found here.
     if !connect::is_still_registered(hub, &proven).await? {
@@ -84,6 +95,9 @@ pub(crate) async fn accept(
         expires: proven.until().map(|until| expiry(until, hub.now())),
         desired_qos: QoS::AtMostOnce,
         downlink: None,
+        renewal: None,
+        leaf: proven.leaf(),
+        _certificates: certificates,
         clean: connect.clean_session,
         kept: KeptSubscriptions::default(),
         session_present: false,
@@ -152,6 +166,17 @@ impl HubSession {
             let reason = format!("{identity} published to {topic:?}: {error}");
             Close::new("topic", reason)
         })
+    }
+}
+
+/// The next message of what the client subscribed to.
+async fn next_of<T>(
+    source: &mut Option<Box<T>>,
+    next: impl AsyncFnOnce(&mut T) -> Outgoing,
+) -> Outgoing {
+    match source {
+        Some(source) => next(source).await,
+        None => pending().await,
     }
 }
 
@@ -272,6 +297,9 @@ impl DeviceSession for HubSession {
                 self.mailbox
                     .answer_call(&rid, MethodAnswer { status, payload });
             }
+            DeviceTopic::IssueCertificate { rid } => {
+                replies.extend(self.request_certificate(&rid, &publish.payload));
+            }
         }
         Ok(())
     }
@@ -288,13 +316,14 @@ impl DeviceSession for HubSession {
 
     async fn next(&mut self) -> Outgoing {
         loop {
-            let push = match &mut self.downlink {
-                None => self.mailbox.next().await,
-                // Cancel-safe: neither loses a message. Boxed: an idle session of a client that does
+            let push = match (&mut self.downlink, &mut self.renewal) {
+                (None, None) => self.mailbox.next().await,
+                // Cancel-safe: none loses a message. Boxed: an idle session of a client that does
                 // not subscribe does not carry this state.
-                Some(downlink) => tokio::select! {
+                (downlink, renewal) => tokio::select! {
                     push = self.mailbox.next() => push,
-                    message = Box::pin(downlink.next()) => return message,
+                    message = Box::pin(next_of(downlink, Downlink::next)) => return message,
+                    answer = Box::pin(next_of(renewal, RenewalFeed::next)) => return answer,
                 },
             };
             if let (Push::MessagesWaiting, Some(downlink)) = (&push, &mut self.downlink) {

@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
-use ids::{HubHost, Identity, Timestamp};
+use ids::{HubHost, Identity, Thumbprint, Timestamp};
 use pki::{ChainError, PresentedChain, pin_certificate};
+use registry::revocation::{CertificateKey, NotInForce, name_path};
 use registry::{Credentials, LocalHub, Right, StorageError};
 use rest::policy::{self, Demand, Policy, PolicyError};
 use wire::sas::{CLOCK_SKEW, KeyError, SasError, SharedAccessKey, UnverifiedToken};
@@ -28,6 +29,8 @@ pub(crate) struct ProvenIdentity {
     credentials: Credentials,
     stamp: Arc<SenderStamp>,
     until: Option<Timestamp>,
+    leaf: Option<Thumbprint>,
+    certificates: Box<[CertificateKey]>,
 }
 
 impl ProvenIdentity {
@@ -43,6 +46,16 @@ impl ProvenIdentity {
     /// What is stamped on the messages of the identity.
     pub(crate) fn stamp(&self) -> &Arc<SenderStamp> {
         &self.stamp
+    }
+
+    /// The certificate that the client proved itself with, unless it did so with a token.
+    pub(crate) fn leaf(&self) -> Option<Thumbprint> {
+        self.leaf
+    }
+
+    /// That certificate, and those that were presented as its issuers.
+    pub(crate) fn certificates(&self) -> &[CertificateKey] {
+        &self.certificates
     }
 
     /// When the proof expires: the expiry of a token, or the last second of a certificate.
@@ -77,10 +90,12 @@ pub(crate) enum NotProven {
     )]
     OtherCertificate {
         identity: Identity,
-        presented: ids::Thumbprint,
+        presented: Thumbprint,
     },
     #[error("the client certificate is not accepted")]
     Certificate(#[from] ChainError),
+    #[error("the client certificate opens nothing")]
+    NotInForce(#[from] NotInForce),
     #[error(
         "{0} is registered with type certificateAuthority, but this hub has no CA certificates; \
          register it with thumbprints or keys, or through the provisioning service"
@@ -107,17 +122,21 @@ pub(crate) async fn prove(
     if credentials.status == Status::Disabled {
         return Err(NotProven::Disabled(identity.of_device()));
     }
-    let (until, auth) = match (presented.token, presented.chain) {
+    let (until, auth, leaf, certificates) = match (presented.token, presented.chain) {
         // A token counts even with a certificate: modules share the connection settings of their
         // device.
-        (Some(token), _) => by_token(hub, local, &identity, &credentials, token)?,
+        (Some(token), _) => {
+            let (until, auth) = by_token(hub, local, &identity, &credentials, token)?;
+            (until, auth, None, Box::default())
+        }
         (None, Some(chain)) => {
             let until = by_certificate(hub, &identity, &credentials, chain)?;
             let auth = match identity.module {
                 Some(_) => AuthMethod::ModuleX509,
                 None => AuthMethod::DeviceX509,
             };
-            (until, auth)
+            let certificates = in_force(hub, &identity, chain)?;
+            (until, auth, Some(chain.leaf().sha256()), certificates)
         }
         (None, None) => return Err(NotProven::NothingPresented),
     };
@@ -131,6 +150,8 @@ pub(crate) async fn prove(
         credentials,
         stamp: Arc::new(stamp),
         until: Some(until),
+        leaf,
+        certificates,
     })
 }
 
@@ -190,6 +211,21 @@ fn by_certificate(
         Authentication::CertificateAuthority => Err(NotProven::NoCaCertificates(identity.clone())),
         Authentication::None => Err(NotProven::NoKey(identity.clone())),
         other => Err(other_method(identity, other, "a certificate")),
+    }
+}
+
+/// The certificates of a chain that lead up from its leaf, none of which is revoked.
+fn in_force(
+    hub: &Hub,
+    identity: &Identity,
+    chain: &PresentedChain,
+) -> Result<Box<[CertificateKey]>, NotProven> {
+    let certificates: Box<[_]> = name_path(chain).map(CertificateKey::of).collect();
+    let keys = certificates.iter().copied();
+    let (registry, now) = (hub.registry(), hub.now());
+    match registry.not_in_force_at_hub(&identity.hub, keys, now)? {
+        Some(reason) => Err(reason.into()),
+        None => Ok(certificates),
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct SessionWatcher {
     routing: watch::Sender<u64>,
     /// Counts the events of the hubs themselves.
     hub_events: watch::Sender<u64>,
+    /// Counts the changes of what is revoked.
+    revocations: watch::Sender<u64>,
     unsaved_presences: UnsavedPresences,
 }
 
@@ -34,6 +36,7 @@ impl SessionWatcher {
             jobs: watch::Sender::new(0),
             routing: watch::Sender::new(0),
             hub_events: watch::Sender::new(0),
+            revocations: watch::Sender::new(0),
             unsaved_presences,
         }
     }
@@ -52,6 +55,10 @@ impl SessionWatcher {
 
     pub(crate) fn hub_events(&self) -> watch::Receiver<u64> {
         self.hub_events.subscribe()
+    }
+
+    pub(crate) fn revocations(&self) -> watch::Receiver<u64> {
+        self.revocations.subscribe()
     }
 
     pub(crate) fn targeting(&self) -> watch::Receiver<u64> {
@@ -89,6 +96,7 @@ impl Watcher for SessionWatcher {
             Change::Targeting { .. } => self.targeting.send_modify(|count| *count += 1),
             Change::Jobs { .. } => self.jobs.send_modify(|count| *count += 1),
             Change::HubEvents { .. } => self.hub_events.send_modify(|count| *count += 1),
+            Change::Revocations => self.revocations.send_modify(|count| *count += 1),
             // A hub is looked up when a device connects. Only a hub without devices, and so without
             // sessions, can be deleted; its endpoints go with it.
             Change::Routing { .. } | Change::ServicesOrHubs => {

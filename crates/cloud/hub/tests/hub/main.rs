@@ -23,6 +23,7 @@ mod message_claims;
 mod methods;
 mod mqtt_rules;
 mod queries;
+mod renewals;
 mod routing;
 mod sessions;
 mod stamps;

@@ -35,6 +35,7 @@ fn unlimited() -> (HubLimits, DeviceLimits) {
         sends_per_second: 0,
         twin_reads_per_second: 0,
         twin_updates_per_second: 0,
+        certificate_requests_per_minute: 0,
     };
     (HubLimits::of_units(0), device)
 }

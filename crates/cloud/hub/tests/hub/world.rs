@@ -3,6 +3,7 @@
 
 mod certificates;
 mod http;
+mod issuer;
 mod stream;
 mod webhook;
 
@@ -23,6 +24,7 @@ use wire::sas::SharedAccessKey;
 
 pub use certificates::{self_signed, self_signed_ca};
 pub use http::{Ask, Reply};
+pub use issuer::Issuer;
 pub use stream::Stream;
 pub use webhook::Webhook;
 
@@ -35,6 +37,8 @@ pub struct World {
     /// What every endpoint of the hubs reaches.
     pub webhook: Arc<Webhook>,
     pub stream: Stream,
+    /// Issues certificates to connected devices.
+    pub issuer: Arc<Issuer>,
     clock: Arc<AtomicI64>,
     stop: watch::Sender<bool>,
     pub directory: tempfile::TempDir,
@@ -64,10 +68,12 @@ impl World {
         .await
         .unwrap();
         let (webhook, stream) = (Arc::new(Webhook::default()), Stream::default());
+        let issuer = Arc::new(Issuer::default());
+        let called = (&webhook, &stream, &issuer);
         let options = HubOptions {
             limits,
             device_limits,
-            ..options(&clock, (&webhook, &stream), directory.path())
+            ..options(&clock, called, directory.path())
         };
         let hub = Hub::new(registry.clone(), options);
         let world = Self {
@@ -75,6 +81,7 @@ impl World {
             registry,
             webhook,
             stream,
+            issuer,
             clock,
             stop: watch::Sender::new(false),
             directory,
@@ -98,7 +105,7 @@ impl World {
     /// The hubs as a process that begins now finds them: what is not stored is gone.
     pub fn begin_again(&mut self) {
         self.stop();
-        let called = (&self.webhook, &self.stream);
+        let called = (&self.webhook, &self.stream, &self.issuer);
         let options = options(&self.clock, called, self.directory.path());
         self.hub = Hub::new(self.registry.clone(), options);
     }
@@ -106,7 +113,7 @@ impl World {
     /// Begins again with so many bytes that uploads leave free.
     pub fn keep_free(&mut self, min_free: u64) {
         self.stop();
-        let called = (&self.webhook, &self.stream);
+        let called = (&self.webhook, &self.stream, &self.issuer);
         let mut options = options(&self.clock, called, self.directory.path());
         options.uploads.min_free = min_free;
         self.hub = Hub::new(self.registry.clone(), options);
@@ -218,7 +225,7 @@ impl World {
 
 fn options(
     clock: &Arc<AtomicI64>,
-    (webhook, stream): (&Arc<Webhook>, &Stream),
+    (webhook, stream, issuer): (&Arc<Webhook>, &Stream, &Arc<Issuer>),
     directory: &Path,
 ) -> HubOptions {
     let ticking = clock.clone();
@@ -229,6 +236,7 @@ fn options(
         pace: transport::pace::Pace::default(),
         outbound: webhook.clone(),
         streams: Arc::new(stream.clone()),
+        certificate_issuer: issuer.clone(),
         limits: HubLimits::default(),
         device_limits: DeviceLimits::default(),
         uploads: UploadOptions {

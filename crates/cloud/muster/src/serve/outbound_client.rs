@@ -83,6 +83,11 @@ impl OutboundClient {
         }
         let mut answer = request.send().await.map_err(unreachable)?;
         let status = answer.status().as_u16();
+        let header = |name: &str| {
+            let value = answer.headers().get(name)?;
+            Some(value.to_str().ok()?.to_owned())
+        };
+        let (etag, last_modified) = (header("etag"), header("last-modified"));
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > call.limit {
@@ -91,7 +96,12 @@ impl OutboundClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(OutboundAnswer { status, body })
+        Ok(OutboundAnswer {
+            status,
+            body,
+            etag,
+            last_modified,
+        })
     }
 }
 

@@ -10,6 +10,7 @@ pub struct Call<'a> {
     pub(super) headers: &'a [(&'a str, String)],
     pub(super) if_match: Option<&'a str>,
     pub(super) body: Option<&'a Value>,
+    pub(super) bytes: Option<&'a [u8]>,
     pub(super) continuation: Option<&'a str>,
     pub(super) page_size: Option<usize>,
 }
@@ -24,6 +25,7 @@ impl<'a> Call<'a> {
             headers: &[],
             if_match: None,
             body: None,
+            bytes: None,
             continuation: None,
             page_size: None,
         }
@@ -47,6 +49,14 @@ impl<'a> Call<'a> {
     pub fn body(self, body: &'a Value) -> Self {
         Self {
             body: Some(body),
+            ..self
+        }
+    }
+
+    /// A body that is not JSON.
+    pub fn bytes(self, bytes: &'a [u8]) -> Self {
+        Self {
+            bytes: Some(bytes),
             ..self
         }
     }

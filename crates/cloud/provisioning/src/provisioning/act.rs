@@ -39,6 +39,16 @@ registry::operator_acts! {
     AbandonRoll = "issuer.roll.abandon",
     /// An issuer trusts one more CA certificate, or one less.
     SetIssuerTrusts = "issuer.trusts",
+    /// A certificate of an issuer is revoked or put on hold.
+    RevokeCertificate = "certificate.revoke",
+    /// A certificate is no longer on hold.
+    RestoreCertificate = "certificate.restore",
+    /// A revocation list of another CA is followed, or followed otherwise.
+    PutRevocationList = "revocationList.put",
+    /// A revocation list is uploaded.
+    UploadRevocationList = "revocationList.upload",
+    /// A revocation list is deleted.
+    DeleteRevocationList = "revocationList.delete",
     /// A trust bundle is written.
     PutTrustBundle = "trustBundle.put",
     /// A trust bundle is deleted.

@@ -193,7 +193,7 @@ impl Order {
     }
 }
 
-fn record(row: IssuedCertificateRow) -> IssuedRecord {
+pub(super) fn record(row: IssuedCertificateRow) -> IssuedRecord {
     IssuedRecord {
         issuer: row.issuer,
         authority: row.authority,
@@ -250,19 +250,10 @@ impl Unit for EnterIssued {
     }
 
     fn decide(&self, view: &View<'_>) -> Result<EnterPlan, EnterError> {
-        let name = &self.issued.issuer;
-        let gone = || EnterError::IssuerGone(name.clone());
-        let issuer = view.issuer(&self.id_scope, name)?.ok_or_else(gone)?;
-        let admitted = generations(view, &issuer)?;
-        if !admitted
-            .admitted()
-            .any(|one| one.thumbprint == self.issued.authority)
-        {
-            return Err(gone());
-        }
+        let issuer = admitted_issuer(view, &self.id_scope, &self.issued)?;
         Ok(EnterPlan {
-            issuer: issuer.id,
-            spend: self.user(view, issuer.id)?,
+            issuer,
+            spend: self.user(view, issuer)?,
         })
     }
 
@@ -298,6 +289,22 @@ impl EnterIssued {
             (_, Some(_)) => Ok(Some(user)),
             (_, None) => Ok(None),
         }
+    }
+}
+
+/// The row id of the issuer, whose CA that signed may still do so.
+pub(super) fn admitted_issuer(
+    view: &View<'_>,
+    id_scope: &str,
+    issued: &IssuedCertificate,
+) -> Result<i64, EnterError> {
+    let gone = || EnterError::IssuerGone(issued.issuer.clone());
+    let issuer = view.issuer(id_scope, &issued.issuer)?.ok_or_else(gone)?;
+    let generations = generations(view, &issuer)?;
+    let mut admitted = generations.admitted();
+    match admitted.any(|one| one.thumbprint == issued.authority) {
+        true => Ok(issuer.id),
+        false => Err(gone()),
     }
 }
 

@@ -48,6 +48,7 @@ impl Bench {
         let done = self.perform_enrollment(by, act).await
             || self.perform_certificate(by, act).await
             || self.perform_issuer(by, act).await
+            || self.perform_revocation(by, act).await
             || self.perform_service(by, act).await
             || self.perform_reading(by, act).await;
         assert!(done, "{act:?} is in no table");
@@ -327,11 +328,15 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     // Devices.
     "assign",
     "begin_pending",
+    "enter_issued",
     "fail_registration",
+    "renew",
     "note_refusal",
     // The server, as it opens a directory of an earlier version.
     "take_over_certificates",
     // Loops that bring about what has been decided.
+    "keep_fetched_list",
+    "note_list_fetch",
     "end_remote_task",
     "give_up_pending",
     "keep_plan",

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use ids::{Etag, Identity, Timestamp};
+use ids::{Etag, Identity, Thumbprint, Timestamp};
 use serde_json::{Map, Value};
 use store::{
     AuthKind, DeviceLocation, IdentityKey, IdentityRow, Secret, StoreError, TargetingChange,
     TwinRow, Tx, View,
 };
-use wire::service_api::identity::{Authentication, Status};
+use wire::service_api::identity::{Authentication, CertificateThumbprint, Status};
 
 use super::new_identity::{NewIdentity, Seeds, edge_scope, insert_system_modules};
 use super::twins::write_twin;
@@ -60,6 +60,21 @@ pub fn find_device(
     at: &DeviceLocation,
 ) -> Result<Option<IdentityRow>, StorageError> {
     Ok(view.identity(device_key(at))?)
+}
+
+/// The row of a device, and the certificates by which its hub knows it.
+pub fn device_certificates(
+    view: &View<'_>,
+    at: &DeviceLocation,
+) -> Result<Option<(IdentityRow, Vec<CertificateThumbprint>)>, StorageError> {
+    let Some(row) = find_device(view, at)? else {
+        return Ok(None);
+    };
+    let certificates = match rows::authentication(view, &row)? {
+        Authentication::SelfSigned { primary, secondary } => [primary, secondary],
+        _ => [None, None],
+    };
+    Ok(Some((row, certificates.into_iter().flatten().collect())))
 }
 
 /// The etag of a device's twin.
@@ -131,6 +146,24 @@ impl DeviceWriter {
                 .tell(tx, Change::CredentialsChanged { identity });
         }
         Ok(row)
+    }
+
+    /// Writes a certificate for a device that is connected with the one that is `kept`. Its session
+    /// goes on.
+    pub fn renew_certificate(
+        &self,
+        tx: &Tx<'_>,
+        mut row: IdentityRow,
+        new: Thumbprint,
+        kept: Thumbprint,
+    ) -> Result<(), StoreError> {
+        let authentication = Authentication::SelfSigned {
+            primary: Some(CertificateThumbprint::Sha256(new)),
+            secondary: Some(CertificateThumbprint::Sha256(kept)),
+        };
+        set_authentication(&mut row, &authentication);
+        row.revision += 1;
+        tx.update_identity(&row)
     }
 
     /// Replaces tags and desired properties.

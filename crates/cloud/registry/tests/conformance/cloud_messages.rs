@@ -342,6 +342,7 @@ pub(crate) async fn messages_and_subscriptions_outlive_the_process(bench: Bench)
         messages,
         desired,
         methods,
+        credentials: messages,
     };
     let last = kept(Some(0), Some(1), Some(0));
     for kept in [

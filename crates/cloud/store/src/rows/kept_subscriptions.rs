@@ -8,4 +8,6 @@ pub struct KeptSubscriptions {
     pub desired: Option<u8>,
     /// To direct methods.
     pub methods: Option<u8>,
+    /// To answers to requests for another certificate.
+    pub credentials: Option<u8>,
 }

@@ -8,7 +8,7 @@ impl View<'_> {
         &self,
         key: IdentityKey<'_>,
     ) -> Result<KeptSubscriptions, StoreError> {
-        let sql = "SELECT s.messages, s.desired, s.methods FROM identities AS i
+        let sql = "SELECT s.messages, s.desired, s.methods, s.credentials FROM identities AS i
                    JOIN kept_subscriptions AS s ON s.identity = i.id
                    WHERE i.hub = ?1 AND i.device_id = ?2 AND i.module_id = ?3";
         let found = self.one(sql, key_texts(&key), |row| {
@@ -16,6 +16,7 @@ impl View<'_> {
                 messages: row.get(0)?,
                 desired: row.get(1)?,
                 methods: row.get(2)?,
+                credentials: row.get(3)?,
             })
         });
         Ok(found?.unwrap_or_default())
@@ -36,18 +37,22 @@ impl Tx<'_> {
                        WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3)";
             return self.write(lock, sql, key_texts(&key)).map(drop);
         }
-        let sql = "INSERT INTO kept_subscriptions (identity, messages, desired, methods)
-                   SELECT id, ?4, ?5, ?6 FROM identities
+        let sql = "INSERT INTO kept_subscriptions (identity, messages, desired, methods,
+                       credentials)
+                   SELECT id, ?4, ?5, ?6, ?7 FROM identities
                    WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3
                    ON CONFLICT (identity) DO UPDATE SET messages = excluded.messages,
-                       desired = excluded.desired, methods = excluded.methods";
+                       desired = excluded.desired, methods = excluded.methods,
+                       credentials = excluded.credentials";
         let [hub, device_id, module_id] = key_texts(&key);
         let KeptSubscriptions {
             messages,
             desired,
             methods,
+            credentials,
         } = kept;
-        let values = (hub, device_id, module_id, messages, desired, methods);
+        #[rustfmt::skip]
+        let values = (hub, device_id, module_id, messages, desired, methods, credentials);
         self.write(lock, sql, values).map(drop)
     }
 }

@@ -22,6 +22,13 @@ impl View<'_> {
         })
     }
 
+    /// Whether a service is linked to a hub.
+    pub fn is_hub_linked_to(&self, id_scope: &str, hub: &HubName) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM linked_hubs WHERE id_scope = ?1 AND hub = ?2";
+        let found = self.one(sql, [id_scope, hub.as_str()], |row| row.get::<_, i64>(0))?;
+        Ok(found.is_some())
+    }
+
     /// Whether any service is linked to a hub.
     pub fn is_hub_linked(&self, hub: &HubName) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM linked_hubs WHERE hub = ?1 LIMIT 1";

@@ -50,6 +50,12 @@ impl CrlNumber {
     pub(super) fn new(content: &[u8]) -> Self {
         Self(unsigned(content).into())
     }
+
+    /// The highest byte first, without leading zeros.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl Ord for CrlNumber {

@@ -101,7 +101,7 @@ codes! {
 
 codes! {
     /// What a hub refuses with. `ErrorCode.cs` of the .NET service SDK; those of configurations are
-    /// known by name only, their numbers are ours.
+    /// known by name only, their numbers are ours. Those of credentials: the Java device SDK.
     HubErrorCode {
         InvalidProtocolVersion = 400_001,
         DeviceInvalidResultCount = 400_002,
@@ -114,6 +114,7 @@ codes! {
         DeserializationError = 400_012,
         BulkRegistryOperationFailure = 400_013,
         ConnectionForcefullyClosedOnNewConnection = 400_027,
+        CredentialOperationFailed = 400_040,
         InvalidContentEncodingOrType = 400_103,
         CannotRegisterModuleToModule = 400_301,
         IotHubNotFound = 401_001,
@@ -134,10 +135,12 @@ codes! {
         DeviceConnectionClosedRemotely = 404_104,
         DeviceAlreadyExists = 409_001,
         LinkCreationConflict = 409_002,
+        CredentialOperationPending = 409_004,
         ConfigurationAlreadyExists = 409_011,
         ModuleAlreadyExistsOnDevice = 409_301,
         PreconditionFailed = 412_001,
         DeviceMessageLockLost = 412_002,
+        CredentialManagementPreconditionFailed = 412_005,
         MessageTooLarge = 413_001,
         TooManyDevices = 413_002,
         TooManyModulesOnDevice = 413_003,

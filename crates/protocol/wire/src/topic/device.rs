@@ -5,6 +5,7 @@ use super::{Parameters, TopicError, own, plain, root, status, strip, version, ve
 const TWIN_GET: &str = "$iothub/twin/GET/?";
 const TWIN_REPORTED: &str = "$iothub/twin/PATCH/properties/reported/?";
 const METHOD_RESPONSE: &str = "$iothub/methods/res/";
+const ISSUE_CERTIFICATE: &str = "$iothub/credentials/POST/issueCertificate/?";
 
 /// What a device or module publishes to its hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,11 @@ pub enum DeviceTopic {
         /// Any whole number; 200 by convention for success.
         status: i32,
         /// The call's request id.
+        rid: String,
+    },
+    /// Asks for another certificate; the payload is the request.
+    IssueCertificate {
+        /// The `rid` that ties responses and request together.
         rid: String,
     },
 }
@@ -76,6 +82,10 @@ impl DeviceTopic {
             let rid = parameters.rid()?.to_owned();
             return Ok(Self::MethodResponse { status, rid });
         }
+        if let Some(parameters) = strip(topic, ISSUE_CERTIFICATE) {
+            let rid = Parameters(parameters).rid()?.to_owned();
+            return Ok(Self::IssueCertificate { rid });
+        }
         Err(TopicError::Unknown)
     }
 
@@ -91,6 +101,7 @@ impl DeviceTopic {
             Self::MethodResponse { status, rid } => {
                 format!("{METHOD_RESPONSE}{status}/?$rid={rid}")
             }
+            Self::IssueCertificate { rid } => format!("{ISSUE_CERTIFICATE}$rid={rid}"),
         }
     }
 }
@@ -143,6 +154,12 @@ mod tests {
                 DeviceTopic::MethodResponse {
                     status: -1,
                     rid: "1".into(),
+                },
+            ),
+            (
+                "$iothub/credentials/POST/issueCertificate/?$rid=req-001",
+                DeviceTopic::IssueCertificate {
+                    rid: "req-001".into(),
                 },
             ),
         ] {
@@ -201,6 +218,14 @@ mod tests {
                 TopicError::Unknown,
             ),
             ("somewhere", TopicError::Unknown),
+            (
+                "$iothub/credentials/POST/issueCertificate/",
+                TopicError::Unknown,
+            ),
+            (
+                "$iothub/credentials/POST/issueCertificate/?$rid=",
+                TopicError::Rid,
+            ),
             // H23: wildcards are for filters; what is part of an id is not one.
             ("devices/dev#+1%/messages/events/#", TopicError::Wildcard),
             (

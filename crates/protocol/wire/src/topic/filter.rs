@@ -1,6 +1,6 @@
 use ids::{DeviceId, ModuleId};
 
-use super::{METHOD_REQUEST, TWIN_DESIRED, TWIN_RESPONSE};
+use super::{CREDENTIAL_RESPONSE, METHOD_REQUEST, TWIN_DESIRED, TWIN_RESPONSE};
 use super::{TopicError, own, root, strip};
 
 /// What a device or module may subscribe to. Anything else is refused.
@@ -14,6 +14,8 @@ pub enum Filter {
     MethodRequests,
     /// Commands to the device.
     DeviceBound,
+    /// Answers to requests for another certificate.
+    CredentialResponses,
     /// Messages routed to a module's inputs.
     ModuleInputs,
 }
@@ -32,6 +34,7 @@ impl Filter {
                 Self::DesiredPatches,
             ),
             ("$iothub/methods/POST/#", Self::MethodRequests),
+            ("$iothub/credentials/res/#", Self::CredentialResponses),
         ] {
             if filter.eq_ignore_ascii_case(constant) {
                 return Ok(known);
@@ -54,6 +57,7 @@ impl Filter {
             Self::TwinResponses => format!("{TWIN_RESPONSE}#"),
             Self::DesiredPatches => format!("{TWIN_DESIRED}#"),
             Self::MethodRequests => format!("{METHOD_REQUEST}#"),
+            Self::CredentialResponses => format!("{CREDENTIAL_RESPONSE}#"),
             Self::DeviceBound => format!("{}messages/devicebound/#", root(device, module)),
             Self::ModuleInputs => format!("{}inputs/#", root(device, module)),
         }
@@ -80,6 +84,7 @@ mod tests {
             Filter::DesiredPatches,
             Filter::MethodRequests,
             Filter::DeviceBound,
+            Filter::CredentialResponses,
         ] {
             assert_eq!(
                 Filter::parse(&filter.format(&device, None), &device, None),

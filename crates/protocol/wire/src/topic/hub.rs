@@ -1,7 +1,7 @@
 use ids::{DeviceId, ModuleId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::{METHOD_REQUEST, TWIN_DESIRED, TWIN_RESPONSE};
+use super::{CREDENTIAL_RESPONSE, METHOD_REQUEST, TWIN_DESIRED, TWIN_RESPONSE};
 use super::{Parameters, TopicError, root, status, strip, version, version_parameter};
 
 /// What method names keep in a topic: RFC 2396's unreserved marks. Plug and Play commands have a
@@ -41,6 +41,13 @@ pub enum HubTopic {
         /// Request id, to be sent back.
         rid: String,
     },
+    /// Answers a request for another certificate.
+    CredentialResponse {
+        /// The status code, as in HTTP: 202 before the one that ends the request.
+        status: u16,
+        /// The request id (`$rid`) that the device chose.
+        rid: String,
+    },
     /// A command, with its properties still encoded.
     DeviceBound {
         /// The device id in the topic.
@@ -56,12 +63,17 @@ impl HubTopic {
     /// Reads a topic that a hub published to.
     pub fn parse(topic: &str) -> Result<Self, TopicError> {
         if let Some(rest) = strip(topic, TWIN_RESPONSE) {
-            let (status, parameters) = status(rest)?;
+            let (status, parameters) = http_status(rest)?;
             return Ok(Self::TwinResponse {
-                status: u16::try_from(status).map_err(|_| TopicError::Parameter("status"))?,
+                status,
                 rid: parameters.rid()?.to_owned(),
                 version: version(parameters)?,
             });
+        }
+        if let Some(rest) = strip(topic, CREDENTIAL_RESPONSE) {
+            let (status, parameters) = http_status(rest)?;
+            let rid = parameters.rid()?.to_owned();
+            return Ok(Self::CredentialResponse { status, rid });
         }
         if let Some(rest) = strip(topic, TWIN_DESIRED) {
             let version = version(Parameters(rest.trim_start_matches('?')))?;
@@ -78,6 +90,12 @@ impl HubTopic {
         }
         device_bound(topic)
     }
+}
+
+fn http_status(text: &str) -> Result<(u16, Parameters<'_>), TopicError> {
+    let (status, parameters) = status(text)?;
+    let status = u16::try_from(status).map_err(|_| TopicError::Parameter("status"))?;
+    Ok((status, parameters))
 }
 
 fn device_bound(topic: &str) -> Result<HubTopic, TopicError> {
@@ -110,6 +128,9 @@ impl std::fmt::Display for HubTopic {
                     "{TWIN_RESPONSE}{status}/?$rid={rid}{}",
                     version_parameter(*version)
                 )
+            }
+            Self::CredentialResponse { status, rid } => {
+                write!(f, "{CREDENTIAL_RESPONSE}{status}/?$rid={rid}")
             }
             Self::DesiredPatch {
                 version: Some(version),
@@ -196,6 +217,17 @@ mod tests {
             assert_eq!(HubTopic::parse(text), Ok(topic.clone()), "{text}");
             assert_eq!(topic.to_string(), text);
         }
+    }
+
+    #[test]
+    fn answers_about_certificates_have_a_topic() {
+        let text = "$iothub/credentials/res/202/?$rid=req-001";
+        let topic = HubTopic::CredentialResponse {
+            status: 202,
+            rid: "req-001".into(),
+        };
+        assert_eq!(HubTopic::parse(text), Ok(topic.clone()));
+        assert_eq!(topic.to_string(), text);
     }
 
     #[test]

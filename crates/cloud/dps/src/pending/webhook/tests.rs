@@ -21,6 +21,7 @@ fn answered(status: u16, body: &str) -> Result<Choice, WebhookFault> {
     let answer = OutboundAnswer {
         status,
         body: body.as_bytes().to_vec(),
+        ..OutboundAnswer::default()
     };
     read(&answer, &question())
 }

@@ -7,8 +7,10 @@ use ids::{Thumbprint, Timestamp};
 use pki::{
     Certificate, ChainError, IssuerCache, PresentedChain, VerifiedChain, pin_leaf, verify_chain,
 };
-use provisioning::EnrollmentKey;
+use provisioning::{EnrollmentKey, Provisioning};
+use registry::revocation::name_path;
 
+use super::Verifiers;
 use super::trace::{Comparison, Credential, Finding, Trace};
 use crate::registration::claim::ClaimedDevice;
 use crate::registration::enrollment::{Attestation, Enrollment, EnrollmentCa, EnrollmentMatch};
@@ -19,18 +21,20 @@ use crate::registration::refusal::{Refusal, RefusalReason};
 pub(super) struct ChainVerifier<'a> {
     presented: &'a PresentedChain,
     issuers: &'a IssuerCache,
+    provisioning: &'a Provisioning,
     now: Timestamp,
 }
 
 impl<'a> ChainVerifier<'a> {
     pub(super) fn new(
         presented: &'a PresentedChain,
-        issuers: &'a IssuerCache,
+        verifiers: Verifiers<'a>,
         now: Timestamp,
     ) -> Self {
         Self {
             presented,
-            issuers,
+            issuers: verifiers.issuers,
+            provisioning: verifiers.provisioning,
             now,
         }
     }
@@ -44,19 +48,24 @@ impl<'a> ChainVerifier<'a> {
             self.issuers,
         )?)
     }
+
+    /// Refuses a chain whose leaf, or a CA on its path, is revoked.
+    fn require_in_force(&self, chain: &VerifiedChain) -> Result<(), RefusalReason> {
+        let path = std::iter::once(chain.leaf()).chain(chain.issuers());
+        require_in_force(self.provisioning, path, self.now)
+    }
 }
 
 /// The leaf, if it is one of those that the individual enrollment names.
 pub(super) fn by_leaves<T: Trace>(
     enrollment: &EnrollmentKey,
-    presented: &PresentedChain,
+    verifier: ChainVerifier<'_>,
     leaves: &[Thumbprint],
-    now: Timestamp,
     trace: &mut T,
 ) -> Result<Certificate, RefusalReason> {
     let mut decision = Err(RefusalReason::NotPinned);
     for leaf in leaves {
-        let compared = compare_leaf(presented, *leaf, now);
+        let compared = compare_leaf(verifier, *leaf);
         let with = || Credential::Leaf(*leaf);
         trace.record(|| Comparison::new(enrollment, with(), Finding::from(&compared)));
         if matches!(decision, Err(RefusalReason::NotPinned)) {
@@ -70,14 +79,27 @@ pub(super) fn by_leaves<T: Trace>(
 }
 
 fn compare_leaf(
-    presented: &PresentedChain,
+    verifier: ChainVerifier<'_>,
     leaf: Thumbprint,
-    now: Timestamp,
 ) -> Result<Certificate, RefusalReason> {
+    let ChainVerifier { presented, now, .. } = verifier;
     if presented.leaf().sha256() != leaf {
         return Err(RefusalReason::NotPinned);
     }
-    Ok(pin_leaf(presented, leaf, now)?.leaf().clone())
+    let leaf = pin_leaf(presented, leaf, now)?.leaf().clone();
+    require_in_force(verifier.provisioning, name_path(presented), now)?;
+    Ok(leaf)
+}
+
+fn require_in_force<'c>(
+    provisioning: &Provisioning,
+    certificates: impl Iterator<Item = &'c Certificate>,
+    now: Timestamp,
+) -> Result<(), RefusalReason> {
+    match provisioning.not_in_force(certificates, now) {
+        Some(refused) => Err(RefusalReason::NotInForce(Box::new(refused))),
+        None => Ok(()),
+    }
 }
 
 /// The leaf, if its chain leads to a CA certificate that the individual enrollment refers to.
@@ -91,6 +113,7 @@ pub(super) fn by_ca_certificates<T: Trace>(
     for ca in cas {
         let compared = verifier.verify(ca).and_then(|chain| {
             ca.require_trusted(verifier.presented)?;
+            verifier.require_in_force(&chain)?;
             Ok(chain.leaf().clone())
         });
         let with = || Credential::CaCertificate(ca.certificate().clone());
@@ -197,6 +220,7 @@ fn accept(
 ) -> Result<(Certificate, EnrollmentMatch), RefusalReason> {
     let matched = EnrollmentMatch::enabled(Arc::clone(group))?;
     ca.require_trusted(verifier.presented)?;
+    verifier.require_in_force(chain)?;
     Ok((chain.leaf().clone(), matched))
 }
 

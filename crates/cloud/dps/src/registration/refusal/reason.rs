@@ -3,7 +3,8 @@
 use ids::CertificateName;
 use pki::tpm::SealError;
 use pki::{ChainError, RequestError};
-use provisioning::EnrollmentKey;
+use provisioning::{EnrollmentKey, NotInForceCertificate};
+use registry::revocation::NotInForce;
 use wire::sas::SasError;
 
 use crate::registration::credential::UnusableTpmKey;
@@ -56,6 +57,8 @@ pub enum RefusalReason {
     NotPinned,
     #[error(transparent)]
     Chain(#[from] ChainError),
+    #[error("{certificate}{advice}", certificate = .0, advice = advice(.0))]
+    NotInForce(Box<NotInForceCertificate>),
     #[error(
         "the device did not present {subject}, the certificate of its group; an intermediate must \
          be among what a device presents: give it its full chain"
@@ -119,6 +122,7 @@ impl RefusalReason {
             Self::CaCertificateNotVerified(_) => "authority_not_verified",
             Self::CaCertificateDeleted(_) => "authority_deleted",
             Self::Chain(error) => error.code(),
+            Self::NotInForce(certificate) => certificate.cause.code(),
         }
     }
 }
@@ -126,6 +130,16 @@ impl RefusalReason {
 impl From<SasError> for RefusalReason {
     fn from(error: SasError) -> Self {
         Self::Token(error)
+    }
+}
+
+fn advice(certificate: &NotInForceCertificate) -> &'static str {
+    match &certificate.cause {
+        NotInForce::Revoked(revocation) if revocation.is_hold() => {
+            "; the device is let in again when it is restored"
+        }
+        NotInForce::Revoked(_) => "; give the device another certificate",
+        NotInForce::Stale(_) => "; upload the CA's newest list, or have stale lists accepted",
     }
 }
 

@@ -130,7 +130,7 @@ fn is_wanted(record: &IssuedRecord, query: &IssuedQuery) -> bool {
         && expires_before.is_none_or(|before| record.not_after < before)
 }
 
-fn describe(record: IssuedRecord) -> IssuedDocument {
+pub(super) fn describe(record: IssuedRecord) -> IssuedDocument {
     let is_known = record.authority != Thumbprint::from_bytes([0; 32]);
     IssuedDocument {
         serial_number: record.serial,

@@ -4,8 +4,9 @@
 use pki::{Certificate, PresentedChain};
 use rcgen::string::{BmpString, UniversalString};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension,
+    DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
 /// Years of validity, from 1 January of the first to 1 January of the second.
@@ -35,7 +36,7 @@ fn named(name: &str, years: Years) -> CertificateParams {
 fn ca(name: &str, years: Years) -> CertificateParams {
     let mut params = named(name, years);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
 }
 
@@ -145,6 +146,28 @@ impl Ca {
             certificate,
             issuer: Issuer::new(params, key),
         }
+    }
+
+    /// Its revocation list of this number, made in 2026 and good until 1 July.
+    pub fn crl(&self, number: u64, revoked: &[(&Certificate, RevocationReason)]) -> Vec<u8> {
+        let entry = |(certificate, reason): &(&Certificate, RevocationReason)| {
+            let serial = certificate.serial().unwrap();
+            RevokedCertParams {
+                serial_number: SerialNumber::from_slice(serial.as_bytes()),
+                revocation_time: date_time_ymd(2026, 5, 1),
+                reason_code: Some(*reason),
+                invalidity_date: None,
+            }
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 5, 2),
+            next_update: date_time_ymd(2026, 7, 1),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().der().to_vec()
     }
 
     pub fn leaf(&self, name: &str) -> Certificate {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wire::connection_string::ConnectionString;
 use wire::sas::SharedAccessKey;
 
-use super::{Answer, Service};
+use super::{Answer, HOST, Service};
 
 impl Service {
     /// A request with a connection string, to the host that it names.
@@ -30,6 +30,16 @@ impl Service {
                 wire::sas::build(host, Some(&connection.policy), expiry, &key),
             )
             .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())));
+        self.send(request.unwrap()).await
+    }
+
+    /// The owner uploads a file.
+    pub async fn send_file(&self, path: &str, file: Vec<u8>) -> Answer {
+        let request = Request::builder()
+            .method(Method::PUT)
+            .uri(format!("https://{HOST}{path}?api-version=2021-10-01"))
+            .header("authorization", self.owner())
+            .body(Body::from(file));
         self.send(request.unwrap()).await
     }
 

@@ -89,7 +89,13 @@ impl RemoteHubServer {
             _ => {
                 let (status, body) = self.0.lock().unwrap().answer(host, &call);
                 let body = body.to_string().into_bytes();
-                Box::pin(async move { Ok(OutboundAnswer { status, body }) })
+                Box::pin(async move {
+                    Ok(OutboundAnswer {
+                        status,
+                        body,
+                        ..OutboundAnswer::default()
+                    })
+                })
             }
         }
     }

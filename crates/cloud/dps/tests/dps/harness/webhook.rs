@@ -21,7 +21,22 @@ impl Webhook {
     /// What it answers next, after what it was told before.
     pub fn will_answer(&self, status: u16, body: &Value) {
         let body = body.to_string().into_bytes();
-        let answer = Ok(OutboundAnswer { status, body });
+        let answer = Ok(OutboundAnswer {
+            status,
+            body,
+            ..OutboundAnswer::default()
+        });
+        self.answers.lock().unwrap().push_back(answer);
+    }
+
+    /// A file that it sends next, with the version that it calls it.
+    pub fn will_send(&self, body: Vec<u8>, etag: &str) {
+        let answer = Ok(OutboundAnswer {
+            status: 200,
+            body,
+            etag: Some(etag.to_owned()),
+            last_modified: None,
+        });
         self.answers.lock().unwrap().push_back(answer);
     }
 
@@ -33,6 +48,11 @@ impl Webhook {
     /// How often it was asked.
     pub fn times(&self) -> usize {
         self.asked.lock().unwrap().len()
+    }
+
+    /// The latest call.
+    pub fn call_made(&self) -> OutboundCall {
+        self.asked.lock().unwrap().last().unwrap().clone()
     }
 
     /// The latest question.

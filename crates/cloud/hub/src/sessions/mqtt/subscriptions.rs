@@ -34,6 +34,9 @@ impl HubSession {
         if let Some(level) = kept.messages {
             self.receive_messages(qos(level));
         }
+        if let Some(level) = kept.credentials {
+            self.receive_credentials(qos(level));
+        }
         Ok(())
     }
 
@@ -46,6 +49,7 @@ impl HubSession {
             Filter::DesiredPatches => self.receive_desired(qos),
             Filter::MethodRequests => self.mailbox.want_methods(true),
             Filter::DeviceBound => self.receive_messages(qos),
+            Filter::CredentialResponses => self.receive_credentials(qos),
             // Twin responses are sent without a subscription, and nothing is routed to inputs here.
             Filter::TwinResponses | Filter::ModuleInputs => {}
         }
@@ -63,6 +67,7 @@ impl HubSession {
                     downlink.unsubscribe();
                 }
             }
+            Filter::CredentialResponses => self.renewal = None,
             Filter::TwinResponses | Filter::ModuleInputs => {}
         }
     }
@@ -89,6 +94,7 @@ impl HubSession {
             Filter::DesiredPatches => &mut kept.desired,
             Filter::MethodRequests => &mut kept.methods,
             Filter::DeviceBound => &mut kept.messages,
+            Filter::CredentialResponses => &mut kept.credentials,
             Filter::TwinResponses | Filter::ModuleInputs => return true,
         };
         *subscription = qos.map(|qos| u8::from(qos == QoS::AtLeastOnce));

@@ -62,7 +62,7 @@ impl Outbound for Webhook {
             true => Err(OutboundFault::TooLong { status, limit }),
             false => Ok(OutboundAnswer {
                 status,
-                body: Vec::new(),
+                ..OutboundAnswer::default()
             }),
         };
         Box::pin(async move { answer })

@@ -7,6 +7,8 @@ use reqwest::Method;
 use serde_json::Value;
 use wire::service_api::ca_certificate::{CaCertificateRequest, VerifyRequest};
 
+mod crl;
+
 use super::certificate_file;
 use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
@@ -76,6 +78,9 @@ pub enum CertificateCommand {
         #[command(flatten)]
         version: Version,
     },
+    /// Revocation lists of other CAs: uploaded, or fetched from a URL.
+    #[command(subcommand)]
+    Crl(crl::CrlCommand),
     /// Delete a CA certificate. Enrollments that refer to it then accept no device by it.
     #[command(after_help = "Example:\n  \
             muster dps certificate delete --certificate-name factory --data-dir ./data")]
@@ -143,6 +148,10 @@ const ROOT: [&str; 4] = ["muster", "v1", "dps", "certificates"];
 
 pub async fn run(command: CertificateCommand, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
+    let command = match command {
+        CertificateCommand::Crl(command) => return crl::run(&command, &client, invocation).await,
+        other => other,
+    };
     let answer = answer(command, &client).await?;
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
 }
@@ -150,6 +159,7 @@ pub async fn run(command: CertificateCommand, invocation: &Invocation) -> anyhow
 async fn answer(command: CertificateCommand, client: &ServiceClient) -> anyhow::Result<Value> {
     use CertificateCommand as Command;
     let (method, name, verb, body, condition) = match &command {
+        Command::Crl(_) => return Ok(Value::Null),
         Command::List => {
             let list = client.call(Call::new(Method::GET, &ROOT)).await?;
             return Ok(list.get("value").cloned().unwrap_or_default());

@@ -46,6 +46,7 @@ struct HubTable {
     file_uploads_per_minute: Option<u32>,
     c2d_sends_per_minute: Option<u32>,
     c2d_receives_per_minute: Option<u32>,
+    certificate_requests_per_minute: Option<u32>,
 }
 
 /// `[limits.hub_device]`: what each device or module may ask its hub for; 0 is no limit.
@@ -56,6 +57,7 @@ struct HubDeviceTable {
     sends_per_second: Option<u32>,
     twin_reads_per_second: Option<u32>,
     twin_updates_per_second: Option<u32>,
+    certificate_requests_per_minute: Option<u32>,
 }
 
 const DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 50_000;
@@ -112,6 +114,10 @@ impl LimitsTable {
                 table.c2d_receives_per_minute,
                 usual.c2d_receives_per_minute,
             ),
+            certificate_requests_per_minute: or(
+                table.certificate_requests_per_minute,
+                usual.certificate_requests_per_minute,
+            ),
         }
     }
 
@@ -126,6 +132,10 @@ impl LimitsTable {
             twin_updates_per_second: or(
                 table.twin_updates_per_second,
                 usual.twin_updates_per_second,
+            ),
+            certificate_requests_per_minute: or(
+                table.certificate_requests_per_minute,
+                usual.certificate_requests_per_minute,
             ),
         }
     }

@@ -13,6 +13,7 @@ use transport::{https, mqtts};
 
 use super::*;
 use crate::clock;
+use crate::serve::certificate_issuer::ServiceIssuer;
 use crate::serve::outbound_client::{Guard, OutboundClient};
 
 async fn router(directory: &std::path::Path) -> Router {
@@ -41,6 +42,15 @@ pub async fn services_at(
     let opened = Provisioning::open(directory, init, Default::default(), clock());
     let provisioning = opened.await.unwrap();
     let outbound = Arc::new(OutboundClient::new(None, Guard::default(), false).unwrap());
+    let options = dps::DpsOptions {
+        host,
+        await_certificate_for_hosts: None,
+        device_issuers: Arc::new(ca::DeviceIssuers::at(directory)),
+        outbound: outbound.clone(),
+        clock: clock.clone(),
+        limits: dps::AdmissionLimits::default(),
+    };
+    let dps = Dps::new(provisioning.clone(), options);
     let hub = Hub::new(
         provisioning.registry().clone(),
         hub::HubOptions {
@@ -50,23 +60,15 @@ pub async fn services_at(
                 min_free: 0,
             },
             transfers: directory.join("transfers"),
-            clock: clock.clone(),
+            clock,
             pace: transport::pace::Pace::default(),
             outbound: outbound.clone(),
-            streams: outbound.clone(),
+            streams: outbound,
+            certificate_issuer: Arc::new(ServiceIssuer(dps.clone())),
             limits: hub::HubLimits::default(),
             device_limits: hub::DeviceLimits::default(),
         },
     );
-    let options = dps::DpsOptions {
-        host,
-        await_certificate_for_hosts: None,
-        device_issuers: Arc::new(ca::DeviceIssuers::at(directory)),
-        outbound,
-        clock,
-        limits: dps::AdmissionLimits::default(),
-    };
-    let dps = Dps::new(provisioning.clone(), options);
     (provisioning, dps, hub)
 }
 

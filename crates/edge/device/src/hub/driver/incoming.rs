@@ -69,7 +69,7 @@ impl Driver {
             Ok(HubTopic::MethodRequest { name, rid }) => {
                 Event::Method(MethodCall { name, rid, payload })
             }
-            Ok(HubTopic::DeviceBound { .. }) | Err(_) => {
+            Ok(HubTopic::DeviceBound { .. } | HubTopic::CredentialResponse { .. }) | Err(_) => {
                 tracing::debug!(topic, "a message that was not asked for");
                 return Ok(());
             }

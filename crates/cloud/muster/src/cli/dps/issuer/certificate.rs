@@ -1,9 +1,14 @@
 //! `muster dps issuer certificate`: what an issuer has issued.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
+use serde_json::{Value, json};
+use wire::muster_api::revocation::RevokeRequest;
 
 use super::{Name, ROOT};
+use crate::cli::dps::certificate_file;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, ServiceClient};
 
@@ -33,6 +38,77 @@ pub enum CertificateCommand {
         #[arg(long, value_name = "HEX")]
         serial_number: String,
     },
+    /// Revoke certificates, or put them on hold. A device that is connected with one is
+    /// disconnected.
+    #[command(after_help = "Examples:\n  \
+            muster dps issuer certificate revoke --issuer-name fleet --serial-number \
+            019B1A2B3C4D5E6F708192A3B4C5D6E7 --reason keyCompromise --data-dir ./data\n  \
+            muster dps issuer certificate revoke --issuer-name fleet --subject press-7 \
+            --reason certificateHold --data-dir ./data")]
+    Revoke {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        which: Which,
+        /// Why: keyCompromise, superseded, cessationOfOperation, certificateHold, …
+        #[arg(long, value_name = "REASON")]
+        reason: Option<String>,
+    },
+    /// Restore certificates that are on hold.
+    #[command(after_help = "Example:\n  \
+            muster dps issuer certificate restore --issuer-name fleet --subject press-7 \
+            --data-dir ./data")]
+    Restore {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+/// Certificates of one common name that are looked at.
+const MOST: usize = 100_000;
+
+/// Names certificates of an issuer.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// The serial number, hexadecimal. It need not be listed.
+    #[arg(long, value_name = "HEX")]
+    serial_number: Option<String>,
+    /// All certificates of this common name that are not revoked yet.
+    #[arg(long, value_name = "NAME")]
+    subject: Option<String>,
+    /// The certificate in this file, PEM or DER.
+    #[arg(long, value_name = "FILE")]
+    certificate_path: Option<PathBuf>,
+}
+
+impl Which {
+    /// The serial numbers; `states` are those that a subject's certificates may be in.
+    async fn serials(
+        &self,
+        issuer: &str,
+        states: &[&str],
+        client: &ServiceClient,
+    ) -> anyhow::Result<Vec<String>> {
+        if let Some(path) = &self.certificate_path {
+            let certificate = certificate_file::one(path)?;
+            return Ok(vec![certificate.serial_hex().to_owned()]);
+        }
+        let Some(subject) = &self.subject else {
+            return Ok(self.serial_number.iter().cloned().collect());
+        };
+        let path = [&ROOT[..], &[issuer, "certificates"]].concat();
+        let query = [("subject", subject.clone())];
+        let rows = client.list_with_query(&path, &query, MOST).await?;
+        let serials = rows.iter().filter_map(|row| {
+            let state = row["state"].as_str()?;
+            let serial = row["serialNumber"].as_str()?;
+            states.contains(&state).then(|| serial.to_owned())
+        });
+        Ok(serials.collect())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +170,28 @@ const COLUMNS: &[Column] = &[
     ("Origin", "/origin"),
 ];
 
+/// The certificates as they are then: a list unless there is one.
+async fn change(
+    issuer: &str,
+    serials: &[String],
+    (verb, body): (&str, &Value),
+    client: &ServiceClient,
+) -> anyhow::Result<Value> {
+    let mut changed = Vec::new();
+    for serial in serials {
+        let path = [&ROOT[..], &[issuer, "certificates", serial, verb]].concat();
+        changed.push(
+            client
+                .call(Call::new(Method::POST, &path).body(body))
+                .await?,
+        );
+    }
+    Ok(match changed.len() {
+        1 => changed.remove(0),
+        _ => changed.into(),
+    })
+}
+
 pub async fn run(
     command: &CertificateCommand,
     client: &ServiceClient,
@@ -116,6 +214,24 @@ pub async fn run(
             ]
             .concat();
             client.call(Call::new(Method::GET, &path)).await?
+        }
+        CertificateCommand::Revoke {
+            name,
+            which,
+            reason,
+        } => {
+            let issuer = &name.issuer_name;
+            let serials = which.serials(issuer, &["valid", "held"], client).await?;
+            let body = RevokeRequest {
+                reason: reason.clone(),
+            };
+            let body = serde_json::to_value(body)?;
+            change(issuer, &serials, ("revoke", &body), client).await?
+        }
+        CertificateCommand::Restore { name, which } => {
+            let issuer = &name.issuer_name;
+            let serials = which.serials(issuer, &["held"], client).await?;
+            change(issuer, &serials, ("restore", &json!({})), client).await?
         }
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)

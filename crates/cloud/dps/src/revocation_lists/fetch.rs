@@ -1,0 +1,172 @@
+//! Fetches revocation lists from the URLs that operators named.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use ids::{Timestamp, error_chain};
+use outbound::{OutboundCall, OutboundFault};
+use pki::MAX_CRL_BYTES;
+use provisioning::{ListVersion, Provisioning, RevocationListError, RevocationListRecord};
+use registry::{ListSource, StorageError};
+use zeroize::Zeroizing;
+
+use crate::revocation_lists::verify::{ListFault, verify};
+use crate::service::Dps;
+
+/// For the whole answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Time from a look that failed to the next one, at most.
+const RETRY: Duration = Duration::from_secs(300);
+/// Shortest time between two looks at a URL whose list has ended.
+const AFTER_END: Duration = Duration::from_secs(60);
+
+/// Why a look at a URL brought no list.
+#[derive(Debug, thiserror::Error)]
+enum FetchFault {
+    #[error(transparent)]
+    Outbound(#[from] OutboundFault),
+    #[error("it answered {0}")]
+    Status(u16),
+    #[error(transparent)]
+    List(#[from] ListFault),
+    #[error(transparent)]
+    NotStored(#[from] RevocationListError),
+}
+
+/// Fetches each list that is due, one after the other.
+pub(super) async fn fetch_due(dps: &Dps) {
+    let services = dps.tenants().provisioning().services();
+    for service in services.iter() {
+        let Some(tenant) = dps.tenants().by_scope(service.id_scope.as_str()) else {
+            continue;
+        };
+        let provisioning = &tenant.context.provisioning;
+        let fetched = async {
+            for list in provisioning.revocation_lists()? {
+                if is_due(&list, dps.now()) {
+                    fetch(dps, provisioning, &list).await?;
+                }
+            }
+            Ok::<_, StorageError>(())
+        };
+        if let Err(error) = fetched.await {
+            tracing::error!(
+                id_scope = %service.id_scope,
+                error = error_chain(&error),
+                "revocation lists were not fetched"
+            );
+        }
+    }
+}
+
+fn is_due(list: &RevocationListRecord, now: Timestamp) -> bool {
+    list.source
+        .as_ref()
+        .is_some_and(|source| due(list, source) <= now)
+}
+
+/// When to look next: after the interval, when the list ends, or some time after a fault.
+fn due(list: &RevocationListRecord, source: &ListSource) -> Timestamp {
+    let Some(fetched) = list.fetched else {
+        return Timestamp::NEVER;
+    };
+    let interval = Duration::from_secs(source.interval.into());
+    if list.fault.is_some() {
+        return fetched.plus(interval.min(RETRY));
+    }
+    let next = fetched.plus(interval);
+    let end = list
+        .content
+        .as_ref()
+        .and_then(|content| content.next_update);
+    match end.map(Timestamp::from_ticks) {
+        Some(end) => next.min(end.max(fetched.plus(AFTER_END))),
+        None => next,
+    }
+}
+
+/// Looks at the URL of a list, and stores what is new there. A fault is noted, and no error.
+pub async fn fetch(
+    dps: &Dps,
+    provisioning: &Provisioning,
+    list: &RevocationListRecord,
+) -> Result<(), StorageError> {
+    let Some(source) = &list.source else {
+        return Ok(());
+    };
+    match look(dps, provisioning, list, source).await {
+        Ok(News::Stored) => Ok(()),
+        Ok(News::Unchanged) => {
+            provisioning
+                .note_list_fetch(&list.name, None, dps.now())
+                .await
+        }
+        Err(FetchFault::NotStored(RevocationListError::Storage(error))) => Err(error),
+        Err(fault) => {
+            let fault = error_chain(&fault);
+            tracing::warn!(
+                id_scope = %provisioning.service().id_scope,
+                revocation_list = %list.name,
+                "the revocation list {} was not fetched: {fault}",
+                list.name
+            );
+            metrics::counter!("muster_dps_revocation_list_fetch_failures_total").increment(1);
+            provisioning
+                .note_list_fetch(&list.name, Some(fault), dps.now())
+                .await
+        }
+    }
+}
+
+enum News {
+    Stored,
+    Unchanged,
+}
+
+async fn look(
+    dps: &Dps,
+    provisioning: &Provisioning,
+    list: &RevocationListRecord,
+    source: &ListSource,
+) -> Result<News, FetchFault> {
+    let call = OutboundCall {
+        on_behalf: dps.on_behalf(&provisioning.service().id_scope),
+        method: Method::GET,
+        url: Zeroizing::new(source.url.clone()),
+        headers: conditions(list),
+        body: None,
+        limit: MAX_CRL_BYTES,
+        timeout: TIMEOUT,
+    };
+    let answer = dps.outbound().call(call).await?;
+    match answer.status {
+        200 => {}
+        304 if list.content.is_some() => return Ok(News::Unchanged),
+        other => return Err(FetchFault::Status(other)),
+    }
+    let version = ListVersion {
+        etag: answer.etag,
+        modified: answer.last_modified,
+    };
+    let (record, at) = (list.clone(), dps.now());
+    // With many entries it takes its time.
+    let verified = tokio::task::spawn_blocking(move || verify(answer.body, &record, at));
+    let new = verified.await.map_err(|_| ListFault::Interrupted)??;
+    let kept = provisioning.keep_fetched_list(&list.name, new, version, at);
+    kept.await?;
+    Ok(News::Stored)
+}
+
+/// Asks for the list only if it is another one than the stored.
+fn conditions(list: &RevocationListRecord) -> Vec<(&'static str, String)> {
+    let Some(content) = &list.content else {
+        return Vec::new();
+    };
+    let etag = content
+        .http_etag
+        .clone()
+        .map(|etag| ("if-none-match", etag));
+    let modified = content.http_modified.clone();
+    let modified = modified.map(|at| ("if-modified-since", at));
+    etag.into_iter().chain(modified).collect()
+}

@@ -1,0 +1,198 @@
+//! `/muster/v1/dps/revocation-lists`: the revocation lists of other CAs.
+
+use ids::{CertificateName, Timestamp};
+use pki::MAX_CRL_BYTES;
+use provisioning::{RevocationListDraft, RevocationListError, RevocationListRecord};
+use registry::{ListSource, Right, StalePolicy};
+use rest::{Reply, delete, get, post, put};
+use wire::error::DpsErrorCode;
+use wire::etag::QuotedEtag;
+use wire::muster_api::revocation::{
+    CrlDescription, DEFAULT_INTERVAL, MAX_INTERVAL, MIN_INTERVAL, RevocationListDescription,
+    RevocationListRequest, RevocationLists, StaleAction,
+};
+
+use super::access::Access;
+use super::{Call, Route, if_match, now, own_json, provisioning};
+use crate::certificate;
+use crate::error::{NounError, ServiceFault};
+use crate::revocation_lists::fetch;
+use crate::revocation_lists::verify::{ListFault, verify};
+
+const LIST: &str = "/muster/v1/dps/revocation-lists/{name}";
+
+/// Longest URL that is fetched from, characters.
+const MAX_URL: usize = 2048;
+
+pub(super) fn routes() -> Vec<Route> {
+    let reads = Access::AllOf(&[Right::EnrollmentRead]);
+    let writes = Access::AllOf(&[Right::ServiceConfig]);
+    vec![
+        get("/muster/v1/dps/revocation-lists", reads, list),
+        get(LIST, reads, read),
+        put(LIST, writes, write),
+        delete(LIST, writes, remove),
+        post(
+            "/muster/v1/dps/revocation-lists/{name}/fetch",
+            writes,
+            fetch_now,
+        ),
+    ]
+}
+
+/// A list is longer than any other body.
+pub(super) fn content_routes() -> Vec<Route> {
+    let writes = Access::AllOf(&[Right::ServiceConfig]);
+    let content = "/muster/v1/dps/revocation-lists/{name}/content";
+    vec![put(content, writes, upload).body_limit(MAX_CRL_BYTES)]
+}
+
+async fn list(call: Call) -> Result<Reply, ServiceFault> {
+    let stored = provisioning(&call).revocation_lists()?.into_iter();
+    let value = stored.map(|one| describe(one, now(&call))).collect();
+    Ok(Reply::json(&RevocationLists { value }))
+}
+
+async fn read(call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
+    let stored = provisioning(&call).revocation_list(&name)?;
+    let stored = stored.ok_or_else(|| RevocationListError::NotFound(name))?;
+    Ok(reply(stored, now(&call)))
+}
+
+/// Creates without `If-Match`, changes with it. A list that has a URL is fetched before the answer,
+/// which says how that went.
+async fn write(call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
+    let if_match = if_match(&call)?;
+    let draft = draft(name.clone(), own_json(&call)?)?;
+    let has_url = draft.source.is_some();
+    let provisioning = provisioning(&call);
+    let written = provisioning.put_revocation_list(draft, &if_match, now(&call));
+    let written = written.await?;
+    if !has_url {
+        return Ok(reply(written, now(&call)));
+    }
+    fetch::fetch(&call.service, provisioning, &written).await?;
+    read(call, name).await
+}
+
+async fn fetch_now(call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
+    let stored = provisioning(&call).revocation_list(&name)?;
+    let stored = stored.ok_or_else(|| RevocationListError::NotFound(name.clone()))?;
+    if stored.source.is_none() {
+        return Err(ListFault::NoUrl(name).into());
+    }
+    fetch::fetch(&call.service, provisioning(&call), &stored).await?;
+    read(call, name).await
+}
+
+async fn upload(mut call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
+    let body = std::mem::take(&mut call.body);
+    let stored = provisioning(&call).revocation_list(&name)?;
+    let stored = stored.ok_or_else(|| RevocationListError::NotFound(name.clone()))?;
+    let at = now(&call);
+    // With many entries it takes its time.
+    let verified = tokio::task::spawn_blocking(move || verify(body.into(), &stored, at));
+    let list = verified.await.map_err(|_| ListFault::Interrupted)??;
+    let stored = provisioning(&call).upload_revocation_list(&name, list, at);
+    Ok(reply(stored.await?, now(&call)))
+}
+
+async fn remove(call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
+    let if_match = if_match(&call)?;
+    let deleted = provisioning(&call).delete_revocation_list(&name, &if_match);
+    deleted.await?;
+    Ok(Reply::no_content())
+}
+
+impl NounError for ListFault {}
+
+fn draft(
+    name: CertificateName,
+    request: RevocationListRequest,
+) -> Result<RevocationListDraft, ListFault> {
+    let certificate = request.certificate.as_deref().map(certificate::read);
+    let source = match (request.crl_url, request.interval_seconds) {
+        (None, None) => None,
+        (None, Some(_)) => return Err(ListFault::IntervalWithoutUrl),
+        (Some(url), interval) => Some(source(url, interval.unwrap_or(DEFAULT_INTERVAL))?),
+    };
+    Ok(RevocationListDraft {
+        name,
+        ca: certificate.transpose()?,
+        source,
+        stale: match request.stale {
+            None | Some(StaleAction::Accept) => StalePolicy::Accept,
+            Some(StaleAction::Refuse) => StalePolicy::Refuse,
+        },
+    })
+}
+
+fn source(url: String, interval: u32) -> Result<ListSource, ListFault> {
+    if url.len() > MAX_URL {
+        return Err(ListFault::Url("it is too long"));
+    }
+    let parsed = url.parse::<axum::http::Uri>();
+    let parsed = parsed.map_err(|_| ListFault::Url("it is no URL"))?;
+    if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.host().is_none() {
+        return Err(ListFault::Url("an http or https URL was expected"));
+    }
+    match interval {
+        MIN_INTERVAL..=MAX_INTERVAL => Ok(ListSource { url, interval }),
+        other => Err(ListFault::Interval(other)),
+    }
+}
+
+fn reply(stored: RevocationListRecord, now: Timestamp) -> Reply {
+    let described = describe(stored, now);
+    Reply::json(&described).with_etag(&described.etag.0)
+}
+
+fn describe(stored: RevocationListRecord, now: Timestamp) -> RevocationListDescription {
+    let is_stale = stored.is_stale(now);
+    let content = stored.content.map(|content| CrlDescription {
+        number: content.number.map(|number| hex(&number)),
+        this_update_utc: Timestamp::from_ticks(content.this_update),
+        next_update_utc: content.next_update.map(Timestamp::from_ticks),
+        entries: content.entries,
+        stored_date_time_utc: Timestamp::from_ticks(content.stored),
+    });
+    let (url, interval) = match stored.source {
+        Some(source) => (Some(source.url), Some(source.interval)),
+        None => (None, None),
+    };
+    RevocationListDescription {
+        certificate_info: issuing::describe(&stored.ca),
+        name: stored.name,
+        crl_url: url,
+        interval_seconds: interval,
+        stale: match stored.stale {
+            StalePolicy::Accept => StaleAction::Accept,
+            StalePolicy::Refuse => StaleAction::Refuse,
+        },
+        crl: content,
+        is_stale,
+        fetched_date_time_utc: stored.fetched,
+        problem: stored.fault,
+        etag: QuotedEtag(stored.etag),
+        created_date_time_utc: stored.created,
+        last_modified_date_time_utc: stored.updated,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+impl NounError for RevocationListError {
+    fn code(&self) -> DpsErrorCode {
+        use DpsErrorCode as Code;
+        match self {
+            Self::NotFound(_) | Self::NoCaCertificate(_) => Code::CertificateAuthorityNotFound,
+            Self::Exists(_) => Code::CertificateAuthorityConflict,
+            Self::PreconditionFailed(_) => Code::PreconditionFailed,
+            Self::Older { .. } => Code::Conflict,
+            Self::TooMany { .. } | Self::TooLong { .. } | Self::Refused(_) => Code::ArgumentInvalid,
+            Self::Storage(_) => Code::InternalServerError,
+        }
+    }
+}
