@@ -60,16 +60,9 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let certificate = certificate::keep(&config, &provisioning, &mut tasks, stopping.clone())?;
     let outbound = Arc::new(outbound_client(&config)?);
-    let await_certificate = certificate.await_certificate_for_hosts;
-    let issuers = new_issuers(&config, &endpoints);
-    let keys = (host, issuers);
-    let dps = new_dps(
-        &config,
-        &provisioning,
-        keys,
-        await_certificate,
-        outbound.clone(),
-    );
+    let hosts = certificate.await_certificate_for_hosts;
+    let keys = (host, new_issuers(&config, &endpoints));
+    let dps = new_dps(&config, &provisioning, keys, hosts, outbound.clone());
     let hub = new_hub(&config, &provisioning, outbound, dps.clone())?;
     let health = |route| {
         health::router(

@@ -34,8 +34,8 @@ pub use rows::{
     RegistrationRow, RegistrationStatus, RemoteAccessRow, RemoteTaskKind, RemoteTaskRow,
     RevocationListRow, RevokedCertificateRow, RevokedRow, RevokingCaRow, Right,
     RolloutDeviceCounts, RolloutDeviceRow, RolloutHold, RolloutRow, RoutingRow, SectionWrite,
-    ServiceRow, SettingsRow, StalePolicy, Substatus, TagEntry, TagRange, TagValue, TakeoverRow, TargetRow,
-    TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode,
+    ServiceRow, SettingsRow, StalePolicy, Substatus, TagEntry, TagRange, TagValue, TakeoverRow,
+    TargetRow, TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode,
     WrittenFileRow,
 };
 pub use secret::Secret;
