@@ -1,7 +1,7 @@
 //! EST for clients that prove themselves with a certificate, each for its own name.
 
 use axum::http::{Method, StatusCode};
-use pki::Certificate;
+use pki::{Certificate, RevocationReason};
 use serde_json::json;
 
 use crate::harness::Service;
@@ -170,6 +170,32 @@ async fn blocked_and_disabled_devices_do_not_enroll() {
     let answer = enroll(&service, "press-2", &[&factory.leaf("press-2")]).await;
     let (status, reason) = refused(&service, "press-2", answer).await;
     assert_eq!((status, reason.as_str()), (403, "enrollment_disabled"));
+}
+
+#[tokio::test]
+async fn a_certificate_on_hold_or_revoked_does_not_renew_itself() {
+    let service = Service::start().await;
+    service.issuer("fleet", json!({})).await;
+    let password = service.issuer_user("fleet", "line-1", None, None).await;
+    let first = EstRequest::post("/simpleenroll", &csr("press-1")).by("line-1", &password);
+    let first = service.est(first).await.certificate();
+    let (fleet, serial) = ("fleet".parse().unwrap(), first.serial().unwrap());
+    let provisioning = &service.provisioning;
+    for (reason, code) in [
+        (RevocationReason::CertificateHold, "certificate_on_hold"),
+        (RevocationReason::KeyCompromise, "certificate_revoked"),
+    ] {
+        let revoked = provisioning.revoke_certificate(&fleet, serial, reason, service.now());
+        revoked.await.unwrap();
+        let answer = enroll(&service, "press-1", &[&first]).await;
+        let found = refused(&service, "press-1", answer).await;
+        assert_eq!(found, (403, code.to_owned()));
+        if code == "certificate_on_hold" {
+            let restored = provisioning.restore_certificate(&fleet, serial, service.now());
+            restored.await.unwrap();
+            enroll(&service, "press-1", &[&first]).await.certificate();
+        }
+    }
 }
 
 #[tokio::test]

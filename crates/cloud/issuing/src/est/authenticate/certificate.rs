@@ -1,5 +1,8 @@
-use pki::{Certificate, ChainError, PathRules, PeerChain, PresentedChain, Purpose, verify_path};
-use provisioning::{CaCertificateState, IssuedState};
+use pki::{
+    Certificate, ChainError, PathRules, PeerChain, PresentedChain, Purpose, VerifiedChain,
+    verify_path,
+};
+use provisioning::CaCertificateState;
 use wire::muster_api::issuer::ProfileKind;
 
 use crate::est::enroll::Call;
@@ -53,18 +56,15 @@ pub(super) fn prove(
     let Some(presented) = chain.presented() else {
         return Ok(None);
     };
-    if let Err(reason) = verify(call, presented)? {
-        return Ok(Some(Err(reason)));
-    }
-    let leaf = presented.leaf();
-    Ok(Some(match not_revoked(call, leaf)? {
-        Err(reason) => Err(reason),
-        Ok(()) => Ok(ProvenClient { leaf: leaf.clone() }),
-    }))
+    let verified = verify(call, presented)?;
+    Ok(Some(verified.and_then(|chain| in_force(call, &chain))))
 }
 
 /// Verifies a chain up to the first CA that it leads to.
-fn verify(call: &Call<'_>, presented: &PresentedChain) -> Result<Result<(), EstReason>, EstFault> {
+fn verify(
+    call: &Call<'_>,
+    presented: &PresentedChain,
+) -> Result<Result<VerifiedChain, EstReason>, EstFault> {
     let mut fault = None;
     for (ca, purpose) in trusted(call)? {
         let service = &call.service;
@@ -76,7 +76,7 @@ fn verify(call: &Call<'_>, presented: &PresentedChain) -> Result<Result<(), EstR
             service.verified_issuers,
         );
         match verified {
-            Ok(_) => return Ok(Ok(())),
+            Ok(chain) => return Ok(Ok(chain)),
             // It was not meant to lead to this one.
             Err(ChainError::MissingIssuer { .. }) => {}
             Err(error) => {
@@ -109,18 +109,14 @@ fn trusted(call: &Call<'_>) -> Result<Vec<(Certificate, Purpose)>, EstFault> {
     Ok(all)
 }
 
-/// Looks a certificate up in the list of issued ones. One of another CA is not there.
-fn not_revoked(call: &Call<'_>, leaf: &Certificate) -> Result<Result<(), EstReason>, EstFault> {
-    let Ok(serial) = leaf.serial() else {
-        return Ok(Ok(()));
-    };
-    let found = call
-        .service
-        .provisioning
-        .issued_certificate(&serial, &leaf.sha256())?;
-    Ok(match found.map(|record| (record.state, record.reason)) {
-        Some((IssuedState::Held, _)) => Err(EstReason::Held),
-        Some((IssuedState::Revoked, reason)) => Err(EstReason::Revoked(reason)),
-        Some((IssuedState::Valid, _)) | None => Ok(()),
-    })
+/// Refuses a client whose certificate, or a CA on its path, is revoked or on hold.
+fn in_force(call: &Call<'_>, chain: &VerifiedChain) -> Result<ProvenClient, EstReason> {
+    let path = std::iter::once(chain.leaf()).chain(chain.issuers());
+    let service = &call.service;
+    match service.provisioning.not_in_force(path, service.now) {
+        Some(refused) => Err(EstReason::NotInForce(Box::new(refused))),
+        None => Ok(ProvenClient {
+            leaf: chain.leaf().clone(),
+        }),
+    }
 }

@@ -1,6 +1,6 @@
 use ids::Timestamp;
 use pki::ChainError;
-use provisioning::EnrollmentKey;
+use provisioning::{EnrollmentKey, NotInForceCertificate};
 use wire::est::{BodyError, CredentialsError, Operation};
 
 /// Why a client of EST does not get what it asks for. The text is for operators; `outside` is what
@@ -54,10 +54,8 @@ pub enum EstReason {
     NotTrusted,
     #[error(transparent)]
     Chain(#[from] ChainError),
-    #[error("the certificate was revoked{}", because(.0.as_deref()))]
-    Revoked(Option<String>),
-    #[error("the certificate is on hold; muster dps issuer certificate restore lets it in again")]
-    Held,
+    #[error("{0}; enroll the device anew with a user, or restore what is on hold")]
+    NotInForce(Box<NotInForceCertificate>),
     #[error(
         "a certificate for {requested:?} is requested with the certificate of {own:?}, which may \
          have one for its own name only; use a user of the issuer"
@@ -95,10 +93,6 @@ pub enum EstReason {
     EncryptedKey,
 }
 
-fn because(reason: Option<&str>) -> String {
-    reason.map_or_else(String::new, |reason| format!(" ({reason})"))
-}
-
 impl EstReason {
     /// A stable name for logs, metrics and programs.
     #[must_use]
@@ -120,8 +114,7 @@ impl EstReason {
             Self::UserSpent => "est_user_spent",
             Self::NotTrusted => "est_certificate_not_trusted",
             Self::Chain(error) => error.code(),
-            Self::Revoked(_) => "certificate_revoked",
-            Self::Held => "certificate_held",
+            Self::NotInForce(certificate) => certificate.cause.code(),
             Self::OtherName { .. } | Self::OtherServerName { .. } => "est_name_not_own",
             Self::SubjectChanged { .. } => "est_subject_changed",
             Self::NoCurrentCertificate => "est_certificate_absent",
@@ -160,8 +153,7 @@ impl EstReason {
             Self::UserExpired { .. }
             | Self::UserSpent
             | Self::Chain(_)
-            | Self::Revoked(_)
-            | Self::Held
+            | Self::NotInForce(_)
             | Self::OtherName { .. }
             | Self::OtherServerName { .. }
             | Self::SubjectChanged { .. }
@@ -184,8 +176,7 @@ impl EstReason {
             Self::UserSpent => "this user has no certificates left",
             Self::Chain(ChainError::Expired { .. }) => "the client certificate has expired",
             Self::Chain(_) => "the client certificate is not accepted",
-            Self::Revoked(_) => "the client certificate was revoked",
-            Self::Held => "the client certificate is on hold",
+            Self::NotInForce(_) => "the client certificate was revoked",
             Self::OtherName { .. } | Self::OtherServerName { .. } => {
                 "the client certificate may have its own name only"
             }
