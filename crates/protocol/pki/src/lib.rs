@@ -32,6 +32,8 @@ mod lint;
 mod issue;
 mod signed;
 
+pub mod log;
+
 pub mod tpm;
 
 pub use cert::{Certificate, CertificateError, LeafKey, PemError, RsaWeakness, sha256};

@@ -32,6 +32,8 @@ mod issuing;
 mod keys;
 #[path = "pki/limbo.rs"]
 mod limbo;
+#[path = "pki/log.rs"]
+mod log;
 #[path = "pki/name_constraints.rs"]
 mod name_constraints;
 #[path = "pki/name_forms.rs"]
