@@ -146,6 +146,8 @@ CREATE TABLE issued_certificates (
     changed    INTEGER,
     -- NULL when it was taken from the audit.
     der        BLOB,
+    -- NULL when it was taken from the audit, without its DER.
+    log_index  INTEGER,
     -- Serial numbers begin with the time: the index grows at its end.
     UNIQUE (id_scope, serial, authority)
 );
@@ -765,3 +767,15 @@ CREATE TABLE kept_subscriptions (
     methods  INTEGER CHECK (methods IN (0, 1)),
     credentials INTEGER CHECK (credentials IN (0, 1))
 );
+
+-- The log of the certificates that a service has issued: a Merkle tree with the hashes of RFC 9162.
+-- Rows are only ever inserted.
+CREATE TABLE certificate_log (
+    id_scope TEXT NOT NULL,
+    -- 0: a certificate. Above: a complete subtree of 2^level certificates.
+    level    INTEGER NOT NULL,
+    -- The place among those of the level, from 0.
+    place    INTEGER NOT NULL,
+    hash     BLOB NOT NULL,
+    PRIMARY KEY (id_scope, level, place)
+) WITHOUT ROWID;

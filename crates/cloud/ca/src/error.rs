@@ -46,6 +46,12 @@ pub enum CaError {
         #[source]
         source: io::Error,
     },
+    #[error("{} is not the key of the certificate log", .path.display())]
+    LogKey {
+        path: PathBuf,
+        #[source]
+        source: pki::log::NoteError,
+    },
     /// A file is larger than every certificate or key.
     #[error("{} has more than {limit} bytes; this is no certificate or key file", .path.display())]
     TooLarge {

@@ -1,6 +1,7 @@
 //! The CAs that issue certificates to devices as they register: made here or imported. Each is one
 //! file with its key in `<data-dir>/ca/issuers`.
 
+mod log_key;
 mod portable;
 mod published;
 
@@ -8,9 +9,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ids::{Thumbprint, Timestamp};
+use pki::log::LogSigner;
 use pki::{
     AdmittedRequest, Certificate, CrlError, CrlRefused, IssueError, Issuer, KeyError, PemError,
     PrivateKey, Profile, ProfileError, Publication, Serial, UnusableCaCertificate,
@@ -86,6 +88,7 @@ pub struct DeviceIssuers {
     dir: PathBuf,
     published: Published,
     open: RwLock<HashMap<Thumbprint, Arc<OpenIssuer>>>,
+    log_signer: Mutex<Option<Arc<LogSigner>>>,
 }
 
 struct OpenIssuer {
@@ -126,7 +129,23 @@ impl DeviceIssuers {
             dir: data_dir.join("ca").join("issuers"),
             published: Published::default(),
             open: RwLock::default(),
+            log_signer: Mutex::default(),
         }
+    }
+
+    /// The key that signs the heads of the log of issued certificates. Made once, beside the keys
+    /// of the issuers.
+    pub fn log_signer(&self) -> Result<Arc<LogSigner>, CaError> {
+        let mut known = self
+            .log_signer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(signer) = &*known {
+            return Ok(Arc::clone(signer));
+        }
+        let signer = Arc::new(log_key::open_or_create(&self.dir)?);
+        *known = Some(Arc::clone(&signer));
+        Ok(signer)
     }
 
     /// Makes a self-signed CA with a P-256 key, with room for `path_length` CAs below it. Returns

@@ -55,8 +55,8 @@ pub use pending::{
 pub use placement::{LocatedDevice, PlacementSources, Plan, PlanStep, RemoteTask};
 pub use policy::{KeyChoice, PolicyDraft, PolicyDraftError};
 pub use provisioning::{
-    Act, BLOCKED, Block, BlockError, Busy, CompletedPlacement, Described, MovedData, OpenError,
-    PendingHandle, PlacementOutcome, Provisioning, Retention, Services,
+    Act, BLOCKED, Block, BlockError, Busy, CertificateLog, CompletedPlacement, Described,
+    MovedData, OpenError, PendingHandle, PlacementOutcome, Provisioning, Retention, Services,
 };
 pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 pub use registration::{

@@ -10,6 +10,7 @@ use store::Unit;
 use crate::service::ProvisioningService;
 
 mod act;
+mod certificate_log;
 mod init;
 mod issued;
 mod issuer_trusts;
@@ -41,6 +42,7 @@ mod takeover;
 
 pub use act::Act;
 pub use blocks::{BLOCKED, Block, BlockError};
+pub use certificate_log::CertificateLog;
 pub use registrations::{Busy, CompletedPlacement, MovedData, PendingHandle, PlacementOutcome};
 pub use services_now::Services;
 

@@ -113,4 +113,8 @@
         "0029-revocations",
         include_str!("0029-revocations/up.sql"),
     ),
+    (
+        "0030-log-of-issued-certificates",
+        include_str!("0030-log-of-issued-certificates/up.sql"),
+    ),
 ]

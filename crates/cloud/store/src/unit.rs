@@ -72,6 +72,8 @@ pub enum Lock<'a> {
         id_scope: &'a str,
         serial: CertificateSerial,
     },
+    /// The log of the certificates that a service has issued, which are numbered.
+    CertificateLog { id_scope: &'a str },
     /// A user of an issuer: what it may still have issued.
     IssuerUser {
         id_scope: &'a str,
@@ -119,6 +121,7 @@ impl<'a> Lock<'a> {
             | Self::EnrollmentGroup { id_scope, .. }
             | Self::Registration { id_scope, .. }
             | Self::IssuedCertificate { id_scope, .. }
+            | Self::CertificateLog { id_scope }
             | Self::IssuerUser { id_scope, .. }
             | Self::AllocationLog { id_scope }
             | Self::RefusalLog { id_scope } => Some(Self::Service { id_scope }),

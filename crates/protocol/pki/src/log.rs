@@ -10,5 +10,7 @@ mod proof;
 mod tree;
 
 pub use checkpoint::{Checkpoint, LogKey, LogSigner, NoteError};
-pub use proof::{LogProof, ProofError, verify_consistency, verify_inclusion};
+pub use proof::{
+    LogProof, ProofError, consistency_text, parse_consistency, verify_consistency, verify_inclusion,
+};
 pub use tree::{LogHash, LogNodes, consistency_path, inclusion_path, leaf_hash, tree_hash};

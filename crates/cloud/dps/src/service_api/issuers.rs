@@ -20,6 +20,7 @@ use super::{Call, Route, if_match, now, provisioning, queries};
 use crate::error::{NounError, ServiceFault};
 
 mod certificates;
+mod log;
 mod revocation;
 mod roll;
 mod trusts;
@@ -30,6 +31,7 @@ pub(super) fn routes() -> Vec<Route> {
         certificates::routes(),
         revocation::routes(),
         roll::routes(),
+        log::routes(),
         trusts::routes(),
         users::routes(),
     ];

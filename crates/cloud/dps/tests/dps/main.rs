@@ -13,6 +13,7 @@ mod az;
 mod blocks;
 mod ca_certificates;
 mod ca_references;
+mod certificate_log;
 mod clients;
 mod custom_allocation;
 mod enrollment_lists;

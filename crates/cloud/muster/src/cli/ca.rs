@@ -3,6 +3,7 @@
 mod crl;
 mod init;
 mod issue;
+mod log_verify;
 mod progress;
 mod revoke;
 mod roll;
@@ -42,6 +43,9 @@ pub enum CaCommand {
     /// Verify a chain of certificates.
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyFlags),
+    /// Verify that a certificate is in the log of a provisioning service.
+    #[command(after_help = log_verify::EXAMPLES)]
+    LogVerify(log_verify::LogVerifyFlags),
 }
 
 #[derive(Debug, Subcommand)]
@@ -157,5 +161,6 @@ pub fn run(command: CaCommand, output: Format) -> anyhow::Result<()> {
         CaCommand::Crl(flags) => crl::run(&flags, output),
         CaCommand::Roll(command) => roll::run(command, output),
         CaCommand::Verify(flags) => verify::run(&flags, output),
+        CaCommand::LogVerify(flags) => log_verify::run(&flags, output),
     }
 }

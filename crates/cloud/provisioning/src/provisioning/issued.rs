@@ -238,7 +238,7 @@ impl Unit for EnterIssued {
 
     fn locks(&self) -> Vec<Lock<'_>> {
         let (id_scope, issuer) = (self.id_scope.as_str(), self.issuer.as_str());
-        let mut locks = vec![issued_lock(id_scope, &self.issued)];
+        let mut locks = issued_locks(id_scope, &self.issued).to_vec();
         if let Some(folded) = &self.username {
             locks.push(Lock::IssuerUser {
                 id_scope,
@@ -309,9 +309,10 @@ pub(super) fn admitted_issuer(
 }
 
 /// What must be held to write a certificate.
-pub(super) fn issued_lock<'a>(id_scope: &'a str, issued: &IssuedCertificate) -> Lock<'a> {
+pub(super) fn issued_locks<'a>(id_scope: &'a str, issued: &IssuedCertificate) -> [Lock<'a>; 2] {
     let serial = issued.serial;
-    Lock::IssuedCertificate { id_scope, serial }
+    let row = Lock::IssuedCertificate { id_scope, serial };
+    [row, Lock::CertificateLog { id_scope }]
 }
 
 /// Lists a certificate and enters it into the audit, durable with what else `tx` writes.

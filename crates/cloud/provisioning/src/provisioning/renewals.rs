@@ -9,7 +9,7 @@ use store::{
 use wire::service_api::identity::CertificateThumbprint;
 
 use super::Provisioning;
-use super::issued::{admitted_issuer, enter_issued, issued_lock, record};
+use super::issued::{admitted_issuer, enter_issued, issued_locks, record};
 use crate::renewal::{IssuedToDevice, RegisteredDevice, Renewal, RenewalError};
 
 /// Certificates of one common name that are read at once.
@@ -119,10 +119,9 @@ impl Unit for RenewCertificate {
     type Error = RenewalError;
 
     fn locks(&self) -> Vec<Lock<'_>> {
-        vec![
-            Lock::device(&self.at.hub, &self.at.device_id),
-            issued_lock(&self.id_scope, &self.renewal.issued),
-        ]
+        let mut locks = vec![Lock::device(&self.at.hub, &self.at.device_id)];
+        locks.extend(issued_locks(&self.id_scope, &self.renewal.issued));
+        locks
     }
 
     /// The device may have been deleted or got other credentials since it asked.

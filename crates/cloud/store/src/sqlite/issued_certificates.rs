@@ -23,8 +23,9 @@ macro_rules! insert {
         concat!(
             "INSERT INTO issued_certificates (id_scope, issuer, authority, serial, folded, spelled,
                  thumbprint, not_before, not_after, key_type, origin, username, issued, state,
-                 reason, changed, der)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ",
+                 reason, changed, der, log_index)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                 ?18) ",
             $conflict
         )
     };
@@ -279,7 +280,8 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a certificate with its DER.
+    /// Adds a certificate with its DER, to the list and to the log. Without it, it is in the list
+    /// alone.
     pub fn insert_issued_certificate(
         &self,
         id_scope: &str,
@@ -307,13 +309,15 @@ impl Tx<'_> {
         der: Option<&[u8]>,
         sql: &'static str,
     ) -> Result<usize, StoreError> {
+        let append = |der| self.append_to_certificate_log(id_scope, &row.authority, der);
+        let log_index = der.map(append).transpose()?;
         let username = row.username.as_ref().map(|name| name.as_str());
         #[rustfmt::skip]
         let values = params![
             id_scope, row.issuer.folded(), row.authority.as_bytes(), row.serial.as_bytes(),
             row.common_name.to_lowercase(), row.common_name, row.thumbprint.as_bytes(),
             row.not_before, row.not_after, row.key_type, row.origin.name(), username,
-            row.issued, row.state.name(), row.reason, row.changed, der,
+            row.issued, row.state.name(), row.reason, row.changed, der, log_index,
         ];
         let serial = row.serial;
         if row.state != IssuedState::Valid {

@@ -187,6 +187,21 @@ impl std::fmt::Display for LogProof {
     }
 }
 
+/// The hashes of a consistency proof, base64, a line for each.
+#[must_use]
+pub fn consistency_text(path: &[LogHash]) -> String {
+    path.iter()
+        .map(|hash| STANDARD.encode(hash) + "\n")
+        .collect()
+}
+
+/// Reads what [`consistency_text`] writes.
+pub fn parse_consistency(text: &str) -> Result<Vec<LogHash>, ProofError> {
+    let path: Option<Vec<LogHash>> = text.lines().take(MAX_PATH + 1).map(parse_hash).collect();
+    let path = path.filter(|path| path.len() <= MAX_PATH);
+    path.ok_or(ProofError::Malformed("a line is no hash"))
+}
+
 pub(super) fn parse_hash(line: &str) -> Option<LogHash> {
     STANDARD.decode(line).ok()?.try_into().ok()
 }

@@ -51,17 +51,28 @@ async fn read(
     serial: CertificateSerial,
 ) -> Result<Reply, ServiceFault> {
     existing(&call, &name)?;
-    let mut found = of_serial(&call, &name, &serial)?.into_iter();
-    let absent = || IssuedFault::NotFound { name, serial };
-    // A CA that was imported with what it had issued before may have given a number twice; the
-    // list of that number shows both.
-    let record = found.next().ok_or_else(absent)?;
+    let record = first_of_serial(&call, &name, &serial)?;
     let der = provisioning(&call).issued_der(&record.serial, &record.thumbprint)?;
     let pem = der.map(|der| Certificate::from_der(&der).map(|one| one.to_pem()));
     Ok(Reply::json(&IssuedDocument {
         certificate: pem.transpose().map_err(IssuedFault::Damaged)?,
         ..describe(record)
     }))
+}
+
+/// A CA that was imported with what it had issued before may have given a number twice; the list
+/// of that number shows both.
+pub(super) fn first_of_serial(
+    call: &Call,
+    name: &IssuerName,
+    serial: &CertificateSerial,
+) -> Result<IssuedRecord, ServiceFault> {
+    let absent = || IssuedFault::NotFound {
+        name: name.clone(),
+        serial: *serial,
+    };
+    let found = of_serial(call, name, serial)?.into_iter().next();
+    Ok(found.ok_or_else(absent)?)
 }
 
 fn of_serial(

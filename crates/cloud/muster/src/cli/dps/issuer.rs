@@ -18,6 +18,7 @@ use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, CommandError, Service};
 
 mod certificate;
+mod log;
 mod roll;
 mod trust;
 mod user;
@@ -64,6 +65,9 @@ pub enum IssuerCommand {
     /// The certificates that an issuer has issued.
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
+    /// The log of issued certificates, which no certificate leaves.
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Users who have certificates issued over EST with a password.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -282,6 +286,7 @@ pub async fn run(command: IssuerCommand, invocation: &Invocation) -> anyhow::Res
         IssuerCommand::Certificate(command) => {
             return certificate::run(command, &client, invocation).await;
         }
+        IssuerCommand::Log(command) => return log::run(command, &client, invocation).await,
         IssuerCommand::User(command) => return user::run(command, &client, invocation).await,
         IssuerCommand::Trust(flags) => return trust::run(flags, &client, invocation).await,
         IssuerCommand::Roll(arguments) => {

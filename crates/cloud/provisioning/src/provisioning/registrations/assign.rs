@@ -19,7 +19,7 @@ use super::rows::{RecordWrite, group, record};
 use crate::detail::Detail;
 use crate::pending::AllocationNote;
 use crate::provisioning::Provisioning;
-use crate::provisioning::issued::{enter_issued, issued_lock};
+use crate::provisioning::issued::{enter_issued, issued_locks};
 use crate::provisioning::services_now::{ServiceCell, ServicesNow};
 use crate::register::{Decision, DeviceStep, OldDevice};
 use crate::registration::{Assign, AssignError, AssignOutcome, Assigned, RegistrationRecord};
@@ -104,7 +104,11 @@ impl Unit for AssignDevice {
         let id_scope = self.id_scope.as_str();
         let mut locks = vec![self.job.lock(id_scope), Lock::AllocationLog { id_scope }];
         let issued = self.job.assign.registrant.issued.as_deref();
-        locks.extend(issued.map(|issued| issued_lock(id_scope, issued)));
+        locks.extend(
+            issued
+                .into_iter()
+                .flat_map(|issued| issued_locks(id_scope, issued)),
+        );
         locks
     }
 

@@ -16,7 +16,7 @@ use super::rows::{RecordWrite, group, record};
 use crate::detail::Detail;
 use crate::pending::PendingRegistration;
 use crate::provisioning::Provisioning;
-use crate::provisioning::issued::{enter_issued, issued_lock};
+use crate::provisioning::issued::{enter_issued, issued_locks};
 use crate::registration::{AssignError, RegistrationRecord};
 use crate::service::ProvisioningService;
 
@@ -186,7 +186,11 @@ impl Unit for BeginPending {
         let folded = registrant.registration_id.folded();
         let mut locks = vec![Lock::Registration { id_scope, folded }];
         let issued = registrant.issued.as_deref();
-        locks.extend(issued.map(|issued| issued_lock(id_scope, issued)));
+        locks.extend(
+            issued
+                .into_iter()
+                .flat_map(|issued| issued_locks(id_scope, issued)),
+        );
         locks
     }
 

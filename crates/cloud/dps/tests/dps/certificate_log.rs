@@ -1,0 +1,92 @@
+//! The log of issued certificates: every certificate is in it, and its proofs hold offline.
+
+use crate::harness::{Answer, Service};
+use crate::issued_certificates::issued;
+use axum::http::Method;
+use pki::Certificate;
+use pki::log::{Checkpoint, LogKey, LogProof, leaf_hash, parse_consistency, verify_consistency};
+
+const LOG: &str = "/muster/v1/dps/issuers/fleet/log";
+
+async fn get(service: &Service, path: &str) -> Answer {
+    service.operate(Method::GET, path, &[], None).await
+}
+
+fn text<'a>(answer: &'a Answer, member: &str) -> &'a str {
+    answer.body[member].as_str().unwrap()
+}
+
+async fn head(service: &Service) -> (LogKey, Checkpoint) {
+    let answer = get(service, LOG).await;
+    let key = LogKey::parse(text(&answer, "publicKey")).unwrap();
+    let head = key.open(text(&answer, "checkpoint")).unwrap();
+    assert_eq!(answer.body["size"], head.size);
+    (key, head)
+}
+
+/// The CA certificate that issued a leaf, as operators get it.
+async fn issuer_of(service: &Service) -> Certificate {
+    let answer = get(service, "/muster/v1/dps/issuers/fleet").await;
+    let chain = Certificate::parse_pem_bundle(text(&answer, "certificate")).unwrap();
+    chain[0].clone()
+}
+
+#[tokio::test]
+async fn every_issued_certificate_is_in_the_log_and_its_proof_needs_the_key_alone() {
+    let service = Service::start().await;
+    let leaves = issued(&service, &["dev-1", "dev-2", "dev-3", "dev-4", "dev-5"]).await;
+    let issuer = issuer_of(&service).await;
+    let (key, now) = head(&service).await;
+    assert_eq!(now.size, 5);
+    for (index, leaf) in (0..).zip(&leaves) {
+        let path = format!("{LOG}/proof?serialNumber={}", leaf.serial_hex());
+        let answer = get(&service, &path).await;
+        assert_eq!(answer.body["index"], index);
+        let proof = LogProof::parse(text(&answer, "proof")).unwrap();
+        let hash = leaf_hash(&issuer.sha256(), leaf.der());
+        assert_eq!(proof.verify(&hash, &key).unwrap(), now);
+        let other = leaf_hash(&issuer.sha256(), issuer.der());
+        assert!(proof.verify(&other, &key).is_err());
+    }
+    let absent = get(&service, &format!("{LOG}/proof?serialNumber=0102")).await;
+    assert_eq!(absent.status, 404);
+    assert_eq!(get(&service, &format!("{LOG}/proof")).await.status, 400);
+}
+
+#[tokio::test]
+async fn the_log_begins_with_every_earlier_one_and_its_key_outlives_the_process() {
+    let service = Service::start().await;
+    let mut heads = Vec::new();
+    issued(&service, &["dev-1"]).await;
+    heads.push(head(&service).await);
+    for id in ["dev-2", "dev-3", "dev-4"] {
+        crate::issued_certificates::issued_more(&service, id).await;
+        heads.push(head(&service).await);
+    }
+    let service = service.restarted().await;
+    crate::issued_certificates::issued_more(&service, "dev-5").await;
+    let (key, now) = head(&service).await;
+    assert_eq!(now.size, 5);
+    for (earlier_key, earlier) in heads {
+        assert_eq!(earlier_key, key);
+        let answer = get(
+            &service,
+            &format!("{LOG}/consistency?from={}", earlier.size),
+        )
+        .await;
+        assert_eq!(answer.body["size"], 5);
+        let path = parse_consistency(text(&answer, "consistency")).unwrap();
+        verify_consistency(&earlier, &now, &path).unwrap();
+        let rewritten = Checkpoint {
+            root: [0; 32],
+            ..earlier
+        };
+        assert!(verify_consistency(&rewritten, &now, &path).is_err());
+    }
+    for (from, status) in [("6", 400), ("x", 400), ("0", 200)] {
+        let answer = get(&service, &format!("{LOG}/consistency?from={from}")).await;
+        assert_eq!(answer.status, status, "{from}");
+    }
+    let missing = get(&service, "/muster/v1/dps/issuers/other/log").await;
+    assert_eq!(missing.status, 404);
+}
