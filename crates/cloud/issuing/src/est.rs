@@ -5,6 +5,7 @@ mod answer;
 mod authenticate;
 mod authorize;
 mod ca_chains;
+mod edge_ca_name;
 mod enroll;
 mod fault;
 mod issuer;

@@ -9,7 +9,7 @@ use crate::harness::est::{EstAnswer, EstRequest, csr, csr_with};
 use crate::harness::hierarchy::{Ca, EXPIRED, chain};
 
 /// A service with an issuer that trusts a factory's CA.
-async fn trusting(factory: &Ca, body: serde_json::Value) -> Service {
+pub async fn trusting(factory: &Ca, body: serde_json::Value) -> Service {
     let service = Service::start().await;
     service.issuer("fleet", body).await;
     service.upload("factory", &factory.certificate, true).await;
@@ -21,12 +21,12 @@ async fn trusting(factory: &Ca, body: serde_json::Value) -> Service {
     service
 }
 
-async fn enroll(service: &Service, name: &str, with: &[&Certificate]) -> EstAnswer {
+pub async fn enroll(service: &Service, name: &str, with: &[&Certificate]) -> EstAnswer {
     let request = EstRequest::post("/simpleenroll", &csr(name));
     service.est(request.with(chain(with))).await
 }
 
-async fn refused(service: &Service, name: &str, answer: EstAnswer) -> (u16, String) {
+pub async fn refused(service: &Service, name: &str, answer: EstAnswer) -> (u16, String) {
     (answer.status.as_u16(), service.last_refusal(name).await.0)
 }
 

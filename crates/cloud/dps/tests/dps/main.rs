@@ -20,6 +20,7 @@ mod enrollment_lists;
 mod enrollments;
 mod est;
 mod est_certificates;
+mod est_edge_cas;
 mod est_refusals;
 mod est_requests;
 mod explain;

@@ -2,11 +2,11 @@
 
 use ids::RegistrationId;
 use pki::{RequestClaim, RequestError, ServerName};
-use provisioning::Provisioning;
 use wire::est::Operation;
 use wire::muster_api::issuer::ProfileKind;
 
 use super::authenticate::{ProvenClient, Requester};
+use super::edge_ca_name;
 use super::enroll::Call;
 use super::fault::{EstFault, EstReason};
 
@@ -21,14 +21,13 @@ pub(super) async fn permit(
     claim: &RequestClaim,
 ) -> Result<Permit, EstFault> {
     let requested = claim.common_name().ok_or(RequestError::NoCommonName)?;
-    let provisioning = call.service.provisioning;
     if let Requester::Client(client) = requester {
         require_own_name(call, client, claim, requested)?;
         if !client.name().eq_ignore_ascii_case(requested) {
-            require_enabled(provisioning, client.name()).await?;
+            require_enabled(call, client.name()).await?;
         }
     }
-    require_enabled(provisioning, requested).await?;
+    require_enabled(call, requested).await?;
     Ok(Permit(()))
 }
 
@@ -83,13 +82,21 @@ fn is_named(name: &ServerName, own: &str) -> bool {
 }
 
 /// An individual enrollment that is disabled, also by a block, keeps its device from enrolling.
-async fn require_enabled(provisioning: &Provisioning, name: &str) -> Result<(), EstFault> {
-    let Ok(id) = RegistrationId::parse(name) else {
-        return Ok(());
+async fn require_enabled(call: &Call<'_>, name: &str) -> Result<(), EstFault> {
+    let ids = match call.issuer.profile.kind {
+        ProfileKind::EdgeCa => edge_ca_name::devices(name),
+        _ => RegistrationId::parse(name).into_iter().collect(),
     };
-    match provisioning.find_individual(&id).await? {
-        Some(record) if record.blocked => Err(EstReason::Blocked(record.key.clone()).into()),
-        Some(record) if !record.enabled => Err(EstReason::Disabled(record.key.clone()).into()),
-        _ => Ok(()),
+    for id in ids {
+        match call.service.provisioning.find_individual(&id).await? {
+            Some(record) if record.blocked => {
+                return Err(EstReason::Blocked(record.key.clone()).into());
+            }
+            Some(record) if !record.enabled => {
+                return Err(EstReason::Disabled(record.key.clone()).into());
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }

@@ -190,11 +190,15 @@ pub fn csr(name: &str) -> Vec<u8> {
 
 /// The same with DNS names.
 pub fn csr_with(name: &str, dns: &[&str]) -> Vec<u8> {
+    csr_of(name, dns, &KeyPair::generate().unwrap())
+}
+
+/// The same of a key.
+pub fn csr_of(name: &str, dns: &[&str], key: &KeyPair) -> Vec<u8> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     let san = |dns: &&str| SanType::DnsName((*dns).try_into().unwrap());
     params.subject_alt_names = dns.iter().map(san).collect();
-    let key = KeyPair::generate().unwrap();
-    params.serialize_request(&key).unwrap().der().to_vec()
+    params.serialize_request(key).unwrap().der().to_vec()
 }

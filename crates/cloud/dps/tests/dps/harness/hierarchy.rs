@@ -63,6 +63,15 @@ impl Ca {
         }
     }
 
+    /// A CA that another issuer issued for this key.
+    pub fn of(certificate: Certificate, key: KeyPair) -> Self {
+        let name = certificate.subject_common_name().unwrap().to_owned();
+        Self {
+            certificate,
+            issuer: Issuer::new(ca(&name, VALID), key),
+        }
+    }
+
     /// A root that allows so many CAs below it.
     pub fn root_with_path_length(name: &str, length: u8) -> Self {
         let key = KeyPair::generate().unwrap();

@@ -5,11 +5,9 @@ use pki::{
 use provisioning::CaCertificateState;
 use wire::muster_api::issuer::ProfileKind;
 
+use crate::est::edge_ca_name;
 use crate::est::enroll::Call;
 use crate::est::fault::{EstFault, EstReason};
-
-/// What Azure's daemon puts before the device id in the name of an edge CA.
-const EDGE_CA_PREFIX: &str = "aziot-edge CA ";
 
 /// A client whose certificate is of the issuer, or of a CA that the issuer trusts, and is neither
 /// expired nor revoked. The TLS handshake proved that it has the key. Only this file makes one.
@@ -36,7 +34,7 @@ impl ProvenClient {
             return false;
         }
         let without_prefix = match kind {
-            ProfileKind::EdgeCa => requested.strip_prefix(EDGE_CA_PREFIX),
+            ProfileKind::EdgeCa => edge_ca_name::without_prefix(requested),
             _ => None,
         };
         requested.eq_ignore_ascii_case(own)
@@ -60,13 +58,14 @@ pub(super) fn prove(
     Ok(Some(verified.and_then(|chain| in_force(call, &chain))))
 }
 
-/// Verifies a chain up to the first CA that it leads to.
+/// Verifies a chain up to the first CA that it leads to, and that the issuer's own CA, where the
+/// path has it, signed the leaf itself.
 fn verify(
     call: &Call<'_>,
     presented: &PresentedChain,
 ) -> Result<Result<VerifiedChain, EstReason>, EstFault> {
     let mut fault = None;
-    for (ca, purpose) in trusted(call)? {
+    for (ca, purpose) in trusted(call, presented.leaf())? {
         let service = &call.service;
         let verified = verify_path(
             &PathRules::new(purpose),
@@ -75,7 +74,7 @@ fn verify(
             service.now,
             service.verified_issuers,
         );
-        match verified {
+        match verified.and_then(|chain| require_directly_issued(call, chain)) {
             Ok(chain) => return Ok(Ok(chain)),
             // It was not meant to lead to this one.
             Err(ChainError::MissingIssuer { .. }) => {}
@@ -87,12 +86,32 @@ fn verify(
     Ok(Err(fault.unwrap_or(EstReason::NotTrusted)))
 }
 
+/// Refuses a path on which a CA of the issuer is above another CA. What the issuer issues may be a
+/// CA itself, of a device that could sign certificates with the name of any other.
+fn require_directly_issued(
+    call: &Call<'_>,
+    chain: VerifiedChain,
+) -> Result<VerifiedChain, ChainError> {
+    let issuers = chain.issuers().iter().map(Certificate::sha256);
+    let mut above = issuers.chain([chain.trust_anchor()]).skip(1);
+    match above.any(|ca| call.issuer.generations.has(&ca)) {
+        false => Ok(chain),
+        true => Err(ChainError::TooDeep {
+            subject: chain.leaf().subject(),
+            allowed: 0,
+            found: u32::try_from(chain.issuers().len()).unwrap_or(u32::MAX),
+        }),
+    }
+}
+
 /// The CAs whose certificates are accepted: the issuer's own, then those that it trusts and that
 /// are still verified.
-fn trusted(call: &Call<'_>) -> Result<Vec<(Certificate, Purpose)>, EstFault> {
+fn trusted(call: &Call<'_>, leaf: &Certificate) -> Result<Vec<(Certificate, Purpose)>, EstFault> {
     // A server may renew with its own certificate, which is not for clients.
     let own = match call.issuer.profile.kind {
         ProfileKind::EdgeServer => Purpose::Any,
+        // So may an edge CA.
+        ProfileKind::EdgeCa if leaf.is_ca() => Purpose::Issue,
         _ => Purpose::ClientAuth,
     };
     let mut all = Vec::new();
