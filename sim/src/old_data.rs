@@ -68,7 +68,7 @@ impl OldData {
         let address: Ipv4Addr = self.fact(&format!("/{fact}"))?.parse()?;
         let configuration = self.path("muster.toml").to_string_lossy().into_owned();
         flags.extend(["--config".to_owned(), configuration]);
-        Server::start_on(address, self.path(name), self.folder.clone(), flags).await
+        Server::start_on(address, self.path(name), self.folder.clone(), flags.into()).await
     }
 
     /// The webhook that its registrations wait for. It keeps them waiting.

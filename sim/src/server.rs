@@ -28,8 +28,25 @@ pub struct Server {
     data_dir: PathBuf,
     /// The folder that the data directory is in, or is; deleted with this value.
     _folder: Arc<tempfile::TempDir>,
-    /// Further flags of `muster serve`.
-    flags: Vec<String>,
+    settings: ServeSettings,
+}
+
+/// How `muster serve` is started.
+#[derive(Debug, Clone, Default)]
+pub struct ServeSettings {
+    /// Further flags.
+    pub flags: Vec<String>,
+    /// Further environment variables.
+    pub environment: Vec<(String, String)>,
+}
+
+impl From<Vec<String>> for ServeSettings {
+    fn from(flags: Vec<String>) -> Self {
+        Self {
+            flags,
+            environment: Vec::new(),
+        }
+    }
 }
 
 impl Server {
@@ -44,13 +61,13 @@ impl Server {
         Self::start_with(vec!["--outbound-ca".to_owned(), ca]).await
     }
 
-    /// The same with further flags of `muster serve`.
-    pub async fn start_with(flags: Vec<String>) -> Result<Self> {
+    /// The same with further flags or environment variables.
+    pub async fn start_with(settings: impl Into<ServeSettings>) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("muster-server-")
             .tempdir()?;
         let data_dir = folder.path().to_owned();
-        Self::start_on(free_address()?, data_dir, Arc::new(folder), flags).await
+        Self::start_on(free_address()?, data_dir, Arc::new(folder), settings.into()).await
     }
 
     /// Starts a server at an address on a data directory within `folder`.
@@ -58,17 +75,17 @@ impl Server {
         address: Ipv4Addr,
         data_dir: PathBuf,
         folder: Arc<tempfile::TempDir>,
-        flags: Vec<String>,
+        settings: ServeSettings,
     ) -> Result<Self> {
         let hostname = address.to_string();
-        let program = spawn(address, &hostname, &data_dir, &flags)?;
+        let program = spawn(address, &hostname, &data_dir, &settings)?;
         let mut server = Self {
             program,
             address,
             hostname,
             data_dir,
             _folder: folder,
-            flags,
+            settings,
         };
         server.wait_until_ready().await?;
         Ok(server)
@@ -89,6 +106,11 @@ impl Server {
         self.program.strike()
     }
 
+    /// How it is started the next time.
+    pub fn settings_mut(&mut self) -> &mut ServeSettings {
+        &mut self.settings
+    }
+
     /// SIGTERM; the exit code.
     pub fn terminate(&mut self) -> Result<Option<i32>> {
         self.program.terminate()
@@ -96,7 +118,7 @@ impl Server {
 
     /// Starts the server again on its data, after it was killed or terminated.
     pub async fn start_again(&mut self) -> Result<()> {
-        self.program = spawn(self.address, &self.hostname, &self.data_dir, &self.flags)?;
+        self.program = spawn(self.address, &self.hostname, &self.data_dir, &self.settings)?;
         self.wait_until_ready().await
     }
 
@@ -277,7 +299,12 @@ async fn probe(url: &str, data_dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn spawn(address: Ipv4Addr, hostname: &str, dir: &Path, flags: &[String]) -> Result<Program> {
+fn spawn(
+    address: Ipv4Addr,
+    hostname: &str,
+    dir: &Path,
+    settings: &ServeSettings,
+) -> Result<Program> {
     let mut command = Command::new(binary("muster")?);
     let address = address.to_string();
     command
@@ -290,7 +317,8 @@ fn spawn(address: Ipv4Addr, hostname: &str, dir: &Path, flags: &[String]) -> Res
             "--data-dir",
         ])
         .arg(dir)
-        .args(flags);
+        .args(&settings.flags)
+        .envs(settings.environment.iter().cloned());
     // The log stands beside the data, which a restarted server must find as it was.
     Program::start(command, &dir.with_extension("log"))
 }

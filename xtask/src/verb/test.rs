@@ -94,6 +94,7 @@ impl World {
         package::ensure("pki", "strongswan-pki")?;
         package::ensure("nats-server", "nats-server")?;
         package::ensure("swtpm", "swtpm")?;
+        package::ensure("softhsm2-util", "softhsm2")?;
         package::ensure("tpm2_createek", "tpm2-tools")?;
         let python = python::interpreter(workspace)?;
         let node_modules = node::modules(workspace)?;

@@ -1,9 +1,12 @@
 //! The CAs that issue certificates to devices as they register: made here or imported. Each is one
 //! file with its key in `<data-dir>/ca/issuers`.
 
+mod error;
+mod key_file;
 mod log_key;
 mod portable;
 mod published;
+mod sealing;
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,79 +17,30 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use ids::{Thumbprint, Timestamp};
 use pki::log::LogSigner;
 use pki::{
-    AdmittedRequest, Certificate, CrlError, CrlRefused, IssueError, Issuer, KeyError, PemError,
-    PrivateKey, Profile, ProfileError, Publication, Serial, UnusableCaCertificate,
-    usable_ca_certificate,
+    AdmittedRequest, Certificate, IssueError, Issuer, PemError, PrivateKey, Profile, PublicKey,
+    Publication, Serial, SignatureScheme, Signer, usable_ca_certificate,
 };
 use zeroize::Zeroizing;
 
 use crate::sign::{new_key, sign};
+use crate::token::{AllowedLibraries, Libraries, TokenKeyReference};
 use crate::{CaError, files};
+pub use error::IssuerError;
+pub use key_file::KeyStorage;
+use key_file::StoredKey;
 pub use portable::PortableIssuer;
 use published::Published;
+pub use sealing::SealOutcome;
 
 /// The longest imported chain.
 const MAX_CHAIN: usize = 5;
-
-/// Why an issuer is not kept, or does not issue.
-#[derive(Debug, thiserror::Error)]
-pub enum IssuerError {
-    #[error("the certificate chain cannot be read")]
-    Chain(#[from] PemError),
-    #[error("the chain has {0} certificates; {MAX_CHAIN} at most are kept")]
-    TooLong(usize),
-    #[error(
-        "{subject} is not signed by the certificate that follows it; give the issuing certificate \
-         first, then the one that issued it"
-    )]
-    Broken {
-        /// The certificate with another issuer than the next one.
-        subject: String,
-    },
-    /// No device certificate of this CA would be trusted.
-    #[error("the certificate {problem}")]
-    Unusable { problem: UnusableCaCertificate },
-    /// It shall issue certificates of CAs, and none of them would be trusted.
-    #[error(
-        "the CA certificate has a path length of 0, so that no CA may be below it; give one with \
-         room, or another profile"
-    )]
-    PathLength,
-    #[error("the private key cannot be read")]
-    Key(#[from] KeyError),
-    /// The certificate and the key do not belong together, or the certificate cannot sign.
-    #[error(transparent)]
-    Issue(#[from] IssueError),
-    #[error("the profile of the issuer is not valid")]
-    Profile(#[from] ProfileError),
-    /// The key file does not exist.
-    #[error(
-        "{} is missing: the key of this issuer; restore it from a backup of the data directory, \
-         or delete the issuer and make another", .0.display()
-    )]
-    Missing(PathBuf),
-    /// Certificates of this CA could be revoked in no list.
-    #[error(
-        "{subject} may not sign revocation lists: its keyUsage lacks cRLSign; give another CA, or \
-         --no-crl (noCrl) when nobody outside needs to know what is revoked"
-    )]
-    NoCrlSign {
-        /// The subject of the CA certificate.
-        subject: String,
-    },
-    /// A revocation list that was just signed is broken: nobody gets it.
-    #[error("the signed revocation list cannot be read")]
-    CrlUnreadable(#[source] CrlError),
-    #[error("the signed revocation list does not verify")]
-    CrlUnverified(#[source] CrlRefused),
-    #[error(transparent)]
-    File(#[from] CaError),
-}
 
 /// The device issuers of a server. Each is found by the SHA-256 of its certificate.
 pub struct DeviceIssuers {
     dir: PathBuf,
     published: Published,
+    passphrase: Option<Zeroizing<String>>,
+    libraries: Libraries,
     open: RwLock<HashMap<Thumbprint, Arc<OpenIssuer>>>,
     log_signer: Mutex<Option<Arc<LogSigner>>>,
 }
@@ -121,13 +75,43 @@ impl IssuedChain {
     }
 }
 
+/// Where issuing keys may be, and what seals their files.
+#[derive(Default)]
+pub struct IssuerKeyOptions {
+    /// The PKCS#11 libraries that may be loaded.
+    pub libraries: AllowedLibraries,
+    /// Seals key files and PINs.
+    pub passphrase: Option<Zeroizing<String>>,
+}
+
+/// A CA certificate and its key, or a new CA, whose key is in a token.
+pub struct TokenIssuer {
+    /// The key in the token.
+    pub key: TokenKeyReference,
+    /// The certificate of the key with its issuers, PEM. Without it, the key signs its own.
+    pub chain: Option<String>,
+    /// The common name of a certificate that the key signs itself.
+    pub common_name: String,
+    /// How long that certificate is valid.
+    pub days: u16,
+}
+
 impl DeviceIssuers {
-    /// The issuers of a data directory. A file is read when it is first needed.
+    /// The issuers of a data directory, with plain key files. A file is read when it is first
+    /// needed.
     #[must_use]
     pub fn at(data_dir: &Path) -> Self {
+        Self::with(data_dir, IssuerKeyOptions::default())
+    }
+
+    /// The issuers of a data directory.
+    #[must_use]
+    pub fn with(data_dir: &Path, options: IssuerKeyOptions) -> Self {
         Self {
             dir: data_dir.join("ca").join("issuers"),
             published: Published::default(),
+            passphrase: options.passphrase,
+            libraries: Libraries::new(options.libraries),
             open: RwLock::default(),
             log_signer: Mutex::default(),
         }
@@ -160,7 +144,7 @@ impl DeviceIssuers {
         let key = new_key(common_name)?;
         let profile = Profile::Root { path_length };
         let certificate = sign(profile, common_name, None, life_days.into(), &key, now)?;
-        self.keep(vec![certificate], key)
+        self.keep(vec![certificate], StoredKey::Here(key))
     }
 
     /// Keeps an existing CA: its certificate followed by its issuers, PEM, and its private key,
@@ -172,34 +156,46 @@ impl DeviceIssuers {
         path_length: u8,
         now: Timestamp,
     ) -> Result<Vec<Certificate>, IssuerError> {
-        let chain = read_chain(chain)?;
-        if let Some(issuer) = chain.first() {
-            usable_ca_certificate(issuer, now)
-                .map_err(|problem| IssuerError::Unusable { problem })?;
-            if issuer
-                .path_length()
-                .is_some_and(|own| own < u32::from(path_length))
-            {
-                return Err(IssuerError::PathLength);
+        let chain = read_usable_chain(chain, path_length, now)?;
+        let key = PrivateKey::from_pem(key, None)?;
+        self.keep(chain, StoredKey::Here(key))
+    }
+
+    /// Uses a CA whose key is in a token. The key signs once before this returns its chain, so that
+    /// token, PIN, key and certificate are known to fit.
+    pub fn use_token(
+        &self,
+        issuer: TokenIssuer,
+        path_length: u8,
+        now: Timestamp,
+    ) -> Result<Vec<Certificate>, IssuerError> {
+        let chain = match issuer.chain {
+            Some(chain) => {
+                let chain = read_usable_chain(&chain, path_length, now)?;
+                let first = chain.first().ok_or(PemError::NoCertificate)?;
+                let public = public_key(first)?;
+                let signer = self.libraries.signer(issuer.key.clone(), public)?;
+                prove(&signer, first)?;
+                chain
             }
-        }
-        self.keep(chain, PrivateKey::from_pem(key, None)?)
+            None => {
+                let signer = self.libraries.new_signer(issuer.key.clone())?;
+                let profile = Profile::Root { path_length };
+                let (name, days) = (issuer.common_name.as_str(), issuer.days.into());
+                vec![sign(profile, name, None, days, &signer, now)?]
+            }
+        };
+        self.keep(chain, StoredKey::Token(issuer.key))
     }
 
     fn keep(
         &self,
         chain: Vec<Certificate>,
-        key: PrivateKey,
+        key: StoredKey,
     ) -> Result<Vec<Certificate>, IssuerError> {
-        let certificates: String = chain.iter().map(Certificate::to_pem).collect();
-        let pem = key.to_pem();
-        // With its full capacity from the start, because a growing text leaves copies of the key in
-        // memory.
-        let mut text = Zeroizing::new(String::with_capacity(pem.len() + certificates.len()));
-        text.push_str(&pem);
-        text.push_str(&certificates);
+        let text = key.to_text(&chain, self.passphrase.as_deref())?;
         // This also checks that the two belong together, before anything is written.
-        let (name, open_issuer) = join_issuer(chain.clone(), key)?;
+        let (name, open_issuer) = self.join_issuer(chain.clone(), key)?;
         files::create_dir(&self.dir, true)?;
         files::write_private(&self.path(&name), &text)?;
         // From the file up to the data directory, because each of the folders may be new.
@@ -209,6 +205,12 @@ impl DeviceIssuers {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.insert(name, Arc::new(open_issuer));
         Ok(chain)
+    }
+
+    /// Where the key of an issuer is.
+    pub fn key_storage(&self, issuer: &Thumbprint) -> Result<KeyStorage, IssuerError> {
+        let text = files::read(&self.existing(issuer)?)?;
+        Ok(key_file::storage(&text))
     }
 
     /// Removes a CA and deletes its key.
@@ -257,17 +259,42 @@ impl DeviceIssuers {
             return Ok(open_issuer.clone());
         }
         drop(open);
-        let path = self.path(issuer);
-        if !path.exists() {
-            return Err(IssuerError::Missing(path));
-        }
-        let text = files::read(&path)?;
-        let chain = Certificate::parse_pem_bundle(&text)?;
-        let (_, open_issuer) = join_issuer(chain, PrivateKey::from_pem(&text, None)?)?;
+        let text = files::read(&self.existing(issuer)?)?;
+        let (key, chain) = key_file::read(&text, self.passphrase.as_deref())?;
+        let (_, open_issuer) = self.join_issuer(chain, key)?;
         let open_issuer = Arc::new(open_issuer);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.insert(*issuer, open_issuer.clone());
         Ok(open_issuer)
+    }
+
+    fn existing(&self, issuer: &Thumbprint) -> Result<PathBuf, IssuerError> {
+        let path = self.path(issuer);
+        match path.exists() {
+            true => Ok(path),
+            false => Err(IssuerError::Missing(path)),
+        }
+    }
+
+    fn join_issuer(
+        &self,
+        chain: Vec<Certificate>,
+        key: StoredKey,
+    ) -> Result<(Thumbprint, OpenIssuer), IssuerError> {
+        let mut chain = chain.into_iter();
+        let certificate = chain.next().ok_or(PemError::NoCertificate)?;
+        let signer = match key {
+            StoredKey::Here(key) => key.into(),
+            StoredKey::Token(key) => {
+                let public = public_key(&certificate)?;
+                self.libraries.signer(key, public)?
+            }
+        };
+        let open_issuer = OpenIssuer {
+            issuer: Issuer::new(certificate, signer)?,
+            issuers: chain.collect(),
+        };
+        Ok((open_issuer.issuer.certificate().sha256(), open_issuer))
     }
 
     fn path(&self, issuer: &Thumbprint) -> PathBuf {
@@ -283,17 +310,39 @@ impl std::fmt::Debug for DeviceIssuers {
     }
 }
 
-fn join_issuer(
-    chain: Vec<Certificate>,
-    key: PrivateKey,
-) -> Result<(Thumbprint, OpenIssuer), IssuerError> {
-    let mut chain = chain.into_iter();
-    let certificate = chain.next().ok_or(PemError::NoCertificate)?;
-    let open_issuer = OpenIssuer {
-        issuer: Issuer::new(certificate, key)?,
-        issuers: chain.collect(),
-    };
-    Ok((open_issuer.issuer.certificate().sha256(), open_issuer))
+fn public_key(certificate: &Certificate) -> Result<PublicKey, IssuerError> {
+    PublicKey::of_certificate(certificate).ok_or_else(|| IssuerError::KeyKind {
+        subject: certificate.subject(),
+    })
+}
+
+/// Has the key sign once, and verifies that with the certificate.
+fn prove(signer: &Signer, certificate: &Certificate) -> Result<(), IssuerError> {
+    const MESSAGE: &[u8] = b"muster: the key of an issuer is used";
+    let scheme = SignatureScheme::for_issuing(signer.public_key().kind());
+    let signature = signer.sign(scheme, MESSAGE).map_err(IssueError::Signing)?;
+    match certificate.verifies(MESSAGE, &signature, scheme) {
+        true => Ok(()),
+        false => Err(IssuerError::OtherKey {
+            subject: certificate.subject(),
+        }),
+    }
+}
+
+fn read_usable_chain(
+    text: &str,
+    path_length: u8,
+    now: Timestamp,
+) -> Result<Vec<Certificate>, IssuerError> {
+    let chain = read_chain(text)?;
+    if let Some(issuer) = chain.first() {
+        usable_ca_certificate(issuer, now).map_err(|problem| IssuerError::Unusable { problem })?;
+        let own = issuer.path_length();
+        if own.is_some_and(|own| own < u32::from(path_length)) {
+            return Err(IssuerError::PathLength);
+        }
+    }
+    Ok(chain)
 }
 
 fn read_chain(text: &str) -> Result<Vec<Certificate>, IssuerError> {

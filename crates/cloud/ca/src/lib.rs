@@ -13,6 +13,7 @@ mod issuers;
 mod layout;
 mod server;
 mod sign;
+mod token;
 mod workers;
 
 pub use directory::{
@@ -23,6 +24,12 @@ pub use directory::{
 };
 pub use error::{CaError, RollProblem};
 pub use files::read_passphrase;
-pub use issuers::{DeviceIssuers, IssuedChain, IssuerError, PortableIssuer};
+pub use issuers::{
+    DeviceIssuers, IssuedChain, IssuerError, IssuerKeyOptions, KeyStorage, PortableIssuer,
+    SealOutcome, TokenIssuer,
+};
 pub use pki::KeyType;
 pub use server::{ServerCa, ServerCredential, ServerKind};
+pub use token::{
+    AllowedLibraries, KeyLocation, PinSource, TokenError, TokenKeyReference, TokenUri,
+};

@@ -2,8 +2,8 @@
 
 use ids::Timestamp;
 use pki::{
-    Certificate, IssueError, Issuer, KeyType, PrivateKey, Profile, Serial, Subject, Validity,
-    prepare,
+    Certificate, IssueError, Issuer, KeyType, PrivateKey, Profile, Serial, Signer, Subject,
+    Validity, prepare,
 };
 
 use crate::CaError;
@@ -21,7 +21,7 @@ pub(crate) fn sign(
     name: &str,
     issuer: Option<&Issuer>,
     life_days: u32,
-    key: &PrivateKey,
+    key: &impl AsRef<Signer>,
     now: Timestamp,
 ) -> Result<Certificate, CaError> {
     let signed = || -> Result<Certificate, IssueError> {

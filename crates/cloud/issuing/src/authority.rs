@@ -1,4 +1,6 @@
-use ca::{DeviceIssuers, IssuerError};
+use std::path::Path;
+
+use ca::{DeviceIssuers, IssuerError, TokenIssuer, TokenKeyReference};
 use ids::{IssuerName, Timestamp};
 use pki::{Certificate, PemError};
 use wire::muster_api::issuer::{IssuerProfile, IssuerSettings, IssuerSource, ProfileKind};
@@ -27,6 +29,28 @@ pub fn authority(
                 require_crl_sign(chain)?;
             }
             keys.import(chain, key, path_length, now)
+        }
+        IssuerSource::Token {
+            key,
+            chain,
+            common_name,
+            days,
+        } => {
+            if let (Some(chain), false) = (chain, settings.no_crl) {
+                require_crl_sign(chain)?;
+            }
+            let common_name = common_name.as_deref().unwrap_or(name.as_str());
+            let issuer = TokenIssuer {
+                key: TokenKeyReference {
+                    library: Path::new(&key.library).to_owned(),
+                    uri: key.uri.parse()?,
+                    pin: key.pin.clone(),
+                },
+                chain: chain.clone(),
+                common_name: common_name.to_owned(),
+                days: *days,
+            };
+            keys.use_token(issuer, path_length, now)
         }
     }
 }

@@ -118,8 +118,11 @@ fn rolled_to(provisioning: &Provisioning, name: &IssuerName) -> Result<NextAutho
 /// Whether a request to start names the CA that the issuer is rolled to already.
 fn is_same(next: &IssuerGeneration, source: &IssuerSource) -> Result<bool, PemError> {
     Ok(match source {
-        IssuerSource::Made { .. } => true,
-        IssuerSource::Imported { chain, .. } => {
+        IssuerSource::Made { .. } | IssuerSource::Token { chain: None, .. } => true,
+        IssuerSource::Imported { chain, .. }
+        | IssuerSource::Token {
+            chain: Some(chain), ..
+        } => {
             let chain = Certificate::parse_pem_bundle(chain)?;
             chain
                 .first()

@@ -61,7 +61,7 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     let certificate = certificate::keep(&config, &provisioning, &mut tasks, stopping.clone())?;
     let outbound = Arc::new(outbound_client(&config)?);
     let hosts = certificate.await_certificate_for_hosts;
-    let keys = (host, new_issuers(&config, &endpoints));
+    let keys = (host, new_issuers(&config, &endpoints)?);
     let dps = new_dps(&config, &provisioning, keys, hosts, outbound.clone());
     let hub = new_hub(&config, &provisioning, outbound, dps.clone())?;
     let health = |route| {
@@ -189,12 +189,12 @@ fn new_dps(
 }
 
 /// The keys of the issuers. Their certificates name the port where they publish.
-fn new_issuers(config: &ServeConfig, endpoints: &Endpoints) -> DeviceIssuers {
-    let issuers = DeviceIssuers::at(&config.data_dir);
-    match &endpoints.pki_http {
+fn new_issuers(config: &ServeConfig, endpoints: &Endpoints) -> anyhow::Result<DeviceIssuers> {
+    let issuers = config.issuer_keys.open(&config.data_dir)?;
+    Ok(match &endpoints.pki_http {
         Some(address) => issuers.published_at(address.clone()),
         None => issuers,
-    }
+    })
 }
 
 /// What the port of issuers serves.

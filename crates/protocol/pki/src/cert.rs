@@ -15,7 +15,7 @@ use ids::{CertificateSerial, IdError, Thumbprint, ThumbprintSha1, Timestamp};
 use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::{KeyAlgorithm, ServerName};
+use crate::{KeyAlgorithm, ServerName, SignatureScheme};
 pub(crate) use digest::sha1;
 pub use digest::sha256;
 use extensions::Extensions;
@@ -290,6 +290,12 @@ impl Certificate {
     #[must_use]
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
         signature::is_signed_by(self, issuer)
+    }
+
+    /// Whether `signature` over `message` was made with this certificate's key by `scheme`.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8], scheme: SignatureScheme) -> bool {
+        signature::verifies(self, message, signature, scheme)
     }
 
     /// Whether the signature's algorithm is one that we verify and one that `issuer`'s

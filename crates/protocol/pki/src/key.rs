@@ -14,10 +14,11 @@ use zeroize::Zeroizing;
 use crate::Certificate;
 use crate::cert::encode_pem;
 pub(crate) use encrypt::ITERATIONS;
+pub use encrypt::{seal, unseal};
 use pair::KeyPair;
 pub use public::{KeyAlgorithm, PublicKey};
 pub(crate) use rcgen_key::RcgenKey;
-pub use signer::{RsaHash, SignError, SignatureScheme, Signer, TokenKey};
+pub use signer::{RsaHash, SignError, SignatureScheme, Signer, TokenKey, ecdsa_signature_der};
 
 /// What kind of key to make. P-256 unless something old asks for RSA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

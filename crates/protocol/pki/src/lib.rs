@@ -61,7 +61,7 @@ pub use issuing_profile::{
 pub use jws::{JwsAlgorithm, VerifyingKey, VerifyingKeyError};
 pub use key::{
     KeyAlgorithm, KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey, PublicKey, RsaHash,
-    SignError, SignatureScheme, Signer, TokenKey,
+    SignError, SignatureScheme, Signer, TokenKey, ecdsa_signature_der, seal, unseal,
 };
 pub use lint::{LintError, LintFinding};
 pub use ocsp::{

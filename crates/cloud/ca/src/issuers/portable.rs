@@ -22,15 +22,20 @@ impl PortableIssuer {
         key: &Path,
         passphrase: Option<&[u8]>,
     ) -> Result<Self, CaError> {
+        Ok(Self {
+            chain: Self::chain(certificate)?,
+            key: files::read_key(key, passphrase)?.to_pem(),
+        })
+    }
+
+    /// Reads a certificate file with the chain in it, as PEM.
+    pub fn chain(certificate: &Path) -> Result<String, CaError> {
         let bytes = files::read_bytes(certificate)?;
         let chain = Certificate::read_all(&bytes).map_err(|source| CaError::Certificate {
             path: certificate.to_owned(),
             source,
         })?;
-        Ok(Self {
-            chain: chain.iter().map(Certificate::to_pem).collect(),
-            key: files::read_key(key, passphrase)?.to_pem(),
-        })
+        Ok(chain.iter().map(Certificate::to_pem).collect())
     }
 
     /// Reads the intermediate of a hierarchy that `muster ca init` made, with its root.

@@ -2,7 +2,8 @@
 //! that issue to devices.
 
 use axum::body::Bytes;
-use ids::{IssuerName, Timestamp};
+use ca::KeyStorage;
+use ids::{IssuerName, Thumbprint, Timestamp};
 use pki::{Certificate, PemError};
 use provisioning::{IssuanceError, IssuanceName, IssuerDraft, IssuerRecord};
 use registry::Right;
@@ -11,7 +12,7 @@ use wire::error::DpsErrorCode;
 use wire::etag::QuotedEtag;
 use wire::lenient;
 use wire::muster_api::issuer::{
-    ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, MUSTER_CA_TYPE,
+    ISSUER_ITEM, IssuerDescription, IssuerKeyStorage, IssuerList, IssuerRequest, MUSTER_CA_TYPE,
 };
 use zeroize::Zeroize;
 
@@ -71,11 +72,16 @@ async fn list(call: Call) -> Result<Reply, ServiceFault> {
 
 fn all(call: &Call) -> Result<Vec<IssuerDescription>, ServiceFault> {
     let stored = provisioning(call).issuers()?.into_iter();
-    Ok(stored.map(describe).collect::<Result<_, IssuerFault>>()?)
+    let described = stored.map(|issuer| describe(keys(call), issuer));
+    Ok(described.collect::<Result<_, IssuerFault>>()?)
+}
+
+fn keys(call: &Call) -> &ca::DeviceIssuers {
+    &call.permit.context().device_issuers
 }
 
 async fn read(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
-    reply(existing(&call, &name)?)
+    reply(keys(&call), existing(&call, &name)?)
 }
 
 fn existing(call: &Call, name: &IssuerName) -> Result<IssuerRecord, ServiceFault> {
@@ -95,10 +101,14 @@ async fn create(mut call: Call, name: IssuerName) -> Result<Reply, ServiceFault>
     if provisioning.issuer(&name)?.is_some() {
         return Err(IssuanceError::Exists(IssuanceName::Issuer(name)).into());
     }
-    let draft = draft(issuers, name, request, now(&call)).map_err(IssuerFault::from)?;
+    let (keys, now) = (issuers.clone(), now(&call));
+    // A token may take long to answer.
+    let drafted = tokio::task::spawn_blocking(move || draft(&keys, name, request, now)).await;
+    let drafted = drafted.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    let draft = drafted.map_err(IssuerFault::from)?;
     let ca_certificate = draft.ca_certificate;
-    match provisioning.create_issuer(draft, now(&call)).await {
-        Ok(created) => reply(created),
+    match provisioning.create_issuer(draft, now).await {
+        Ok(created) => reply(issuers, created),
         Err(error) => {
             if !provisioning.has_issuer_of(&ca_certificate)? {
                 issuers.remove(&ca_certificate).map_err(IssuerFault::from)?;
@@ -156,7 +166,7 @@ impl NounError for IssuerFault {
 fn authority_code(error: &ca::IssuerError) -> DpsErrorCode {
     use ca::IssuerError as Error;
     match error {
-        Error::Missing(_) | Error::File(_) => DpsErrorCode::InternalServerError,
+        Error::Missing(_) | Error::Damaged(_) | Error::File(_) => DpsErrorCode::InternalServerError,
         _ => DpsErrorCode::ArgumentInvalid,
     }
 }
@@ -208,12 +218,33 @@ fn draft(
     })
 }
 
-fn reply(stored: IssuerRecord) -> Result<Reply, ServiceFault> {
-    let issuer = describe(stored)?;
+fn storage(keys: &ca::DeviceIssuers, issuer: &Thumbprint) -> IssuerKeyStorage {
+    match keys.key_storage(issuer) {
+        Ok(KeyStorage::File) => IssuerKeyStorage::File,
+        Ok(KeyStorage::SealedFile) => IssuerKeyStorage::SealedFile,
+        Ok(KeyStorage::Token {
+            uri,
+            library,
+            is_sealed,
+        }) => IssuerKeyStorage::Token {
+            pkcs11_uri: uri,
+            pkcs11_library: library.display().to_string(),
+            pin_sealed: is_sealed,
+        },
+        // The issuer refuses to issue with the reason; a list of issuers is answered all the same.
+        Err(_) => IssuerKeyStorage::Missing,
+    }
+}
+
+fn reply(keys: &ca::DeviceIssuers, stored: IssuerRecord) -> Result<Reply, ServiceFault> {
+    let issuer = describe(keys, stored)?;
     Ok(Reply::json(&issuer).with_etag(&issuer.etag.0))
 }
 
-fn describe(issuer: IssuerRecord) -> Result<IssuerDescription, IssuerFault> {
+fn describe(
+    keys: &ca::DeviceIssuers,
+    issuer: IssuerRecord,
+) -> Result<IssuerDescription, IssuerFault> {
     let issuing = issuer.generations.issuing();
     let chain = Certificate::parse_pem_bundle(&issuing.chain).map_err(IssuerFault::Damaged)?;
     let first = chain.first().ok_or(PemError::NoCertificate);
@@ -224,6 +255,7 @@ fn describe(issuer: IssuerRecord) -> Result<IssuerDescription, IssuerFault> {
         certificate: issuing.chain.clone(),
         profile: issuer.profile,
         settings: issuer.settings,
+        key_storage: storage(keys, &issuing.thumbprint),
         trusts: issuer.trusts,
         etag: QuotedEtag(issuer.etag),
         created_date_time_utc: issuer.created,

@@ -13,10 +13,12 @@ use transport::budget::Wanted;
 use transport::pace::Pace;
 use transport::tls::certificate_files::OwnCertificate;
 
+mod issuer_keys;
 mod limits;
 mod retention;
 mod uploads;
 
+use issuer_keys::{IssuerKeyConfig, IssuerKeyFlags, IssuerKeyTable};
 use limits::LimitsTable;
 use retention::{AuditTable, RefusalsTable, TelemetryTable};
 use uploads::UploadsTable;
@@ -59,6 +61,8 @@ pub struct ServeFlags {
     /// PEM file of CAs that are trusted beside the system's when webhooks are called.
     #[arg(long, value_name = "FILE")]
     outbound_ca: Option<PathBuf>,
+    #[command(flatten)]
+    issuer_keys: IssuerKeyFlags,
 }
 
 impl ServeFlags {
@@ -88,6 +92,8 @@ struct ConfigFile {
     metrics_on_https_port: Option<bool>,
     pki_http_port: Option<u16>,
     outbound_ca: Option<PathBuf>,
+    #[serde(default)]
+    issuer_keys: IssuerKeyTable,
     #[serde(default)]
     outbound_networks: Vec<Network>,
     #[serde(default)]
@@ -120,6 +126,8 @@ pub struct ServeConfig {
     /// A port of its own for what issuers publish.
     pub pki_http: Option<SocketAddr>,
     pub outbound_ca: Option<PathBuf>,
+    /// Where issuing keys may be, and what seals them.
+    pub issuer_keys: IssuerKeyConfig,
     /// Private networks that every provisioning service may call.
     pub outbound_networks: Vec<Network>,
     /// Whether the first service, too, may call only public addresses and these.
@@ -186,6 +194,7 @@ impl ServeConfig {
                 .or(file.pki_http_port)
                 .map(|port| (address, port).into()),
             outbound_ca: flags.outbound_ca.clone().or(file.outbound_ca),
+            issuer_keys: flags.issuer_keys.over(file.issuer_keys),
             outbound_networks: file.outbound_networks,
             outbound_guards_first_service: file.outbound_guards_first_service,
             connections: limits

@@ -5,7 +5,7 @@ use rustls_pki_types::SignatureVerificationAlgorithm;
 use webpki::aws_lc_rs as algorithms;
 
 use super::Certificate;
-use crate::KeyAlgorithm;
+use crate::{KeyAlgorithm, RsaHash, SignatureScheme};
 
 mod rsa;
 mod words;
@@ -73,6 +73,28 @@ pub(crate) fn signs_itself(der: &[u8], key: SubjectKey<'_>) -> bool {
         let algorithms = named(signed.algorithm);
         matches(key, &algorithms, signed.message, signed.signature)
     })
+}
+
+/// Whether `signature` over `message` was made with the key of `certificate` by `scheme`.
+pub(super) fn verifies(
+    certificate: &Certificate,
+    message: &[u8],
+    signature: &[u8],
+    scheme: SignatureScheme,
+) -> bool {
+    let algorithm = match scheme {
+        SignatureScheme::EcdsaP256Sha256 => algorithms::ECDSA_P256_SHA256,
+        SignatureScheme::EcdsaP384Sha384 => algorithms::ECDSA_P384_SHA384,
+        SignatureScheme::EcdsaP521Sha512 => algorithms::ECDSA_P521_SHA512,
+        SignatureScheme::Ed25519 => algorithms::ED25519,
+        SignatureScheme::RsaPkcs1(RsaHash::Sha256) => algorithms::RSA_PKCS1_2048_8192_SHA256,
+        SignatureScheme::RsaPkcs1(RsaHash::Sha384) => algorithms::RSA_PKCS1_2048_8192_SHA384,
+        SignatureScheme::RsaPkcs1(RsaHash::Sha512) => algorithms::RSA_PKCS1_2048_8192_SHA512,
+        SignatureScheme::RsaPss(RsaHash::Sha256) => algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+        SignatureScheme::RsaPss(RsaHash::Sha384) => algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+        SignatureScheme::RsaPss(RsaHash::Sha512) => algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+    };
+    matches(certificate.key(), &[algorithm], message, signature)
 }
 
 pub(super) fn is_supported(certificate: &Certificate, issuer: &Certificate) -> bool {

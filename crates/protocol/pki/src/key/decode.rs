@@ -24,7 +24,7 @@ pub(super) fn from_pem(text: &str, passphrase: Option<&[u8]>) -> Result<PrivateK
     if block.body.contains("Proc-Type:") {
         return Err(KeyError::OldEncryption);
     }
-    let der = decode(block.body)?;
+    let der = base64(block.body)?;
     if block.label != "ENCRYPTED PRIVATE KEY" {
         return PrivateKey::from_der(&der);
     }
@@ -61,7 +61,7 @@ fn key_blocks(text: &str) -> Result<Vec<Block<'_>>, KeyError> {
     Ok(blocks)
 }
 
-fn decode(body: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+pub(super) fn base64(body: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let base64: Zeroizing<String> =
         Zeroizing::new(body.chars().filter(|c| !c.is_ascii_whitespace()).collect());
     let der = STANDARD

@@ -2,6 +2,7 @@ use rcgen::{PublicKeyData, SignatureAlgorithm};
 
 use super::{KeyMatches, KeyMismatch};
 use crate::Certificate;
+use crate::der::Writer;
 
 /// The kinds of keys that sign here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,17 @@ impl PublicKey {
             algorithm,
             bits: bits.into(),
         }
+    }
+
+    /// An RSA key of its two numbers, each in bytes, the highest first.
+    #[must_use]
+    pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Self {
+        let mut der = Writer::default();
+        der.sequence(|der| {
+            der.unsigned(modulus);
+            der.unsigned(exponent);
+        });
+        Self::from_bits(KeyAlgorithm::Rsa, &der.finish())
     }
 
     /// The key of a certificate; `None` when nothing here signs with keys of its kind.

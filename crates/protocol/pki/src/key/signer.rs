@@ -1,9 +1,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
+
 use super::pair::KeyPair;
 use super::{KeyAlgorithm, KeyMatches, KeyMismatch, PrivateKey, PublicKey};
 use crate::Certificate;
+use crate::der::Writer;
 
 /// How a message is hashed, padded and signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,39 @@ impl SignatureScheme {
             KeyAlgorithm::Rsa => Self::RsaPkcs1(RsaHash::Sha256),
         }
     }
+}
+
+impl SignatureScheme {
+    /// The digest that is signed; `None` for Ed25519, which signs the message itself.
+    #[must_use]
+    pub fn digest(self, message: &[u8]) -> Option<Vec<u8>> {
+        let algorithm = match self {
+            Self::EcdsaP256Sha256
+            | Self::RsaPkcs1(RsaHash::Sha256)
+            | Self::RsaPss(RsaHash::Sha256) => &digest::SHA256,
+            Self::EcdsaP384Sha384
+            | Self::RsaPkcs1(RsaHash::Sha384)
+            | Self::RsaPss(RsaHash::Sha384) => &digest::SHA384,
+            Self::EcdsaP521Sha512
+            | Self::RsaPkcs1(RsaHash::Sha512)
+            | Self::RsaPss(RsaHash::Sha512) => &digest::SHA512,
+            Self::Ed25519 => return None,
+        };
+        Some(digest::digest(algorithm, message).as_ref().to_vec())
+    }
+}
+
+/// An ECDSA signature as certificates have it, Ecdsa-Sig-Value ::= SEQUENCE { r, s } (RFC 3279,
+/// 2.2.3), from `r` and `s` side by side, as tokens give it.
+#[must_use]
+pub fn ecdsa_signature_der(fixed: &[u8]) -> Vec<u8> {
+    let (r, s) = fixed.split_at(fixed.len() / 2);
+    let mut der = Writer::default();
+    der.sequence(|der| {
+        der.unsigned(r);
+        der.unsigned(s);
+    });
+    der.finish()
 }
 
 /// Why a key did not sign. Its text says what to do.

@@ -15,11 +15,14 @@ use crate::lenient::{BodyError, Fields};
 mod description;
 mod profile;
 mod roll;
+mod source;
 mod user;
 
-pub use description::{IssuerDescription, IssuerList};
+pub use description::{IssuerDescription, IssuerKeyStorage, IssuerList};
 pub use profile::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, ProfileKind};
 pub use roll::{AuthorityUse, FinishRequest, RollDescription};
+use source::Secrets;
+pub use source::{IssuerSource, TokenKeyMembers};
 pub use user::{IssuerUserDescription, IssuerUserRequest};
 
 /// `certificateAuthorityType` of a CA whose key the server holds.
@@ -31,31 +34,7 @@ pub const ISSUER_ITEM: &str = "certificateAuthority";
 /// `x-ms-item-type` of a list of users of an issuer.
 pub const ISSUER_USER_ITEM: &str = "issuerUser";
 
-/// Longest PEM text of an imported chain, and of its key, bytes.
-const MAX_PEM: usize = 64 * 1024;
-/// The default of `authorityValidityDays`, in days.
-const USUAL_CA_DAYS: u16 = 3650;
 const MOST_DAYS: i64 = 3650;
-const MOST_CA_DAYS: i64 = 10 * 3650;
-
-/// The source of an issuer's key.
-#[derive(Clone, PartialEq, Eq)]
-pub enum IssuerSource {
-    /// Generated here, with a certificate that it signs itself.
-    Made {
-        /// Common name of the CA; the issuer's name when absent.
-        common_name: Option<String>,
-        /// The validity of the CA's certificate, 1 to 36500 days.
-        days: u16,
-    },
-    /// The request carries the chain and its key.
-    Imported {
-        /// The CA's certificate and those above it, PEM.
-        chain: String,
-        /// Its private key, PEM, not encrypted.
-        key: Zeroizing<String>,
-    },
-}
 
 /// The body of a PUT of an issuer.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,17 +43,17 @@ pub struct IssuerRequest {
     pub profile: IssuerProfile,
     /// `default`, `serverKeyGeneration` and `noCrl`: how it does so.
     pub settings: IssuerSettings,
-    /// `certificate` and `privateKey`, or neither.
+    /// `certificate` and `privateKey`, `pkcs11Uri` and what belongs to it, or neither.
     pub source: IssuerSource,
 }
 
 impl IssuerRequest {
-    /// Reads the body, and wipes the private key out of it.
+    /// Reads the body, and takes the private key or the PIN out of it.
     pub fn parse(mut body: Value) -> Result<Self, BodyError> {
-        let key = secret(&mut body, "privateKey", MAX_PEM)?;
+        let secrets = Secrets::take(&mut body)?;
         let fields = Fields::of_body(&body)?;
         require_own(&fields)?;
-        let source = source(&fields, key)?;
+        let source = IssuerSource::read(&fields, secrets)?;
         let profile = IssuerProfile {
             kind: profile_kind(&fields)?,
             lifetime: lifetime(&fields)?,
@@ -95,7 +74,8 @@ impl IssuerRequest {
     /// The body that a client sends.
     #[must_use]
     pub fn to_body(&self) -> Value {
-        let mut body = self.source.members();
+        let mut body = Map::new();
+        self.source.write(&mut body);
         for part in [json!(self.profile), json!(self.settings)] {
             if let Value::Object(members) = part {
                 body.extend(members);
@@ -103,58 +83,6 @@ impl IssuerRequest {
         }
         body.insert("certificateAuthorityType".into(), json!(MUSTER_CA_TYPE));
         Value::Object(body)
-    }
-}
-
-/// Reads `commonName` and `authorityValidityDays`, or `certificate` beside the key.
-fn source(fields: &Fields<'_>, key: Option<Zeroizing<String>>) -> Result<IssuerSource, BodyError> {
-    let chain = fields.text("certificate")?.filter(|text| !text.is_empty());
-    Ok(match (chain, key) {
-        (None, None) => IssuerSource::Made {
-            common_name: fields.text("commonName")?.map(str::to_owned),
-            days: days(fields, "authorityValidityDays", USUAL_CA_DAYS, MOST_CA_DAYS)?,
-        },
-        (Some(chain), Some(_)) if chain.len() > MAX_PEM => {
-            let problem = format!("is longer than {MAX_PEM} bytes");
-            return Err(fields.error("certificate", problem));
-        }
-        (Some(chain), Some(key)) => IssuerSource::Imported {
-            chain: chain.to_owned(),
-            key,
-        },
-        (Some(_), None) => return Err(fields.error("privateKey", "is missing")),
-        (None, Some(_)) => return Err(fields.error("certificate", "is missing")),
-    })
-}
-
-impl IssuerSource {
-    /// Reads the body that has an issuer rolled to another CA, and wipes the private key out of it.
-    pub fn parse(mut body: Value) -> Result<Self, BodyError> {
-        let key = secret(&mut body, "privateKey", MAX_PEM)?;
-        source(&Fields::of_body(&body)?, key)
-    }
-
-    /// The body that a client sends to roll an issuer.
-    #[must_use]
-    pub fn to_body(&self) -> Value {
-        Value::Object(self.members())
-    }
-
-    fn members(&self) -> Map<String, Value> {
-        let mut body = Map::new();
-        match self {
-            Self::Made { common_name, days } => {
-                if let Some(name) = common_name {
-                    body.insert("commonName".into(), json!(name));
-                }
-                body.insert("authorityValidityDays".into(), json!(days));
-            }
-            Self::Imported { chain, key } => {
-                body.insert("certificate".into(), json!(chain));
-                body.insert("privateKey".into(), json!(key.as_str()));
-            }
-        }
-        body
     }
 }
 
@@ -299,7 +227,17 @@ mod tests {
             chain: "CHAIN".to_owned(),
             key: Zeroizing::new("KEY".to_owned()),
         };
-        for source in [made, imported] {
+        let token = |chain: Option<&str>| IssuerSource::Token {
+            key: TokenKeyMembers {
+                uri: "pkcs11:token=a;object=b".to_owned(),
+                library: "/usr/lib/x.so".to_owned(),
+                pin: Zeroizing::new("1234".to_owned()),
+            },
+            chain: chain.map(str::to_owned),
+            common_name: None,
+            days: 3650,
+        };
+        for source in [made, imported, token(None), token(Some("CHAIN"))] {
             for minutes in [1, 10, 30 * 1440, 30 * 1440 + 1] {
                 let request = IssuerRequest {
                     profile: IssuerProfile {
@@ -332,6 +270,19 @@ mod tests {
             (json!({"certificate": "C"}), "'privateKey': is missing"),
             (json!({"PrivateKey": "SECRET"}), "'certificate': is missing"),
             (json!({"privateKey": ["SECRET"]}), "'privateKey': a text"),
+            (
+                json!({"pkcs11Uri": "u", "pkcs11Library": "l", "pkcs11Pin": 7}),
+                "'pkcs11Pin': a text",
+            ),
+            (
+                json!({"pkcs11Uri": "u", "pkcs11Pin": "SECRET"}),
+                "'pkcs11Library': 1 to 1024 bytes",
+            ),
+            (
+                json!({"pkcs11Uri": "u", "pkcs11Library": "l"}),
+                "'pkcs11Pin': is missing",
+            ),
+            (json!({"pkcs11Pin": "SECRET"}), "'pkcs11Uri': is missing"),
             (
                 json!({"validityDays": 0}),
                 "'validityDays': 0 is not between",

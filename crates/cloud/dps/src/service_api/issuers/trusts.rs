@@ -4,7 +4,7 @@ use ids::{CertificateName, IssuerName};
 use registry::Right;
 use rest::{Reply, delete, get, put};
 
-use super::{existing, reply};
+use super::{existing, keys, reply};
 use crate::error::ServiceFault;
 use crate::service_api::access::Access;
 use crate::service_api::{Call, Route, now, provisioning};
@@ -37,7 +37,7 @@ async fn add(
     certificate: CertificateName,
 ) -> Result<Reply, ServiceFault> {
     let written = provisioning(&call).add_issuer_trust(&name, &certificate, now(&call));
-    reply(written.await?)
+    reply(keys(&call), written.await?)
 }
 
 async fn remove(

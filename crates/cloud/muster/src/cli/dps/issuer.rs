@@ -1,21 +1,21 @@
 //! `muster dps issuer`: CAs that issue certificates to devices as they register.
 
-use std::path::PathBuf;
-
-use ca::PortableIssuer;
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::Value;
 use wire::muster_api::issued_certificate::length_of_time;
 use wire::muster_api::issuer::{
-    DeviceKeyType, IssuerProfile, IssuerRequest, IssuerSettings, IssuerSource, Lifetime,
-    ProfileKind,
+    DeviceKeyType, IssuerProfile, IssuerRequest, IssuerSettings, Lifetime, ProfileKind,
 };
 use zeroize::Zeroizing;
 
 use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
-use crate::service_client::{Call, CommandError, Service};
+use crate::service_client::{Call, Service};
+
+mod source;
+
+use source::SourceFlags;
 
 mod certificate;
 mod log;
@@ -33,12 +33,15 @@ pub enum IssuerCommand {
             muster dps issuer create --issuer-name gateways --profile edge-ca --validity 12h \
             --default true --data-dir ./data\n  \
             muster dps issuer create --issuer-name fleet --certificate-path ca-chain.pem \
-            --key-path ca.key.pem --data-dir ./data")]
+            --key-path ca.key.pem --data-dir ./data\n  \
+            muster dps issuer create --issuer-name fleet --pkcs11-uri \
+            'pkcs11:token=fleet;object=ca' --pkcs11-library \
+            /usr/lib/softhsm/libsofthsm2.so --pin-file pin --data-dir ./data")]
     Create {
         #[command(flatten)]
         name: Name,
         #[command(flatten)]
-        settings: IssuerFlags,
+        settings: Box<IssuerFlags>,
     },
     /// List the issuers.
     #[command(after_help = "Example:\n  muster dps issuer list --data-dir ./data --output table")]
@@ -172,65 +175,7 @@ pub struct IssuerFlags {
     #[arg(long, value_enum, num_args = 1.., value_name = "KIND")]
     key_types: Vec<KeyKind>,
     #[command(flatten)]
-    source: IssuerSourceFlags,
-}
-
-/// Where the CA of an issuer comes from.
-#[derive(Debug, Args)]
-pub struct IssuerSourceFlags {
-    /// The common name of a new CA [default: the name of the issuer].
-    #[arg(long, conflicts_with_all = ["certificate_path", "ca_dir"])]
-    common_name: Option<String>,
-    /// How many days a new CA is valid.
-    #[arg(
-        long = "authority-days",
-        default_value_t = 3650,
-        conflicts_with_all = ["certificate_path", "ca_dir"],
-        value_name = "DAYS"
-    )]
-    ca_days: u16,
-    /// The certificate of an existing CA, PEM, followed by its own issuers.
-    #[arg(long, requires = "key_path", value_name = "FILE")]
-    certificate_path: Option<PathBuf>,
-    /// The private key of the existing CA, PEM.
-    #[arg(long, requires = "certificate_path", value_name = "FILE")]
-    key_path: Option<PathBuf>,
-    /// A folder of `muster ca init`; its intermediate issues.
-    #[arg(long, conflicts_with = "certificate_path", value_name = "DIR")]
-    ca_dir: Option<PathBuf>,
-    /// A file with the passphrase of the private key, in its first line.
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
-}
-
-impl IssuerSourceFlags {
-    fn source(&self) -> anyhow::Result<IssuerSource> {
-        let passphrase = self.passphrase_file.as_deref();
-        let passphrase = passphrase.map(ca::read_passphrase).transpose();
-        let passphrase = passphrase.map_err(|error| CommandError::Input(error.into()))?;
-        let passphrase = passphrase.as_ref().map(|text| text.as_bytes());
-        let portable = match (&self.certificate_path, &self.key_path, &self.ca_dir) {
-            (Some(certificate), Some(key), _) => PortableIssuer::read(certificate, key, passphrase)
-                .map_err(|error| CommandError::Input(error.into()))?,
-            (_, _, Some(dir)) => PortableIssuer::from_directory(dir, passphrase)
-                .map_err(|error| CommandError::Input(error.into()))?,
-            _ => {
-                return Ok(IssuerSource::Made {
-                    common_name: self.common_name.clone(),
-                    days: self.ca_days,
-                });
-            }
-        };
-        Ok(IssuerSource::Imported {
-            chain: portable.chain,
-            key: portable.key,
-        })
-    }
-
-    /// The body that says where the CA comes from, and nothing else.
-    fn body(&self) -> anyhow::Result<Value> {
-        Ok(self.source()?.to_body())
-    }
+    source: SourceFlags,
 }
 
 impl IssuerFlags {
@@ -258,7 +203,7 @@ impl IssuerFlags {
                 server_key_generation: self.server_key_generation,
                 no_crl: self.no_crl,
             },
-            source: self.source.source()?,
+            source: self.source.read()?,
         };
         Ok(request.to_body())
     }
@@ -276,6 +221,7 @@ const COLUMNS: &[Column] = &[
     ("Profile", "/profile"),
     ("ValidityDays", "/validityDays"),
     ("Default", "/default"),
+    ("Key", "/keyStorage"),
 ];
 
 const ROOT: [&str; 4] = ["muster", "v1", "dps", "issuers"];

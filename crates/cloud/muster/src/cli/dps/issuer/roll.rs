@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{IssuerSourceFlags, Name, ROOT, erase};
+use super::{Name, ROOT, SourceFlags, erase};
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, ServiceClient};
 
@@ -24,7 +24,7 @@ pub enum RollCommand {
             muster dps issuer roll --issuer-name fleet start --data-dir ./data\n  \
             muster dps issuer roll --issuer-name fleet start --ca-dir ./new-wrkdir --data-dir \
             ./data")]
-    Start(IssuerSourceFlags),
+    Start(Box<SourceFlags>),
     /// Show how many certificates and devices each CA still has.
     #[command(after_help = "Example:\n  \
             muster dps issuer roll --issuer-name fleet status --output table --data-dir ./data")]
