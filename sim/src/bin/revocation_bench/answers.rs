@@ -80,7 +80,7 @@ fn add(rows: &mut Rows, title: &str, micros: f64, signature: f64) {
 /// Answers of a server that were signed before, asked for over plain HTTP.
 pub(crate) async fn over_http(seconds: u64, signature: f64, rows: &mut Rows) -> Result<()> {
     let flags = ["--pki-http-port", "80"].map(str::to_owned);
-    let server = Server::start_with(flags.into()).await?;
+    let server = Server::start_with(flags.to_vec()).await?;
     let dir = tempfile::tempdir()?;
     issue_certificate(&server, "press-7", dir.path()).await?;
     let request = "ocsp -issuer ca.pem -cert leaf.pem -no_nonce -reqout request.der";
