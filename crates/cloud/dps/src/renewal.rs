@@ -77,10 +77,18 @@ async fn issuer(tenant: &Tenant, owner: &RegisteredDevice) -> Result<IssuerRecor
         Some(name) => provisioning.issuer(name)?,
         None => None,
     };
-    issuer.ok_or_else(|| {
-        let key = enrollment.key();
+    let key = enrollment.key();
+    let issuer = issuer.ok_or_else(|| {
         RenewalFault::NotEntitled(format!("{key} names no issuer of certificates"))
-    })
+    })?;
+    if issuer.is_of_identities() {
+        return Ok(issuer);
+    }
+    let (name, profile) = (issuer.name, issuer.profile.kind.name());
+    Err(RenewalFault::NotEntitled(format!(
+        "{key} names device issuer {name}, which has the profile {profile}; its certificates are \
+         no identities of devices"
+    )))
 }
 
 async fn enrollment(

@@ -1,7 +1,8 @@
-use ids::{CertificateName, Etag, Thumbprint, Timestamp};
+use ids::{CertificateName, Etag, IssuerName, Thumbprint, Timestamp};
 use registry::StorageError;
 use serde_json::Value;
 use store::{AttestationKind, CaCertificateState, CertificateSlot, EnrollmentKey};
+use wire::muster_api::issuer::ProfileKind;
 
 use crate::issuance::{EnrolledIssuance, IssuanceName};
 
@@ -116,6 +117,16 @@ pub enum EnrollmentError {
     /// It names an issuer or a trust bundle that is not there. DPS answers 400.
     #[error("{0} does not exist; make it first")]
     NoIssuance(IssuanceName),
+    /// It names an issuer whose certificates are not for devices that register. DPS answers 400.
+    #[error(
+        "device issuer {issuer} has the profile {}, whose certificates are no identities of \
+         devices; name an issuer of the profile edge-identity or device, or create one",
+        .profile.name()
+    )]
+    IssuerProfile {
+        issuer: IssuerName,
+        profile: ProfileKind,
+    },
     /// More groups whose devices derive keys than a token can be tried with. DPS answers 400.
     #[error(
         "a provisioning service has at most {0} enrollment groups with symmetric keys; delete one, or let devices share a group"

@@ -4,7 +4,7 @@ use ids::{CertificateName, Etag, IssuerName, IssuerUserName, Thumbprint, Timesta
 use registry::StorageError;
 use serde::{Deserialize, Serialize};
 use store::Secret;
-use wire::muster_api::issuer::{IssuerProfile, IssuerSettings};
+use wire::muster_api::issuer::{IssuerProfile, IssuerSettings, ProfileKind};
 
 use crate::issuance::IssuanceError;
 
@@ -34,6 +34,18 @@ pub struct IssuerRecord {
     pub created: Timestamp,
     /// When it was last written.
     pub updated: Timestamp,
+}
+
+impl IssuerRecord {
+    /// Whether its certificates are identities of devices towards DPS and hub. Enrollments name
+    /// no other issuer.
+    #[must_use]
+    pub fn is_of_identities(&self) -> bool {
+        match self.profile.kind {
+            ProfileKind::EdgeIdentity | ProfileKind::Device => true,
+            ProfileKind::EdgeCa | ProfileKind::EdgeServer | ProfileKind::Verification => false,
+        }
+    }
 }
 
 /// The CAs of an issuer: one, and while it rolls the next one.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use ids::{Thumbprint, Timestamp};
 use issuing::{IssueError, Wanted};
 use pki::{Certificate, RequestError};
-use provisioning::{IssuedCertificate, Provisioning, Requester};
+use provisioning::{IssuedCertificate, IssuerRecord, Provisioning, Requester};
 use registry::StorageError;
 use wire::binary::Base64Bytes;
 use wire::device_api::register_request::CsrClaim;
 use wire::device_api::registration::AttestationDetail;
 
 use crate::registration::attest::AttestedDevice;
+use crate::registration::enrollment::Enrollment;
 use crate::registration::refusal::{Refusal, RefusalReason, RequestRefusal};
 use crate::registration::request::Register;
 
@@ -66,14 +67,7 @@ pub fn issue(
         let (id, chain) = (device.registration_id(), request.presented.chain);
         IssueFault::Refused(Refusal::new(id, chain, Some(enrollment.key()), reason))
     };
-    let issuer = match &enrollment.issuance().issuer {
-        Some(name) => provisioning.issuer(name)?,
-        None => None,
-    };
-    // An issuer that an enrollment names is not deleted; should the enrollment have changed, the
-    // device proves itself again when it is assigned.
-    let no_issuer = || refuse(RequestRefusal::NoIssuer(enrollment.key().clone()));
-    let issuer = issuer.ok_or_else(no_issuer)?;
+    let issuer = named_issuer(enrollment, provisioning)?.map_err(refuse)?;
     let bytes = match csr {
         CsrClaim::Der(der) => der.as_bytes(),
         CsrClaim::Pem(pem) => pem.as_bytes(),
@@ -101,6 +95,28 @@ pub fn issue(
             CsrClaim::Pem(_) => Form::Pem(all.map(Certificate::to_pem).collect()),
         },
     }))
+}
+
+/// The issuer that an enrollment names. One that is named is not deleted; should the enrollment have
+/// changed, the device proves itself again when it is assigned.
+fn named_issuer(
+    enrollment: &Enrollment,
+    provisioning: &Provisioning,
+) -> Result<Result<IssuerRecord, RequestRefusal>, StorageError> {
+    let issuer = match &enrollment.issuance().issuer {
+        Some(name) => provisioning.issuer(name)?,
+        None => None,
+    };
+    let enrollment = enrollment.key().clone();
+    Ok(match issuer {
+        None => Err(RequestRefusal::NoIssuer(enrollment)),
+        Some(issuer) if issuer.is_of_identities() => Ok(issuer),
+        Some(issuer) => Err(RequestRefusal::IssuerProfile {
+            enrollment,
+            issuer: issuer.name,
+            profile: issuer.profile.kind,
+        }),
+    })
 }
 
 impl Issued {

@@ -193,7 +193,8 @@ impl NounError for EnrollmentError {
             Self::NoCaCertificate(_)
             | Self::CaCertificateNotVerified(_)
             | Self::TooManyKeyed(_)
-            | Self::NoIssuance(_) => Code::ArgumentInvalid,
+            | Self::NoIssuance(_)
+            | Self::IssuerProfile { .. } => Code::ArgumentInvalid,
             Self::Storage(_) => Code::InternalServerError,
         }
     }

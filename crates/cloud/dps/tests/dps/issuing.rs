@@ -223,7 +223,7 @@ async fn over_mqtt_a_device_with_a_certificate_keeps_it_as_its_second() {
 }
 
 impl Service {
-    async fn newest_refusal(&self, id: &str) -> Value {
+    pub async fn newest_refusal(&self, id: &str) -> Value {
         let request = Request::builder()
             .uri(format!(
                 "https://{}/muster/v1/dps/refusals?api-version=2021-10-01&registrationId={id}",

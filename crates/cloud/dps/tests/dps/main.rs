@@ -29,6 +29,7 @@ mod explain_matches_register;
 mod hub_health;
 mod hub_moves;
 mod issued_certificates;
+mod issuer_profiles;
 mod issuer_users;
 mod issuers_and_trust_bundles;
 mod issuing;

@@ -21,7 +21,7 @@ fn identity(id: &str) -> Identity {
 }
 
 impl Service {
-    async fn renew(
+    pub async fn renew(
         &self,
         id: &str,
         presented: Thumbprint,
@@ -41,7 +41,7 @@ impl Service {
 }
 
 /// A device that was given a certificate as it registered.
-async fn provisioned(service: &Service, id: &'static str) -> Certificate {
+pub async fn provisioned(service: &Service, id: &'static str) -> Certificate {
     issuer(service, "fleet", json!({"validityDays": 30})).await;
     let device = Device::enrolled(service, id, json!({"credentialPolicyName": "fleet"})).await;
     let csr = STANDARD.encode(request(id));

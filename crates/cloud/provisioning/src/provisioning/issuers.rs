@@ -161,23 +161,40 @@ impl Provisioning {
     }
 }
 
-/// The row ids of the issuer and the trust bundle that a draft names; both must be there.
+/// The row ids of the issuer and the trust bundle that a draft names; both must be there, and the
+/// issuer must issue identities.
 pub(super) fn named_rows(
     view: &View<'_>,
     id_scope: &str,
     draft: &EnrollmentDraft,
 ) -> Result<(Option<i64>, Option<i64>), EnrollmentError> {
-    let issuer = draft.issuance.issuer.as_ref().map(|name| {
-        let row = view.issuer(id_scope, name)?;
-        let missing = || EnrollmentError::NoIssuance(IssuanceName::Issuer(name.clone()));
-        row.map(|row| row.id).ok_or_else(missing)
-    });
+    let issuer = draft.issuance.issuer.as_ref();
+    let issuer = issuer.map(|name| issuer_of_identities(view, id_scope, name));
     let trust_bundle = draft.issuance.trust_bundle.as_ref().map(|id| {
         let row = view.trust_bundle(id_scope, id)?;
         let missing = || EnrollmentError::NoIssuance(IssuanceName::TrustBundle(id.clone()));
         row.map(|row| row.id).ok_or_else(missing)
     });
     Ok((issuer.transpose()?, trust_bundle.transpose()?))
+}
+
+fn issuer_of_identities(
+    view: &View<'_>,
+    id_scope: &str,
+    name: &IssuerName,
+) -> Result<i64, EnrollmentError> {
+    let row = view.issuer(id_scope, name)?;
+    let missing = || EnrollmentError::NoIssuance(IssuanceName::Issuer(name.clone()));
+    let row = row.ok_or_else(missing)?;
+    let id = row.id;
+    let issuer = record(view, row)?;
+    match issuer.is_of_identities() {
+        true => Ok(id),
+        false => Err(EnrollmentError::IssuerProfile {
+            issuer: issuer.name,
+            profile: issuer.profile.kind,
+        }),
+    }
 }
 
 /// Creates an issuer. Should it be the default, no other one is any longer.

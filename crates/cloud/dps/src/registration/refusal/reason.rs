@@ -1,10 +1,11 @@
 //! The reasons of refusals, each with a stable code and a text that says what to do.
 
-use ids::CertificateName;
+use ids::{CertificateName, IssuerName};
 use pki::tpm::SealError;
 use pki::{ChainError, RequestError};
 use provisioning::{EnrollmentKey, NotInForceCertificate};
 use registry::revocation::NotInForce;
+use wire::muster_api::issuer::ProfileKind;
 use wire::sas::SasError;
 
 use crate::registration::credential::UnusableTpmKey;
@@ -221,6 +222,16 @@ pub enum RequestRefusal {
          certificate request"
     )]
     NoIssuer(EnrollmentKey),
+    #[error(
+        "{enrollment} names device issuer {issuer}, which has the profile {}; give it one of the \
+         profile edge-identity or device as certificateAuthorityName",
+        .profile.name()
+    )]
+    IssuerProfile {
+        enrollment: EnrollmentKey,
+        issuer: IssuerName,
+        profile: ProfileKind,
+    },
     #[error("the certificate request is refused: {0}")]
     Request(RequestError),
 }
@@ -236,6 +247,7 @@ impl RequestRefusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoIssuer(_) => "csr_issuer_absent",
+            Self::IssuerProfile { .. } => "csr_issuer_profile_wrong",
             Self::Request(error) => error.code(),
         }
     }
