@@ -61,17 +61,16 @@ pub fn length_of_time(member: &str, text: &str) -> Result<Duration, BodyError> {
             format!("{start:?} is not a length of time such as 90m, 12h or 30d"),
         )
     };
-    let unit = text.chars().last().ok_or_else(problem)?;
-    let seconds = match unit {
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(problem()),
-    };
-    let number = text
-        .trim_end_matches(unit)
-        .parse::<u32>()
-        .map_err(|_| problem())?;
+    let number_and_unit = |unit, seconds| Some((text.strip_suffix(unit)?, seconds));
+    let (number, seconds) = number_and_unit('m', 60)
+        .or_else(|| number_and_unit('h', 3600))
+        .or_else(|| number_and_unit('d', 86_400))
+        .ok_or_else(problem)?;
+    // `u32` would also parse a sign.
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(problem());
+    }
+    let number = number.parse::<u32>().map_err(|_| problem())?;
     Ok(Duration::from_secs(seconds * u64::from(number)))
 }
 
@@ -89,7 +88,18 @@ mod tests {
         assert_eq!(seconds("90m"), Some(5400));
         assert_eq!(seconds("12h"), Some(43_200));
         assert_eq!(seconds("30d"), Some(2_592_000));
-        for text in ["", "d", "30", "-1d", "1dd", "1.5d", "99999999999d", "3 d"] {
+        for text in [
+            "",
+            "d",
+            "30",
+            "-1d",
+            "+1d",
+            "1dd",
+            "1hd",
+            "1.5d",
+            "99999999999d",
+            "3 d",
+        ] {
             assert_eq!(seconds(text), None, "{text}");
         }
     }
