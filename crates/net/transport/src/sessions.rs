@@ -154,6 +154,15 @@ impl Sessions {
         }
     }
 
+    /// Closes session `number` of an identity; a newer one stays open.
+    pub fn close_numbered(&self, identity: &Identity, number: u64, why: Close) {
+        let table = locked(&self.table);
+        let session = table.session(identity);
+        if let Some(session) = session.filter(|session| session.number() == number) {
+            session.close(why);
+        }
+    }
+
     /// Closes the session of an identity, and with a device those of its modules.
     pub fn close_with_modules(&self, identity: &Identity, why: &Close) {
         locked(&self.table)

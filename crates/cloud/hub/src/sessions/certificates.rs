@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ids::Identity;
@@ -11,7 +10,7 @@ use registry::revocation::{CertificateKey, NotInForce};
 /// Looking through one of them does not hold up those that connect into the others.
 const SHARDS: usize = 16;
 
-/// The certificates of one session, and the session's number.
+/// The number of a session, and its certificates.
 type Entry = (u64, Box<[CertificateKey]>);
 
 /// Clones share the entries.
@@ -21,7 +20,6 @@ pub(crate) struct SessionCertificates(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     hasher: RandomState,
-    next: AtomicU64,
     shards: [Mutex<HashMap<Identity, Entry>>; SHARDS],
 }
 
@@ -56,18 +54,22 @@ impl Drop for CertificateEntry {
 }
 
 impl SessionCertificates {
-    /// Enters what a session was opened with; `None` when that was no certificate.
+    /// Enters what session `number` was opened with; `None` when that was no certificate. Of two
+    /// sessions of an identity the one that was opened later counts, whichever is entered first.
     pub(crate) fn enter(
         &self,
-        identity: &Identity,
+        (identity, number): (&Identity, u64),
         certificates: &[CertificateKey],
     ) -> Option<CertificateEntry> {
         if certificates.is_empty() {
             return None;
         }
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let entry = (number, certificates.into());
-        self.0.shard(identity).insert(identity.clone(), entry);
+        let mut shard = self.0.shard(identity);
+        let is_newer = |(entered, _): &Entry| *entered > number;
+        if !shard.get(identity).is_some_and(is_newer) {
+            shard.insert(identity.clone(), (number, certificates.into()));
+        }
+        drop(shard);
         Some(CertificateEntry {
             all: self.clone(),
             identity: identity.clone(),
@@ -75,18 +77,68 @@ impl SessionCertificates {
         })
     }
 
-    /// The sessions for which `revoked` finds a reason to end.
+    /// The sessions for which `revoked` finds a reason to end, with their numbers.
     pub(crate) fn find(
         &self,
         revoked: impl Fn(&Identity, &[CertificateKey]) -> Option<NotInForce>,
-    ) -> Vec<(Identity, NotInForce)> {
+    ) -> Vec<(Identity, u64, NotInForce)> {
         let mut found = Vec::new();
         for shard in &self.0.shards {
-            for (identity, (_, certificates)) in &*locked(shard) {
+            for (identity, (number, certificates)) in &*locked(shard) {
                 let reason = revoked(identity, certificates);
-                found.extend(reason.map(|reason| (identity.clone(), reason)));
+                found.extend(reason.map(|reason| (identity.clone(), *number, reason)));
             }
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use registry::revocation::name_path;
+
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            hub: ids::HubName::parse("hub").unwrap(),
+            device: ids::DeviceId::parse("d1").unwrap(),
+            module: None,
+        }
+    }
+
+    fn keys() -> Vec<CertificateKey> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::default()
+            .self_signed(&key)
+            .unwrap();
+        let seen = pki::SeenIssuers::default();
+        let chain = pki::PresentedChain::new(&[leaf.der()], &seen).unwrap();
+        name_path(&chain).map(CertificateKey::of).collect()
+    }
+
+    /// The numbers of the sessions that are entered.
+    fn entered(all: &SessionCertificates) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        for shard in &all.0.shards {
+            numbers.extend(locked(shard).values().map(|(number, _)| *number));
+        }
+        numbers
+    }
+
+    #[test]
+    fn of_two_sessions_that_open_at_once_the_newer_one_stays_entered() {
+        let (all, identity, keys) = (SessionCertificates::default(), identity(), keys());
+        // The older one was opened first, and is entered last.
+        let newer = all.enter((&identity, 2), &keys);
+        let older = all.enter((&identity, 1), &keys);
+        assert_eq!(entered(&all), [2]);
+        drop(older);
+        assert_eq!(entered(&all), [2]);
+        let newest = all.enter((&identity, 3), &keys);
+        drop(newer);
+        assert_eq!(entered(&all), [3]);
+        drop(newest);
+        assert!(entered(&all).is_empty());
     }
 }

@@ -80,7 +80,8 @@ pub(crate) async fn accept(
         .open(identity.clone())
         .ok_or_else(|| unavailable("the server is shutting down".to_owned()))?;
     let certificates = hub.session_certificates();
-    let certificates = certificates.enter(&identity, proven.certificates());
+    let session = (&identity, mailbox.number());
+    let certificates = certificates.enter(session, proven.certificates());
     // From here on a change closes the session through its mailbox; a change since the proof is
     // found here.
     if !connect::is_still_registered(hub, &proven).await? {

@@ -10,6 +10,8 @@ use crate::service::Hub;
 /// Ends sessions after each change of what is revoked, until `shutdown` turns true.
 pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
     let mut changes = hub.revocation_changes();
+    // Devices may have connected before.
+    changes.mark_changed();
     loop {
         // Both arms are cancel-safe.
         tokio::select! {
@@ -42,8 +44,8 @@ fn end_revoked(hub: &Hub) {
             _ => None,
         }
     };
-    for (identity, reason) in hub.session_certificates().find(revoked) {
+    for (identity, number, reason) in hub.session_certificates().find(revoked) {
         let close = Close::new(reason.code(), reason.to_string());
-        hub.sessions().close(&identity, close);
+        hub.sessions().close_numbered(&identity, number, close);
     }
 }

@@ -24,6 +24,7 @@ mod methods;
 mod mqtt_rules;
 mod queries;
 mod renewals;
+mod revocations;
 mod routing;
 mod sessions;
 mod stamps;

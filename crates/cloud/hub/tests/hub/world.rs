@@ -3,6 +3,7 @@
 
 mod certificates;
 mod http;
+mod interruption;
 mod issuer;
 mod stream;
 mod webhook;
@@ -16,14 +17,16 @@ use hub::{DeviceLimits, Hub, HubLimits, HubOptions, HubSession, UploadOptions};
 use ids::{HubHost, HubName, Timestamp};
 use mqtt::{Connect, Delivery, Password, Publish, QoS, SubscribeResult, Will};
 use pki::{PeerChain, PresentedChain};
+use provisioning::Provisioning;
 use registry::{Init, Registry, SystemEntropy};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use transport::{Close, ConnectRefused, DeviceSession, Outgoing};
 use wire::sas::SharedAccessKey;
 
-pub use certificates::{self_signed, self_signed_ca};
+pub use certificates::{Ca, self_signed, self_signed_ca};
 pub use http::{Ask, Reply};
+pub use interruption::interrupted;
 pub use issuer::Issuer;
 pub use stream::Stream;
 pub use webhook::Webhook;
@@ -34,6 +37,8 @@ const START: i64 = 1_800_000_000;
 pub struct World {
     pub hub: Hub,
     pub registry: Registry,
+    /// The service that the hub is linked to.
+    pub provisioning: Provisioning,
     /// What every endpoint of the hubs reaches.
     pub webhook: Arc<Webhook>,
     pub stream: Stream,
@@ -59,7 +64,7 @@ impl World {
             hub_host: HubHost::parse(HOST).unwrap(),
             entropy: Arc::new(SystemEntropy),
         };
-        let registry = Registry::open(
+        let provisioning = Provisioning::open(
             directory.path(),
             init,
             Default::default(),
@@ -67,6 +72,7 @@ impl World {
         )
         .await
         .unwrap();
+        let registry = provisioning.registry().clone();
         let (webhook, stream) = (Arc::new(Webhook::default()), Stream::default());
         let issuer = Arc::new(Issuer::default());
         let called = (&webhook, &stream, &issuer);
@@ -79,6 +85,7 @@ impl World {
         let world = Self {
             hub,
             registry,
+            provisioning,
             webhook,
             stream,
             issuer,
@@ -229,8 +236,10 @@ fn options(
     directory: &Path,
 ) -> HubOptions {
     let ticking = clock.clone();
-    let clock: ids::Clock =
-        Arc::new(move || Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed)));
+    let clock: ids::Clock = Arc::new(move || {
+        interruption::read_clock();
+        Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed))
+    });
     HubOptions {
         clock,
         pace: transport::pace::Pace::default(),

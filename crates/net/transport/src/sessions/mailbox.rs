@@ -210,6 +210,12 @@ impl Mailbox {
         &self.identity
     }
 
+    /// Larger than that of each session that was opened earlier.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The next push. Cancel-safe: dropping the future loses no message.
     pub async fn next(&mut self) -> Push {
         let push = self.shared.inbox.next().await;
