@@ -61,13 +61,18 @@ impl Server {
         Self::start_with(vec!["--outbound-ca".to_owned(), ca]).await
     }
 
-    /// The same with further flags or environment variables.
-    pub async fn start_with(settings: impl Into<ServeSettings>) -> Result<Self> {
+    /// The same with further flags of `muster serve`.
+    pub async fn start_with(flags: Vec<String>) -> Result<Self> {
+        Self::start_as(flags.into()).await
+    }
+
+    /// The same with further flags and environment variables.
+    pub async fn start_as(settings: ServeSettings) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("muster-server-")
             .tempdir()?;
         let data_dir = folder.path().to_owned();
-        Self::start_on(free_address()?, data_dir, Arc::new(folder), settings.into()).await
+        Self::start_on(free_address()?, data_dir, Arc::new(folder), settings).await
     }
 
     /// Starts a server at an address on a data directory within `folder`.

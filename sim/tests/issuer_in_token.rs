@@ -63,7 +63,7 @@ async fn start(token: &SoftToken) -> Result<Server> {
         flags: vec!["--pkcs11-library".to_owned(), library],
         environment: token.environment(),
     };
-    Server::start_with(settings).await
+    Server::start_as(settings).await
 }
 
 async fn create(server: &Server, token: &SoftToken, name: &str, rest: &str) -> Result<Value> {
