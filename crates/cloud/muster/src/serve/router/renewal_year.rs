@@ -1,8 +1,11 @@
-//! A year of a fleet that renews its certificates, on the real services and a simulated clock.
+//! A year of a fleet that renews its certificates over EST, at the hub, or either way, on the real
+//! services and a simulated clock.
 //! Services fail, answers are lost, devices lose power between any two steps. No device is ever
 //! without a credential that the hub accepts.
 
+mod counts;
 mod device;
+mod key;
 mod outages;
 mod world;
 
@@ -10,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use ::device::renewal::RenewalPolicy;
 
-use device::SimulatedDevice;
+use counts::Counts;
+use device::{Issuer, SimulatedDevice};
 use world::World;
 
 const DEVICES: usize = 50;
@@ -30,7 +34,12 @@ async fn t12_no_device_is_ever_without_a_credential_that_works() {
     let mut world = World::start(seed).await;
     let mut fleet = Vec::new();
     for n in 0..DEVICES {
-        fleet.push(SimulatedDevice::enroll(&world, format!("press-{n}"), seed).await);
+        let issuer = match n % 5 {
+            0 | 1 => Issuer::Est,
+            2 | 3 => Issuer::Hub,
+            _ => Issuer::Either,
+        };
+        fleet.push(SimulatedDevice::enroll(&world, format!("press-{n}"), issuer, seed).await);
     }
     for tick in 0..DAYS * 4 {
         world.advance(TICK).await;
@@ -42,29 +51,23 @@ async fn t12_no_device_is_ever_without_a_credential_that_works() {
             }
         }
     }
-    let sum = |count: fn(&SimulatedDevice) -> u32| fleet.iter().map(count).sum::<u32>();
-    let renewals = sum(|device| device.renewals);
-    let (lost, deaths) = (
-        sum(|device| device.lost_answers),
-        sum(|device| device.deaths),
-    );
     // Certificates of 30 days are renewed every 18 days or sooner.
     for device in &fleet {
-        assert!(
-            device.renewals >= DAYS / CERTIFICATE_DAYS,
-            "{}",
-            device.renewals
-        );
+        let renewals = device.counts.renewals();
+        assert!(renewals >= DAYS / CERTIFICATE_DAYS, "{renewals}");
     }
-    assert!(
-        lost > 100 && deaths > 100,
-        "{lost} lost answers, {deaths} deaths"
-    );
+    let all: Counts = fleet.iter().map(|device| device.counts).sum();
     println!(
-        "{DEVICES} devices, {DAYS} days: {renewals} renewals, {lost} lost answers, {deaths} \
-         losses of power, {} outages, {} restarts, in {:?}",
-        world.outages(),
+        "{DEVICES} devices, {DAYS} days, {} outages, {} of them of the hub alone, {} restarts, in {:?}: \
+         {all:?}",
+        world.outages().count(),
+        world.outages().of_hub(),
         world.restarts(),
         began.elapsed(),
     );
+    assert!(world.outages().of_hub() > 3);
+    assert!(all.over_est > 300 && all.at_hub > 300, "{all:?}");
+    assert!(all.switches > 50, "{all:?}");
+    assert!(all.lost_answers > 100 && all.deaths > 100, "{all:?}");
+    assert!(all.repeated_answers > 20 && all.replaced > 20, "{all:?}");
 }

@@ -14,6 +14,18 @@ pub enum Outage {
     Est,
     Dps,
     EstAndDps,
+    Hub,
+}
+
+impl Outage {
+    /// Whether a service does not answer.
+    pub fn includes(self, service: Self) -> bool {
+        match self {
+            Self::Server => true,
+            Self::EstAndDps => matches!(service, Self::Est | Self::Dps),
+            Self::Est | Self::Dps | Self::Hub => self == service,
+        }
+    }
 }
 
 /// When what fails: one outage after another, of an hour up to five days, with a pause between.
@@ -24,10 +36,11 @@ impl Outages {
         let mut all = Vec::new();
         let mut at = from.plus(48 * HOUR);
         while at < to {
-            let what = match random.random_range(0..4) {
+            let what = match random.random_range(0..5) {
                 0 => Outage::Server,
                 1 => Outage::Est,
                 2 => Outage::Dps,
+                3 => Outage::Hub,
                 _ => Outage::EstAndDps,
             };
             let end = at.plus(HOUR * random.random_range(1..5 * 24));
@@ -45,5 +58,11 @@ impl Outages {
 
     pub fn count(&self) -> usize {
         self.0.len()
+    }
+
+    /// How many of the hub alone.
+    pub fn of_hub(&self) -> usize {
+        let all = self.0.iter();
+        all.filter(|(_, _, what)| *what == Outage::Hub).count()
     }
 }

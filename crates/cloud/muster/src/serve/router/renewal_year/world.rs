@@ -1,21 +1,25 @@
+mod hub_client;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use dps::Dps;
 use hub::Hub;
 use ids::Timestamp;
 use issuing::password::StoredPassword;
-use mqtt::Connect;
 use pki::{Certificate, PeerChain, PresentedChain};
 use provisioning::{IssuerUserDraft, Provisioning, Secret};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use transport::{Close, DeviceSession};
 use wire::sas::SharedAccessKey;
+
+pub use hub_client::{FirstAnswer, HubClient};
 
 use super::outages::{Outage, Outages};
 use super::{CERTIFICATE_DAYS, DAYS};
@@ -34,6 +38,8 @@ pub struct World {
     restarts: u32,
     /// The password of the user that sets devices up.
     pub password: String,
+    /// The key of the group whose devices register with a token.
+    group_key: Option<SharedAccessKey>,
 }
 
 /// The service did not answer.
@@ -41,7 +47,8 @@ pub struct World {
 pub struct Unavailable;
 
 impl World {
-    /// With an issuer, its user, and an enrollment group of the devices below it.
+    /// With an issuer, its user, an enrollment group of the devices below it, and one of devices
+    /// that have a key and are given a certificate as they register.
     pub async fn start(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let end = START.plus(Duration::from_secs(24 * 3600) * DAYS);
@@ -53,6 +60,7 @@ impl World {
             outages: Outages::schedule(&mut random, START, end),
             restarts: 0,
             password: password.to_string(),
+            group_key: None,
         };
         world.open().await;
         let issuer = json!({"validityDays": CERTIFICATE_DAYS, "commonName": "Fleet CA"});
@@ -64,6 +72,14 @@ impl World {
             "credentialPolicyName": "fleet",
         });
         world.operate("/enrollmentGroups/presses", &group).await;
+        let group = json!({
+            "enrollmentGroupId": "gauges",
+            "attestation": {"type": "symmetricKey", "symmetricKey": {}},
+            "credentialPolicyName": "fleet",
+        });
+        let made = world.operate("/enrollmentGroups/gauges", &group).await;
+        let key = &made["attestation"]["symmetricKey"]["primaryKey"];
+        world.group_key = SharedAccessKey::from_base64(key.as_str().unwrap()).ok();
         let user = IssuerUserDraft {
             name: "line-1".parse().unwrap(),
             password: Secret::new(stored.as_text().to_owned()),
@@ -88,6 +104,8 @@ impl World {
         let seconds = i64::try_from(time.as_secs()).unwrap();
         self.clock.fetch_add(seconds, Ordering::Relaxed);
         if was_down && !self.is_down() {
+            // What it had begun ends.
+            tokio::time::sleep(Duration::from_millis(20)).await;
             self.services = None;
             self.open().await;
             self.restarts += 1;
@@ -98,8 +116,8 @@ impl World {
         Timestamp::from_unix_seconds(self.clock.load(Ordering::Relaxed))
     }
 
-    pub fn outages(&self) -> usize {
-        self.outages.count()
+    pub fn outages(&self) -> &Outages {
+        &self.outages
     }
 
     pub fn restarts(&self) -> u32 {
@@ -110,11 +128,9 @@ impl World {
         self.outages.at(self.now()) == Some(Outage::Server)
     }
 
-    fn require(&self, also: Outage) -> Result<(), Unavailable> {
+    fn require(&self, service: Outage) -> Result<(), Unavailable> {
         match self.outages.at(self.now()) {
-            Some(Outage::Server) => Err(Unavailable),
-            Some(Outage::EstAndDps) if also != Outage::Server => Err(Unavailable),
-            Some(outage) if outage == also => Err(Unavailable),
+            Some(outage) if outage.includes(service) => Err(Unavailable),
             _ => Ok(()),
         }
     }
@@ -181,6 +197,34 @@ impl World {
         Ok(pki::read_certs_only(&der).unwrap().remove(0))
     }
 
+    /// Registers with a token and a certificate request.
+    pub async fn register_with_request(&self, id: &str, csr: &[u8]) -> Certificate {
+        let scope = self.provisioning().service().id_scope.to_string();
+        let digest = self.group_key.as_ref().unwrap().sign(id.as_bytes());
+        let key = SharedAccessKey::from_bytes(digest.to_vec()).unwrap();
+        let expiry = self.now().plus(Duration::from_secs(60));
+        let resource = format!("{scope}/registrations/{id}");
+        let token = wire::sas::build(&resource, Some("registration"), expiry, &key);
+        let send = async |method: Method, path: &str, body: Value| {
+            let uri = format!("/{resource}/{path}?api-version=2025-07-01-preview");
+            let request = Request::builder().method(method).uri(uri);
+            let request = request.header("authorization", &token);
+            self.send(request.body(Body::from(body.to_string())).unwrap())
+                .await
+        };
+        let body = json!({"registrationId": id, "csr": STANDARD.encode(csr)});
+        let (status, text) = send(Method::PUT, "register", body).await;
+        assert_eq!(status, 202, "{text}");
+        let accepted: Value = serde_json::from_str(&text).unwrap();
+        let operation = accepted["operationId"].as_str().unwrap();
+        let path = format!("operations/{operation}");
+        let (status, text) = send(Method::GET, &path, json!({})).await;
+        assert_eq!(status, 200, "{text}");
+        let assigned: Value = serde_json::from_str(&text).unwrap();
+        let leaf = &assigned["registrationState"]["issuedCertificateChain"][0];
+        Certificate::from_der(&STANDARD.decode(leaf.as_str().unwrap()).unwrap()).unwrap()
+    }
+
     /// Registers, and says whether the device was let in.
     pub async fn register(&self, id: &str, chain: &PresentedChain) -> Result<bool, Unavailable> {
         self.require(Outage::Dps)?;
@@ -195,33 +239,6 @@ impl World {
         let (status, text) = self.send(request).await;
         assert!(status == 202 || status == 401, "{status} {text}");
         Ok(status == 202)
-    }
-
-    /// Opens a session of the hub, and says whether it was accepted.
-    pub async fn connect(&self, id: &str, chain: &PresentedChain) -> Result<bool, Unavailable> {
-        self.require(Outage::Server)?;
-        Ok(self.accepts(id, chain).await)
-    }
-
-    /// Whether the hub accepts a certificate, by what it has written; outages aside.
-    pub async fn accepts(&self, id: &str, chain: &PresentedChain) -> bool {
-        let connect = Connect {
-            client_id: id.to_owned(),
-            clean_session: false,
-            keep_alive: 60,
-            will: None,
-            username: Some(format!("{HUB}/{id}/?api-version=2021-04-12")),
-            password: None,
-        };
-        let hub = &self.services.as_ref().unwrap().2;
-        match hub.mqtt(&connect, Some(Arc::new(chain.clone()))).await {
-            Ok(session) => {
-                let gone = Close::new("connection_lost", "the client is gone");
-                session.ended(gone.into(), None).await;
-                true
-            }
-            Err(_) => false,
-        }
     }
 }
 
