@@ -11,6 +11,7 @@ use provisioning::{
     RegisteredDevice, Renewal, RenewalError, Requester,
 };
 use registry::StorageError;
+use registry::revocation::ProvenPath;
 
 use crate::registration::enrollment::{Enrollment, EnrollmentMatch, UnreadableEnrollment};
 use crate::service::Dps;
@@ -43,7 +44,7 @@ impl Dps {
     pub async fn renew_certificate(
         &self,
         device: &Identity,
-        presented: Thumbprint,
+        presented: ProvenPath,
         csr: &[u8],
     ) -> Result<RenewedChain, RenewalFault> {
         let owner = self.tenants().provisioning().registered_device(device)?;
@@ -120,7 +121,7 @@ struct Renewing<'r> {
     issuer: IssuerRecord,
     id: RegistrationId,
     device: &'r Identity,
-    presented: Thumbprint,
+    presented: ProvenPath,
     now: Timestamp,
 }
 
@@ -157,7 +158,7 @@ impl Renewing<'_> {
         let renewal = Renewal {
             hub: self.device.hub.clone(),
             device: self.device.device.clone(),
-            presented: self.presented,
+            presented: self.presented.clone(),
             issued: signed.entry().clone(),
         };
         let written = provisioning.renew(renewal, self.now).await;
@@ -180,7 +181,7 @@ impl Renewing<'_> {
         let whole = record.not_after.since(record.not_before);
         let left = record.not_after.since(self.now);
         let same_key = |certificate: &Certificate| request.has_key_of(certificate);
-        record.thumbprint != self.presented
+        record.thumbprint != self.presented.leaf
             && left >= whole / 2
             && Certificate::from_der(der).is_ok_and(|certificate| same_key(&certificate))
     }

@@ -10,7 +10,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ids::{Identity, Thumbprint, Timestamp};
+use ids::{Identity, Timestamp};
+use registry::revocation::ProvenPath;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
@@ -23,8 +24,8 @@ const LIFETIME: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone)]
 pub struct CertificateRequest {
     pub device: Identity,
-    /// SHA-256 of the certificate that it is connected with. It stays good.
-    pub presented: Thumbprint,
+    /// The certificate that it is connected with. It stays good.
+    pub presented: ProvenPath,
     /// PKCS#10, not looked at.
     pub csr: Vec<u8>,
 }

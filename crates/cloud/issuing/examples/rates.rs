@@ -18,6 +18,7 @@ use nix::time::ClockId;
 use pki::{Certificate, prove_request};
 use provisioning::{IssuerDraft, IssuerRecord, Provisioning, Requester};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
+use registry::revocation::ProvenPath;
 use registry::{Init, SystemEntropy};
 use tokio::task::JoinSet;
 use wire::muster_api::issuer::{
@@ -164,6 +165,7 @@ struct Service {
     provisioning: Provisioning,
     keys: DeviceIssuers,
     issuer: IssuerRecord,
+    client: ProvenPath,
 }
 
 impl Service {
@@ -177,6 +179,7 @@ impl Service {
         let provisioning = Provisioning::open(directory, init, Default::default(), now()).await?;
         let keys = DeviceIssuers::at(directory);
         let chain = keys.make("Fleet CA", 3650, 0, now())?;
+        let client = ProvenPath::of(chain.first().ok_or("no CA certificate")?, []);
         let ca_certificate = chain.first().ok_or("no CA certificate")?.sha256();
         let draft = IssuerDraft {
             name: IssuerName::parse("fleet")?,
@@ -194,6 +197,7 @@ impl Service {
             provisioning,
             keys,
             issuer,
+            client,
         })
     }
 
@@ -223,7 +227,7 @@ impl Service {
             issuer: &self.issuer,
             request: prove_request(request)?,
             common_name: None,
-            requester: Requester::EstCertificate,
+            requester: Requester::EstCertificate(self.client.clone()),
         };
         issue(wanted, &self.keys, &self.provisioning, now()).await?;
         Ok(())

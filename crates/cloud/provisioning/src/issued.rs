@@ -1,6 +1,7 @@
 //! Certificates that issuers have issued.
 
 use ids::{CertificateSerial, Etag, IssuerName, IssuerUserName, Thumbprint, Timestamp};
+use registry::revocation::{NotInForce, ProvenPath};
 use registry::{Continuation, StorageError};
 use store::{CertificateOrigin, IssuedState};
 
@@ -34,7 +35,7 @@ pub enum Requester {
         version: Etag,
     },
     /// A client of EST with a certificate.
-    EstCertificate,
+    EstCertificate(ProvenPath),
     /// A device over its hub connection.
     Hub,
     Operator,
@@ -44,7 +45,7 @@ impl Requester {
     pub(crate) fn origin(&self) -> CertificateOrigin {
         match self {
             Self::Registration => CertificateOrigin::Registration,
-            Self::EstUser { .. } | Self::EstCertificate => CertificateOrigin::Est,
+            Self::EstUser { .. } | Self::EstCertificate(_) => CertificateOrigin::Est,
             Self::Hub => CertificateOrigin::Hub,
             Self::Operator => CertificateOrigin::Operator,
         }
@@ -64,6 +65,9 @@ pub enum EnterError {
     /// It was deleted, or its CA retired, since it signed.
     #[error("device issuer {0} no longer issues by that CA")]
     IssuerGone(IssuerName),
+    /// The certificate of the requester was revoked or put on hold since.
+    #[error("the certificate that asks for another is not in force: {0}")]
+    NotInForce(NotInForce),
     /// The user was deleted or has another password since it proved to have one.
     #[error("user {0} has changed since")]
     UserChanged(IssuerUserName),

@@ -11,6 +11,7 @@ use crate::service::ProvisioningService;
 
 mod act;
 mod certificate_log;
+mod in_force;
 mod init;
 mod issued;
 mod issuer_trusts;

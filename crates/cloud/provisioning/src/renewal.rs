@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use ids::{DeviceId, HubName, IdScope, RegistrationId, Thumbprint};
+use ids::{DeviceId, HubName, IdScope, RegistrationId};
 use registry::StorageError;
+use registry::revocation::ProvenPath;
 
 use crate::issued::{IssuedCertificate, IssuedRecord};
 
@@ -27,8 +28,8 @@ pub struct IssuedToDevice {
 pub struct Renewal {
     pub hub: HubName,
     pub device: DeviceId,
-    /// SHA-256 of the certificate that the device is connected with. It stays good.
-    pub presented: Thumbprint,
+    /// The certificate that the device is connected with. It stays good.
+    pub presented: ProvenPath,
     pub issued: Arc<IssuedCertificate>,
 }
 

@@ -16,6 +16,8 @@ mod ended_attempts;
 mod enrollments;
 #[path = "conformance/hubs.rs"]
 mod hubs;
+#[path = "conformance/in_force.rs"]
+mod in_force;
 #[path = "conformance/issued.rs"]
 mod issued;
 #[path = "conformance/issuer_users.rs"]
@@ -245,6 +247,9 @@ promises!(
         a_ca_that_the_issuer_does_not_have_enters_nothing,
         one_issuer_is_the_default,
         an_issuer_trusts_verified_ca_certificates,
+    },
+    in_force::{
+        a_certificate_that_is_not_in_force_gets_no_other,
     },
     takeover::{
         certificates_of_an_earlier_version_are_taken_from_the_audit,

@@ -9,7 +9,7 @@ mod key;
 mod list;
 
 pub use index::{OwnCertificate, Revocations};
-pub use key::{CertificateKey, name_path};
+pub use key::{CertificateKey, ProvenPath, name_path};
 pub use list::{ListAge, ListSettings, ListedSerials, RevocationList};
 
 use ids::{CertificateName, CertificateSerial, IssuerName, Timestamp};

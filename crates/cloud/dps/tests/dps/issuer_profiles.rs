@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::Service;
 use crate::harness::keys::symmetric;
 use crate::issuing::{Device, certificates, issuer, request};
-use crate::renewals::provisioned;
+use crate::renewals::{path, provisioned};
 
 impl Service {
     /// Gives a stored issuer another profile, as no request can.
@@ -74,7 +74,7 @@ async fn a_stored_enrollment_with_such_an_issuer_gets_no_certificate() {
         let listed = include_str!("../../../../../docs/reason-codes.md");
         assert!(listed.contains("| `csr_issuer_profile_wrong` |"));
         let renewed = service
-            .renew("dev-1", first.sha256(), &request("dev-1"))
+            .renew("dev-1", path(&first), &request("dev-1"))
             .await;
         let Err(RenewalFault::NotEntitled(why)) = renewed else {
             panic!("{renewed:?}")

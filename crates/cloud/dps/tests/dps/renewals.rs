@@ -4,7 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dps::RenewalFault;
 use ids::{Identity, Thumbprint};
-use pki::Certificate;
+use pki::{Certificate, RevocationReason};
+use registry::revocation::ProvenPath;
 use serde_json::{Value, json};
 
 use crate::harness::Service;
@@ -24,7 +25,7 @@ impl Service {
     pub async fn renew(
         &self,
         id: &str,
-        presented: Thumbprint,
+        presented: ProvenPath,
         csr: &[u8],
     ) -> Result<Certificate, RenewalFault> {
         let chain = self
@@ -37,6 +38,18 @@ impl Service {
             .collect();
         assert!(chain[0].is_signed_by(&chain[1]));
         Ok(chain[0].clone())
+    }
+}
+
+/// What a device presents that is connected with a certificate.
+pub fn path(certificate: &Certificate) -> ProvenPath {
+    ProvenPath::of(certificate, [])
+}
+
+fn unknown_path() -> ProvenPath {
+    ProvenPath {
+        leaf: Thumbprint::from_bytes([1; 32]),
+        keys: [].into(),
     }
 }
 
@@ -54,7 +67,7 @@ async fn the_new_certificate_and_the_one_that_asked_open_the_hub() {
     let service = Service::start().await;
     let first = provisioned(&service, "dev-1").await;
     let csr = request("dev-1");
-    let second = service.renew("dev-1", first.sha256(), &csr).await.unwrap();
+    let second = service.renew("dev-1", path(&first), &csr).await.unwrap();
     assert_eq!(second.subject(), "CN=dev-1");
     let pair = |new: &Certificate, old: &Certificate| {
         [new, old].map(|certificate| certificate.sha256().to_string())
@@ -62,19 +75,19 @@ async fn the_new_certificate_and_the_one_that_asked_open_the_hub() {
     assert_eq!(thumbprints(&service, "dev-1").await, pair(&second, &first));
 
     // The answer was lost: the same request has the same answer, also after a restart.
-    let again = service.renew("dev-1", first.sha256(), &csr).await.unwrap();
+    let again = service.renew("dev-1", path(&first), &csr).await.unwrap();
     assert_eq!(again, second);
     let service = service.restarted().await;
-    let again = service.renew("dev-1", first.sha256(), &csr).await.unwrap();
+    let again = service.renew("dev-1", path(&first), &csr).await.unwrap();
     assert_eq!(again, second);
 
     // It connects with the new one and asks for one with the same key: the first goes.
-    let third = service.renew("dev-1", second.sha256(), &csr).await.unwrap();
+    let third = service.renew("dev-1", path(&second), &csr).await.unwrap();
     assert_ne!(third, second);
     assert_eq!(thumbprints(&service, "dev-1").await, pair(&third, &second));
     // One that has lived half its time is not given again.
     service.advance(16 * DAYS);
-    let fourth = service.renew("dev-1", second.sha256(), &csr).await.unwrap();
+    let fourth = service.renew("dev-1", path(&second), &csr).await.unwrap();
     assert_ne!(fourth, third);
     let listed = "/muster/v1/dps/issuers/fleet/certificates";
     let listed = service
@@ -96,9 +109,7 @@ async fn the_new_certificate_and_the_one_that_asked_open_the_hub() {
 #[tokio::test]
 async fn a_device_that_was_given_none_gets_none() {
     let service = Service::start().await;
-    let unknown = service
-        .renew("nobody", Thumbprint::from_bytes([1; 32]), b"")
-        .await;
+    let unknown = service.renew("nobody", unknown_path(), b"").await;
     assert!(
         matches!(unknown, Err(RenewalFault::NotEntitled(_))),
         "{unknown:?}"
@@ -108,7 +119,7 @@ async fn a_device_that_was_given_none_gets_none() {
     let device = Device::enrolled(&service, "dev-1", more).await;
     device.provision(&service, json!({})).await;
     let none = service
-        .renew("dev-1", Thumbprint::from_bytes([1; 32]), &request("dev-1"))
+        .renew("dev-1", unknown_path(), &request("dev-1"))
         .await;
     let Err(RenewalFault::NotEntitled(why)) = none else {
         panic!("{none:?}")
@@ -121,14 +132,14 @@ async fn what_is_asked_for_must_be_the_devices_own() {
     let service = Service::start().await;
     let first = provisioned(&service, "dev-1").await;
     for csr in [b"nothing".to_vec(), request("dev-2")] {
-        let refused = service.renew("dev-1", first.sha256(), &csr).await;
+        let refused = service.renew("dev-1", path(&first), &csr).await;
         assert!(
             matches!(refused, Err(RenewalFault::Request(_))),
             "{refused:?}"
         );
     }
     // A certificate that does not open the hub any more.
-    let gone = Thumbprint::from_bytes([1; 32]);
+    let gone = unknown_path();
     let refused = service.renew("dev-1", gone, &request("dev-1")).await;
     assert!(
         matches!(refused, Err(RenewalFault::Request(_))),
@@ -136,10 +147,36 @@ async fn what_is_asked_for_must_be_the_devices_own() {
     );
     service.block(axum::http::Method::PUT, "dev-1").await;
     let refused = service
-        .renew("dev-1", first.sha256(), &request("dev-1"))
+        .renew("dev-1", path(&first), &request("dev-1"))
         .await;
     assert!(
         matches!(refused, Err(RenewalFault::NotEntitled(_))),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_revoked_or_put_on_hold_gets_no_other() {
+    let service = Service::start().await;
+    let first = provisioned(&service, "dev-1").await;
+    let csr = request("dev-1");
+    let renewed = service.renew("dev-1", path(&first), &csr).await;
+    renewed.unwrap();
+    let fleet = "fleet".parse().unwrap();
+    for reason in [
+        RevocationReason::CertificateHold,
+        RevocationReason::KeyCompromise,
+    ] {
+        let serial = first.serial().unwrap();
+        let provisioning = &service.provisioning;
+        let revoked = provisioning.revoke_certificate(&fleet, serial, reason, service.now());
+        revoked.await.unwrap();
+        let refused = service
+            .renew("dev-1", path(&first), &request("dev-1"))
+            .await;
+        let Err(RenewalFault::Request(why)) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(why.contains(reason.name()), "{why}");
+    }
 }

@@ -11,7 +11,7 @@ use registry::revocation::{CertificateKey, NotInForce};
 const SHARDS: usize = 16;
 
 /// The number of a session, and its certificates.
-type Entry = (u64, Box<[CertificateKey]>);
+type Entry = (u64, Arc<[CertificateKey]>);
 
 /// Clones share the entries.
 #[derive(Clone, Default)]
@@ -40,6 +40,14 @@ pub(crate) struct CertificateEntry {
     all: SessionCertificates,
     identity: Identity,
     number: u64,
+    keys: Arc<[CertificateKey]>,
+}
+
+impl CertificateEntry {
+    /// The certificates that the session was opened with, the client's own first.
+    pub(crate) fn keys(&self) -> &Arc<[CertificateKey]> {
+        &self.keys
+    }
 }
 
 impl Drop for CertificateEntry {
@@ -64,16 +72,18 @@ impl SessionCertificates {
         if certificates.is_empty() {
             return None;
         }
+        let keys: Arc<[CertificateKey]> = certificates.into();
         let mut shard = self.0.shard(identity);
         let is_newer = |(entered, _): &Entry| *entered > number;
         if !shard.get(identity).is_some_and(is_newer) {
-            shard.insert(identity.clone(), (number, certificates.into()));
+            shard.insert(identity.clone(), (number, keys.clone()));
         }
         drop(shard);
         Some(CertificateEntry {
             all: self.clone(),
             identity: identity.clone(),
             number,
+            keys,
         })
     }
 

@@ -53,7 +53,7 @@ pub struct HubSession {
     /// The certificate that proved the identity, if one did.
     leaf: Option<Thumbprint>,
     /// So that the session ends when its certificates are revoked.
-    _certificates: Option<CertificateEntry>,
+    certificates: Option<CertificateEntry>,
     /// Whether the session leaves nothing to the next one.
     clean: bool,
     /// Subscriptions that the next session finds, as they are stored.
@@ -98,7 +98,7 @@ pub(crate) async fn accept(
         downlink: None,
         renewal: None,
         leaf: proven.leaf(),
-        _certificates: certificates,
+        certificates,
         clean: connect.clean_session,
         kept: KeptSubscriptions::default(),
         session_present: false,

@@ -64,7 +64,7 @@ async fn a_device_is_answered_202_and_then_with_its_certificate() {
     let certificates = [base64("first"), base64("issuer")];
     assert_eq!(issued["certificates"], json!(certificates));
     let asked = world.issuer.asked();
-    assert_eq!(asked[0].presented, chain.leaf().sha256());
+    assert_eq!(asked[0].presented.leaf, chain.leaf().sha256());
     assert_eq!(asked[0].device.device.as_str(), "d1");
 
     // The next one is a request of its own.

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use pki::{ProvenRequest, RequestClaim, prove_request};
-use provisioning::{IssuerRecord, Requester as IssuedTo};
+use provisioning::{EnterError, IssuerRecord, NotInForceCertificate, Requester as IssuedTo};
 use rest::{OnProof, Reply, body};
 use throttle::AddressPermit;
 use wire::est::{MAX_BODY, Operation};
@@ -13,7 +13,7 @@ use super::answer::Form;
 use super::authenticate::Requester;
 use super::fault::{EstFault, EstReason};
 use super::{Est, EstService, Seen, answer, authenticate, authorize, server_key};
-use crate::{Wanted, issue};
+use crate::{IssueError, Wanted, issue};
 
 /// A request for a certificate of an issuer.
 pub(super) struct Call<'a> {
@@ -102,12 +102,16 @@ impl Call<'_> {
         requester: Requester,
         _: authorize::Permit,
     ) -> Result<pki::Certificate, EstFault> {
+        let mut subject = String::new();
         let requester = match requester {
             Requester::User(user) => IssuedTo::EstUser {
                 name: user.name().clone(),
                 version: user.version().clone(),
             },
-            Requester::Client(_) => IssuedTo::EstCertificate,
+            Requester::Client(client) => {
+                subject = client.leaf().subject();
+                IssuedTo::EstCertificate(client.path().clone())
+            }
         };
         let wanted = Wanted {
             issuer: self.issuer,
@@ -117,7 +121,14 @@ impl Call<'_> {
             requester,
         };
         let service = &self.service;
-        let issued = issue(wanted, service.keys, service.provisioning, service.now).await?;
+        let issued = issue(wanted, service.keys, service.provisioning, service.now).await;
+        let issued = issued.map_err(|error| match error {
+            IssueError::NotEntered(EnterError::NotInForce(cause)) => {
+                let refused = NotInForceCertificate { subject, cause };
+                EstReason::NotInForce(Box::new(refused)).into()
+            }
+            other => EstFault::from(other),
+        })?;
         Ok(issued.leaf().clone())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ids::{CertificateSerial, IssuerName, IssuerUserName, Thumbprint, Timestamp};
+use registry::revocation::Revocations;
 use registry::{BadContinuation, Continuation, ListError, Page, StorageError};
 use serde_json::json;
 use store::audit::AuditStream;
@@ -12,6 +13,7 @@ use store::{
 };
 
 use super::Provisioning;
+use super::in_force::{proven_lock, require_in_force};
 use super::issuers::generations;
 use crate::issued::{EnterError, IssuedCertificate, IssuedQuery, IssuedRecord, Requester};
 
@@ -27,6 +29,7 @@ impl Provisioning {
             id_scope: self.id_scope(),
             issuer: issued.issuer.folded(),
             username: issued.requester.username().map(IssuerUserName::folded),
+            revocations: self.registry.revocations().clone(),
             issued,
             now,
         };
@@ -219,6 +222,7 @@ struct EnterIssued {
     issuer: String,
     /// The user's name in lower case.
     username: Option<String>,
+    revocations: Arc<Revocations>,
     issued: Arc<IssuedCertificate>,
     now: Timestamp,
 }
@@ -239,6 +243,9 @@ impl Unit for EnterIssued {
     fn locks(&self) -> Vec<Lock<'_>> {
         let (id_scope, issuer) = (self.id_scope.as_str(), self.issuer.as_str());
         let mut locks = issued_locks(id_scope, &self.issued).to_vec();
+        if let Requester::EstCertificate(proven) = &self.issued.requester {
+            locks.extend(proven_lock(id_scope, proven));
+        }
         if let Some(folded) = &self.username {
             locks.push(Lock::IssuerUser {
                 id_scope,
@@ -251,6 +258,9 @@ impl Unit for EnterIssued {
 
     fn decide(&self, view: &View<'_>) -> Result<EnterPlan, EnterError> {
         let issuer = admitted_issuer(view, &self.id_scope, &self.issued)?;
+        if let Requester::EstCertificate(proven) = &self.issued.requester {
+            require_in_force(view, &self.revocations, &self.id_scope, proven, self.now)?;
+        }
         Ok(EnterPlan {
             issuer,
             spend: self.user(view, issuer)?,

@@ -1,6 +1,9 @@
 //! Certificates for devices that are connected to their hub.
 
+use std::sync::Arc;
+
 use ids::{Identity, IssuerName, RegistrationId, Timestamp};
+use registry::revocation::Revocations;
 use registry::{DeviceWriter, StorageError, device_certificates};
 use store::{
     DeviceLocation, IdentityRow, IssuedCertificateRow, IssuedFilter, IssuedState, Lock, StoreError,
@@ -9,6 +12,7 @@ use store::{
 use wire::service_api::identity::CertificateThumbprint;
 
 use super::Provisioning;
+use super::in_force::{proven_lock, require_in_force};
 use super::issued::{admitted_issuer, enter_issued, issued_locks, record};
 use crate::renewal::{IssuedToDevice, RegisteredDevice, Renewal, RenewalError};
 
@@ -71,6 +75,7 @@ impl Provisioning {
                 device_id: renewal.device.clone(),
             },
             devices: self.registry.device_writer(now),
+            revocations: self.registry.revocations().clone(),
             renewal,
             now,
         };
@@ -109,6 +114,7 @@ struct RenewCertificate {
     id_scope: String,
     at: DeviceLocation,
     devices: DeviceWriter,
+    revocations: Arc<Revocations>,
     renewal: Renewal,
     now: Timestamp,
 }
@@ -121,18 +127,22 @@ impl Unit for RenewCertificate {
     fn locks(&self) -> Vec<Lock<'_>> {
         let mut locks = vec![Lock::device(&self.at.hub, &self.at.device_id)];
         locks.extend(issued_locks(&self.id_scope, &self.renewal.issued));
+        locks.extend(proven_lock(&self.id_scope, &self.renewal.presented));
         locks
     }
 
-    /// The device may have been deleted or got other credentials since it asked.
+    /// The device may have been deleted, got other credentials or lost its certificate since it
+    /// asked.
     fn decide(&self, view: &View<'_>) -> Result<IdentityRow, RenewalError> {
         let found = device_certificates(view, &self.at)?;
         let (row, certificates) = found.ok_or(RenewalError::CredentialsChanged)?;
-        let presented = CertificateThumbprint::Sha256(self.renewal.presented);
+        let presented = CertificateThumbprint::Sha256(self.renewal.presented.leaf);
         let is_known = certificates.contains(&presented) && row.enabled;
         if !is_known {
             return Err(RenewalError::CredentialsChanged);
         }
+        let presented = &self.renewal.presented;
+        require_in_force(view, &self.revocations, &self.id_scope, presented, self.now)?;
         admitted_issuer(view, &self.id_scope, &self.renewal.issued)?;
         Ok(row)
     }
@@ -143,6 +153,6 @@ impl Unit for RenewCertificate {
         } = &self.renewal;
         enter_issued(tx, &self.id_scope, issued, self.now)?;
         self.devices
-            .renew_certificate(tx, row, issued.thumbprint, *presented)
+            .renew_certificate(tx, row, issued.thumbprint, presented.leaf)
     }
 }

@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
-use ids::CertificateSerial;
+use ids::{CertificateSerial, Thumbprint};
 use pki::{Certificate, PresentedChain};
 
 /// 128 bits of a SHA-256.
@@ -24,6 +26,40 @@ impl CertificateKey {
             authority_key: certificate.authority_key_id().map(short),
             serial: certificate.serial().ok(),
         }
+    }
+
+    /// `None` when it is longer than any that lists have.
+    #[must_use]
+    pub fn serial(&self) -> Option<CertificateSerial> {
+        self.serial
+    }
+}
+
+/// The certificate that a client proved itself with, and those that were presented as its issuers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenPath {
+    /// SHA-256 of the client's certificate.
+    pub leaf: Thumbprint,
+    /// The client's certificate first.
+    pub keys: Arc<[CertificateKey]>,
+}
+
+impl ProvenPath {
+    pub fn of<'c>(
+        leaf: &'c Certificate,
+        issuers: impl IntoIterator<Item = &'c Certificate>,
+    ) -> Self {
+        let path = std::iter::once(leaf).chain(issuers);
+        Self {
+            leaf: leaf.sha256(),
+            keys: path.map(CertificateKey::of).collect(),
+        }
+    }
+
+    /// The serial number of the client's certificate.
+    #[must_use]
+    pub fn serial(&self) -> Option<CertificateSerial> {
+        self.keys.first().and_then(CertificateKey::serial)
     }
 }
 

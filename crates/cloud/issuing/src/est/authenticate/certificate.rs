@@ -3,6 +3,7 @@ use pki::{
     verify_path,
 };
 use provisioning::CaCertificateState;
+use registry::revocation::ProvenPath;
 use wire::muster_api::issuer::ProfileKind;
 
 use crate::est::edge_ca_name;
@@ -14,6 +15,7 @@ use crate::est::fault::{EstFault, EstReason};
 #[derive(Debug)]
 pub(in crate::est) struct ProvenClient {
     leaf: Certificate,
+    path: ProvenPath,
 }
 
 impl ProvenClient {
@@ -24,6 +26,11 @@ impl ProvenClient {
 
     pub(in crate::est) fn leaf(&self) -> &Certificate {
         &self.leaf
+    }
+
+    /// What must still be in force when a certificate is issued to it.
+    pub(in crate::est) fn path(&self) -> &ProvenPath {
+        &self.path
     }
 
     /// Whether a name is its own: the same in any letter case, and for an edge CA with what Azure's
@@ -136,6 +143,7 @@ fn in_force(call: &Call<'_>, chain: &VerifiedChain) -> Result<ProvenClient, EstR
         Some(refused) => Err(EstReason::NotInForce(Box::new(refused))),
         None => Ok(ProvenClient {
             leaf: chain.leaf().clone(),
+            path: ProvenPath::of(chain.leaf(), chain.issuers()),
         }),
     }
 }
