@@ -172,6 +172,7 @@ impl Renewing<'_> {
 
     /// Whether a certificate was issued for the same key and the device has not connected with it.
     /// One that has lived half its time is not given again: a device may ask with one key for ever.
+    /// Nor is one of a CA that the issuer has left.
     fn is_answer_that_was_lost(
         &self,
         record: &IssuedRecord,
@@ -181,7 +182,9 @@ impl Renewing<'_> {
         let whole = record.not_after.since(record.not_before);
         let left = record.not_after.since(self.now);
         let same_key = |certificate: &Certificate| request.has_key_of(certificate);
-        record.thumbprint != self.presented.leaf
+        let mut admitted = self.issuer.generations.admitted();
+        admitted.any(|one| one.thumbprint == record.authority)
+            && record.thumbprint != self.presented.leaf
             && left >= whole / 2
             && Certificate::from_der(der).is_ok_and(|certificate| same_key(&certificate))
     }

@@ -180,3 +180,19 @@ async fn a_certificate_that_was_revoked_or_put_on_hold_gets_no_other() {
         assert!(why.contains(reason.name()), "{why}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_of_a_ca_that_the_issuer_left_is_not_given_again() {
+    let service = Service::start().await;
+    let first = provisioned(&service, "dev-1").await;
+    let started = service.roll("start", &json!({})).await;
+    assert_eq!(started.body["rolling"], true, "{}", started.body);
+    let csr = request("dev-1");
+    let second = service.renew("dev-1", path(&first), &csr).await.unwrap();
+    service.roll("abandon", &json!({})).await;
+    let left = service.roll("finish", &json!({"force": true})).await;
+    assert_eq!(left.body["rolling"], false, "{}", left.body);
+    let third = service.renew("dev-1", path(&first), &csr).await.unwrap();
+    assert_ne!(third, second);
+    assert!(third.is_signed_by(&service.fleet_ca().await));
+}
