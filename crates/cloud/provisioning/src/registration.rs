@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use ids::{
-    DeviceId, EnrollmentId, Etag, GenerationId, HubHost, HubName, RegistrationId, Thumbprint,
-    Timestamp,
+    DeviceId, EnrollmentId, Etag, GenerationId, HubHost, HubName, IssuerName, RegistrationId,
+    Thumbprint, Timestamp,
 };
 use registry::{InitialTwin, StorageError};
 use serde::{Deserialize, Serialize};
@@ -269,6 +269,10 @@ pub enum AssignError {
     /// come. It may try again.
     #[error("the enrollment was changed while the device registered; register again")]
     EnrollmentChanged,
+    /// The issuer was deleted, or the CA that signed the device's certificate is not its any more.
+    /// The device may try again.
+    #[error("device issuer {0} was changed while the device registered; register again")]
+    IssuerChanged(IssuerName),
     /// The hub is not linked (any more).
     #[error("hub {0} is not linked to the provisioning service")]
     UnknownHub(HubName),

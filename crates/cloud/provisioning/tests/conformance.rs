@@ -245,6 +245,7 @@ promises!(
         a_certificate_is_listed_once_it_is_acknowledged,
         a_registration_lists_its_certificate_with_the_assignment,
         a_ca_that_the_issuer_does_not_have_enters_nothing,
+        a_registration_does_not_write_a_certificate_of_a_ca_that_is_gone,
         one_issuer_is_the_default,
         an_issuer_trusts_verified_ca_certificates,
     },

@@ -88,7 +88,7 @@ async fn is_final(
         }
         (Unregistered::Unassigned(_), Source::Memory) => Ok(false),
         (Unregistered::Unassigned(unassigned), Source::Store) => {
-            Ok(!unassigned.is_enrollment_changed() || proofs >= PROOFS)
+            Ok(!unassigned.is_changed_meanwhile() || proofs >= PROOFS)
         }
         (Unregistered::Rejected(_), _) => Ok(true),
     }

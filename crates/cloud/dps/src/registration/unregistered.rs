@@ -39,11 +39,12 @@ pub enum Failure {
 }
 
 impl Unassigned {
-    /// Whether the enrollment that decides is not the one that the device proved itself to.
-    pub fn is_enrollment_changed(&self) -> bool {
+    /// Whether the enrollment that decides is not the one that the device proved itself to, or its
+    /// issuer has changed: another walk may come to something else.
+    pub fn is_changed_meanwhile(&self) -> bool {
         matches!(
             self.cause,
-            Failure::Assignment(AssignError::EnrollmentChanged)
+            Failure::Assignment(AssignError::EnrollmentChanged | AssignError::IssuerChanged(_))
         )
     }
 }

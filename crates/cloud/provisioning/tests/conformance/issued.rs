@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use ids::{CertificateSerial, IssuerName, Thumbprint, Timestamp};
 use provisioning::{
-    CertificateOrigin, EnterError, IssuedCertificate, IssuedQuery, IssuerDraft, IssuerGeneration,
-    MAX_ISSUERS, NextAuthority, Requester,
+    AssignError, CertificateOrigin, EnterError, IssuedCertificate, IssuedQuery, IssuerDraft,
+    IssuerGeneration, MAX_ISSUERS, NextAuthority, PendingRegistration, PendingStep, Placement,
+    Requester,
 };
 use registry::{Continuation, IfMatch};
 use wire::certificate_info::CertificateInfo;
@@ -181,6 +182,37 @@ pub(crate) async fn a_ca_that_the_issuer_does_not_have_enters_nothing(bench: Ben
         matches!(refused, Err(EnterError::IssuerGone(_))),
         "{refused:?}"
     );
+    assert!(bench.listed(IssuedQuery::default()).await.is_empty());
+}
+
+pub(crate) async fn a_registration_does_not_write_a_certificate_of_a_ca_that_is_gone(bench: Bench) {
+    bench.fleet().await;
+    let mut assign = assign(&bench.provisioning, "d1").await;
+    let other = IssuedCertificate {
+        authority: Thumbprint::from_bytes([7; 32]),
+        requester: Requester::Registration,
+        ..certificate(1, "d1")
+    };
+    assign.registrant.issued = Some(Arc::new(other));
+    let step = PendingStep::PlaceOnRemoteHub(Box::new(Placement {
+        choice: assign.choice.clone(),
+        note: None,
+    }));
+    let pending = PendingRegistration::new(assign.registrant.clone(), step, bench.now());
+    let refused = [
+        bench.provisioning.assign(assign, bench.now()).await.err(),
+        bench
+            .provisioning
+            .begin_pending(pending, bench.now())
+            .await
+            .err(),
+    ];
+    for refused in refused {
+        assert!(
+            matches!(refused, Some(AssignError::IssuerChanged(_))),
+            "{refused:?}"
+        );
+    }
     assert!(bench.listed(IssuedQuery::default()).await.is_empty());
 }
 

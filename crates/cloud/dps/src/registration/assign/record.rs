@@ -131,7 +131,9 @@ pub fn assignment_failure(error: &AssignError) -> RegistrationFailure {
         AssignError::DeviceTaken { .. } | AssignError::DeviceOfOtherService { .. } => {
             DpsErrorCode::DeviceRecordConflict
         }
-        AssignError::EnrollmentChanged => DpsErrorCode::EnrollmentConflict,
+        AssignError::EnrollmentChanged | AssignError::IssuerChanged(_) => {
+            DpsErrorCode::EnrollmentConflict
+        }
         // A registration that needs a remote hub stays pending; it never ends for that.
         AssignError::Storage(_) => DpsErrorCode::InternalServerError,
     };

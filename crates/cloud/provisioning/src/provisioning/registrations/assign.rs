@@ -14,6 +14,7 @@ use wire::service_api::identity::{Authentication, Status};
 use super::EndPending;
 use super::decide::{Decided, Outcome, decide_assignment};
 use super::end_pending::device_lock;
+use super::locations::require_issuer;
 use super::notes::write_note;
 use super::rows::{RecordWrite, group, record};
 use crate::detail::Detail;
@@ -209,6 +210,7 @@ impl AssignJob {
             Outcome::Here(decided) => decided,
             Outcome::NeedsRemoteHub => return Ok(None),
         };
+        require_issuer(view, service.id_scope.as_str(), &self.assign.registrant)?;
         let place = &decided.decision.place;
         let end = match &decided.stored {
             None => None,

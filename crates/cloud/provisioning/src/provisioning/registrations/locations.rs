@@ -5,6 +5,8 @@ use registry::StorageError;
 use store::{DeviceLocation, RegistrationRow, View};
 
 use super::rows::group;
+use crate::issued::EnterError;
+use crate::provisioning::issued::admitted_issuer;
 use crate::register::aim;
 use crate::registration::{Assign, AssignError, EnrolledBy, Registrant};
 use crate::service::{HubAccess, LinkedHub, ProvisioningService};
@@ -29,6 +31,23 @@ pub(super) fn require_enrollment(
     match stands {
         true => Ok(()),
         false => Err(AssignError::EnrollmentChanged),
+    }
+}
+
+/// Refuses when the CA that signed the certificate of a registration is no longer the issuer's:
+/// nobody could revoke that certificate.
+pub(super) fn require_issuer(
+    view: &View<'_>,
+    id_scope: &str,
+    registrant: &Registrant,
+) -> Result<(), AssignError> {
+    let Some(issued) = &registrant.issued else {
+        return Ok(());
+    };
+    match admitted_issuer(view, id_scope, issued) {
+        Ok(_) => Ok(()),
+        Err(EnterError::Storage(error)) => Err(AssignError::Storage(error)),
+        Err(_) => Err(AssignError::IssuerChanged(issued.issuer.clone())),
     }
 }
 

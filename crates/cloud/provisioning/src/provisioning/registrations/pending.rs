@@ -11,7 +11,7 @@ use store::{
 use wire::error::DpsErrorCode;
 
 use super::EndPending;
-use super::locations::require_enrollment;
+use super::locations::{require_enrollment, require_issuer};
 use super::rows::{RecordWrite, group, record};
 use crate::detail::Detail;
 use crate::pending::PendingRegistration;
@@ -205,6 +205,7 @@ impl Unit for BeginPending {
         let id_scope = self.service.id_scope.as_str();
         let registrant = &self.pending.registrant;
         require_enrollment(view, id_scope, registrant)?;
+        require_issuer(view, id_scope, registrant)?;
         let id = &registrant.registration_id;
         let stored = view.registration(id_scope, id)?;
         let waiting = match &stored {
