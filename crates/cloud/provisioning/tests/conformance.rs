@@ -251,6 +251,8 @@ promises!(
     },
     in_force::{
         a_certificate_that_is_not_in_force_gets_no_other,
+        a_certificate_is_revoked_by_any_issuer_of_its_ca,
+        another_url_is_asked_for_the_whole_list,
     },
     takeover::{
         certificates_of_an_earlier_version_are_taken_from_the_audit,

@@ -144,14 +144,22 @@ enum Plan {
 }
 
 impl ChangeState {
-    fn read(&self, view: &View<'_>) -> Result<Vec<IssuedCertificateRow>, RevokeError> {
+    /// The certificates of the issuer, also those that another issuer with the same CA issued.
+    fn read(
+        &self,
+        view: &View<'_>,
+        cas: &[Certificate],
+    ) -> Result<Vec<IssuedCertificateRow>, RevokeError> {
         let found = view.issued_certificates(self.id_scope.as_str(), &self.serial)?;
-        let of_issuer = |row: &IssuedCertificateRow| row.issuer.folded() == self.issuer.folded();
+        let of_issuer = |row: &IssuedCertificateRow| {
+            row.issuer.folded() == self.issuer.folded()
+                || cas.iter().any(|ca| ca.sha256() == row.authority)
+        };
         Ok(found.into_iter().filter(of_issuer).collect())
     }
 
-    /// The CA certificates of the issuer, the newest first.
-    fn cas(&self, view: &View<'_>) -> Result<Vec<Certificate>, RevokeError> {
+    /// The CA certificates of the issuer, the newest first, and when it was created.
+    fn cas(&self, view: &View<'_>) -> Result<(Vec<Certificate>, i64), RevokeError> {
         let missing = || IssuanceError::NotFound(IssuanceName::Issuer(self.issuer.clone()));
         let row = view.issuer(self.id_scope.as_str(), &self.issuer)?;
         let row = row.ok_or_else(missing)?;
@@ -163,15 +171,15 @@ impl ChangeState {
             first.ok_or_else(|| view.damaged("issuer", "it has no certificate"))
         };
         let chains = generations.all().map(|one| first(&one.chain));
-        Ok(chains.collect::<Result<_, StoreError>>()?)
+        Ok((chains.collect::<Result<_, StoreError>>()?, row.created))
     }
 
     fn step(
         &self,
         row: IssuedCertificateRow,
-        cas: &[Certificate],
+        (cas, since): (&[Certificate], i64),
     ) -> Result<Option<Step>, RevokeError> {
-        let (issuer, serial) = (self.issuer.clone(), self.serial);
+        let (issuer, serial) = (row.issuer.clone(), self.serial);
         let reason = row.reason.as_deref();
         let after = match self.wanted {
             Wanted::Revoked(wanted) => revoked(row.state, reason, wanted),
@@ -186,9 +194,10 @@ impl ChangeState {
             reason,
         })?;
         let Some(after) = after else { return Ok(None) };
-        // One that was taken from the audit may not say its CA: that was the first.
+        // One that was taken from the audit may not say its CA: that was the first, unless the
+        // issuer is another one of the same name.
         let ca = match row.authority == unknown_ca() {
-            true => cas.last(),
+            true => cas.last().filter(|_| since <= row.issued),
             false => cas.iter().find(|ca| ca.sha256() == row.authority),
         };
         let ca = ca.cloned();
@@ -246,8 +255,8 @@ impl Unit for ChangeState {
     }
 
     fn decide(&self, view: &View<'_>) -> Result<Plan, RevokeError> {
-        let listed = self.read(view)?;
-        let cas = self.cas(view)?;
+        let (cas, since) = self.cas(view)?;
+        let listed = self.read(view, &cas)?;
         let Some(first) = listed.first().cloned() else {
             return match self.wanted {
                 Wanted::Revoked(reason) => {
@@ -260,7 +269,7 @@ impl Unit for ChangeState {
                 }),
             };
         };
-        let steps = listed.into_iter().map(|row| self.step(row, &cas));
+        let steps = listed.into_iter().map(|row| self.step(row, (&cas, since)));
         let steps: Vec<Option<Step>> = steps.collect::<Result<_, RevokeError>>()?;
         let steps: Vec<Step> = steps.into_iter().flatten().collect();
         match steps.is_empty() {
@@ -319,10 +328,10 @@ impl ChangeState {
                 row.changed = Some(changed);
             }
         }
-        tx.put_revoking_ca_certificate(id_scope, &self.issuer, &row.authority, ca.der())?;
+        tx.put_revoking_ca_certificate(id_scope, &row.issuer, &row.authority, ca.der())?;
         let certificate = OwnCertificate {
             id_scope: self.id_scope.clone(),
-            issuer: self.issuer.clone(),
+            issuer: row.issuer.clone(),
             ca,
             serial: self.serial,
         };

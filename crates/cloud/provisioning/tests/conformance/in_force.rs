@@ -1,13 +1,13 @@
 //! Certificates are asked whether they are in force in the transaction that gives their holder
 //! another one.
 
-use ids::Thumbprint;
+use ids::{CertificateName, Thumbprint};
 use pki::RevocationReason;
-use provisioning::{EnterError, IssuedCertificate, Requester};
-use registry::StalePolicy;
+use provisioning::{EnterError, IssuedCertificate, ListVersion, Requester, RevocationListDraft};
 use registry::revocation::ProvenPath;
+use registry::{IfMatch, ListSource, StalePolicy};
 
-use crate::revocations::Ca;
+use crate::revocations::{Ca, serial};
 use crate::{Bench, issued};
 
 use RevocationReason::{CertificateHold, KeyCompromise};
@@ -61,4 +61,52 @@ pub(crate) async fn a_certificate_that_is_not_in_force_gets_no_other(bench: Benc
     bench.renew_by(&ca, 21, path(&partner, 9)).await.unwrap();
     bench.restore(2).await.unwrap();
     bench.renew_by(&ca, 22, path(&ca, 2)).await.unwrap();
+}
+
+pub(crate) async fn a_certificate_is_revoked_by_any_issuer_of_its_ca(bench: Bench) {
+    let ca = Ca::named("fleet");
+    bench.issue_with("fleet", &ca).await;
+    bench.issue_with("factory", &ca).await;
+    bench.enter_leaf("factory", &ca, 1).await;
+    bench.revoke(1, CertificateHold).await.unwrap();
+    assert_eq!(bench.reason(&ca, 1), Some(CertificateHold));
+    let found = bench.provisioning.issued_certificates(&serial(1)).unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].issuer, issued::issuer("factory"));
+    let bench = bench.restart().await;
+    assert_eq!(bench.reason(&ca, 1), Some(CertificateHold));
+    bench.restore(1).await.unwrap();
+    assert_eq!(bench.reason(&ca, 1), None);
+}
+
+pub(crate) async fn another_url_is_asked_for_the_whole_list(bench: Bench) {
+    let ca = Ca::named("partner");
+    let name = CertificateName::parse("partner").unwrap();
+    let at = |url: &str| RevocationListDraft {
+        source: Some(ListSource {
+            url: url.to_owned(),
+            interval: 3600,
+        }),
+        ..ca.list_draft("partner")
+    };
+    let provisioning = &bench.provisioning;
+    let put = provisioning.put_revocation_list(at("http://a/crl"), &IfMatch::Absent, bench.now());
+    put.await.unwrap();
+    let version = ListVersion {
+        etag: Some("\"1\"".to_owned()),
+        modified: Some("yesterday".to_owned()),
+    };
+    let list = ca.list(1, &[(1, KeyCompromise)]);
+    let kept = provisioning.keep_fetched_list(&name, list, version, bench.now());
+    kept.await.unwrap();
+    for (url, known) in [("http://a/crl", true), ("http://b/crl", false)] {
+        let put = provisioning.put_revocation_list(at(url), &IfMatch::Any, bench.now());
+        let answered = put.await.unwrap().content.unwrap();
+        let stored = provisioning.revocation_list(&name).unwrap().unwrap();
+        for content in [answered, stored.content.unwrap()] {
+            assert_eq!(content.http_etag.is_some(), known, "{url}");
+            assert_eq!(content.http_modified.is_some(), known, "{url}");
+        }
+    }
+    assert_eq!(bench.reason(&ca, 1), Some(KeyCompromise), "the list stays");
 }

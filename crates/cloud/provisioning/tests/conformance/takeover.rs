@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ids::Thumbprint;
-use provisioning::{CertificateOrigin, IssuedQuery, IssuedRecord, IssuedState};
+use pki::RevocationReason;
+use provisioning::{CertificateOrigin, IssuedQuery, IssuedRecord, IssuedState, RevokeError};
 use registry::IfMatch;
 use rusqlite::Connection;
 
 use crate::issued::{certificate, draft, issuer};
+use crate::revocations::Ca;
 use crate::{Bench, open};
 
 /// Makes the database what the migration makes of one of an earlier version: the audit alone knows
@@ -109,5 +111,20 @@ pub(crate) async fn certificates_of_an_earlier_version_are_taken_from_the_audit(
         gone[0].authority,
         Thumbprint::from_bytes([0; 32]),
         "nobody knows it any more"
+    );
+    // An issuer of the same name that was created later has not signed it.
+    let ca = Ca::named("gone");
+    bench.issue_with("gone", &ca).await;
+    let name = issuer("gone");
+    let revoked = bench.provisioning.revoke_certificate(
+        &name,
+        gone[0].serial,
+        RevocationReason::KeyCompromise,
+        bench.now(),
+    );
+    let refused = revoked.await;
+    assert!(
+        matches!(refused, Err(RevokeError::CaGone { .. })),
+        "{refused:?}"
     );
 }

@@ -151,6 +151,18 @@ impl Tx<'_> {
             .map(drop)
     }
 
+    /// Forgets what the server of a list called the version that it sent.
+    pub fn clear_revocation_list_version(
+        &self,
+        id_scope: &str,
+        list: i64,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE revocation_lists SET http_etag = NULL, http_modified = NULL
+                   WHERE id = ?1";
+        self.write(Lock::Service { id_scope }, sql, [list])
+            .map(drop)
+    }
+
     /// Forgets the content of a list, which is of another CA.
     pub fn clear_revocation_list_content(
         &self,

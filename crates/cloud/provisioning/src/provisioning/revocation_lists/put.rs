@@ -131,6 +131,14 @@ impl Unit for PutList {
             None => row.id = tx.insert_revocation_list(id_scope, &row)?,
             Some(stored) => {
                 tx.update_revocation_list(id_scope, &stored.etag, &row)?;
+                let url = |row: &RevocationListRow| row.source.as_ref().map(|one| one.url.clone());
+                if url(stored) != url(&row) {
+                    // Another server may call another list by the same name.
+                    tx.clear_revocation_list_version(id_scope, row.id)?;
+                    if let Some(content) = &mut row.content {
+                        (content.http_etag, content.http_modified) = (None, None);
+                    }
+                }
                 if stored.ca != row.ca {
                     tx.clear_revocation_list_content(id_scope, row.id)?;
                     row.content = None;
