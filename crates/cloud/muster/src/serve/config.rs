@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(file.https_port, Some(443));
         assert_eq!(
             uncommented.lines().count(),
-            11 + 1 + 9 + 1 + 13 + 1 + 4 + 1 + 4 + 1 + 1 + 1 + 6 + 1 + 3 + 4
+            12 + 1 + 9 + 1 + 14 + 1 + 5 + 1 + 3 + 1 + 4 + 1 + 1 + 1 + 6 + 1 + 3 + 4
         );
         assert_eq!(file.telemetry.pace(), Pace::default());
         let retention = retention::of(file.audit, file.refusals, file.telemetry);
