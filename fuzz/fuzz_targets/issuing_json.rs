@@ -13,7 +13,8 @@ fuzz_target!(|data: &[u8]| {
         assert!((1..=MAX_TRUSTED).contains(&bundle.certificates.len()));
     }
     if let Ok(issuer) = IssuerRequest::parse(body) {
-        assert!((1..=3650).contains(&issuer.profile.validity_days));
+        let days = issuer.profile.lifetime.length().as_secs_f64() / 86_400.0;
+        assert!((1.0 / 1440.0..=3650.0).contains(&days));
         assert!((1..=3).contains(&issuer.profile.key_types.len()));
     }
 });
