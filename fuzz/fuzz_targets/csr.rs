@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ids::RegistrationId;
 use libfuzzer_sys::fuzz_target;
-use pki::{IssuingProfile, ProfileConfig, ProfileKind, RequestKey};
+use ids::ProfileKind;
+use pki::{IssuingProfile, ProfileConfig, RequestKey};
 
 static PROFILES: LazyLock<Vec<IssuingProfile>> = LazyLock::new(|| {
     let profile = |kind| {

@@ -4,6 +4,7 @@
 //! `cargo run --release -p issuing --example rates -- DIRECTORY` in an empty directory. The three
 //! are measured in turns, and the medians are printed as JSON.
 
+use ids::ProfileKind;
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -21,9 +22,7 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsag
 use registry::revocation::ProvenPath;
 use registry::{Init, SystemEntropy};
 use tokio::task::JoinSet;
-use wire::muster_api::issuer::{
-    DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, ProfileKind,
-};
+use wire::muster_api::issuer::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime};
 
 type Fault = Box<dyn Error + Send + Sync>;
 

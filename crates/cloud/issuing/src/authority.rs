@@ -1,9 +1,10 @@
 use std::path::Path;
 
 use ca::{DeviceIssuers, IssuerError, TokenIssuer, TokenKeyReference};
+use ids::ProfileKind;
 use ids::{IssuerName, Timestamp};
 use pki::{Certificate, PemError};
-use wire::muster_api::issuer::{IssuerProfile, IssuerSettings, IssuerSource, ProfileKind};
+use wire::muster_api::issuer::{IssuerProfile, IssuerSettings, IssuerSource};
 
 /// Makes or imports the CA of an issuer: its certificate, then those above it. The key is durable
 /// when this returns.

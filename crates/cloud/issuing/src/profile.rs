@@ -1,6 +1,6 @@
-use pki::{IssuingProfile, ProfileConfig, ProfileError, ProfileKind, RequestKey};
+use pki::{IssuingProfile, ProfileConfig, ProfileError, RequestKey};
 use provisioning::IssuerRecord;
-use wire::muster_api::issuer::{DeviceKeyType, ProfileKind as StoredKind};
+use wire::muster_api::issuer::DeviceKeyType;
 
 /// What an issuer makes of requests.
 pub fn profile(issuer: &IssuerRecord) -> Result<IssuingProfile, ProfileError> {
@@ -11,13 +11,7 @@ pub fn profile(issuer: &IssuerRecord) -> Result<IssuingProfile, ProfileError> {
         DeviceKeyType::Rsa => RequestKey::Rsa,
     });
     IssuingProfile::new(ProfileConfig {
-        kind: match stored.kind {
-            StoredKind::EdgeIdentity => ProfileKind::EdgeIdentity,
-            StoredKind::EdgeCa => ProfileKind::EdgeCa,
-            StoredKind::EdgeServer => ProfileKind::EdgeServer,
-            StoredKind::Device => ProfileKind::Device,
-            StoredKind::Verification => ProfileKind::Verification,
-        },
+        kind: stored.kind,
         validity: stored.lifetime.length(),
         key_types: key_types.collect(),
     })

@@ -1,8 +1,8 @@
+use ids::ProfileKind;
 use ids::{CertificateName, Etag, IssuerName, Thumbprint, Timestamp};
 use registry::StorageError;
 use serde_json::Value;
 use store::{AttestationKind, CaCertificateState, CertificateSlot, EnrollmentKey};
-use wire::muster_api::issuer::ProfileKind;
 
 use crate::issuance::{EnrolledIssuance, IssuanceName};
 

@@ -4,7 +4,7 @@ use ids::{CertificateName, Etag, IssuerName, IssuerUserName, Thumbprint, Timesta
 use registry::StorageError;
 use serde::{Deserialize, Serialize};
 use store::Secret;
-use wire::muster_api::issuer::{IssuerProfile, IssuerSettings, ProfileKind};
+use wire::muster_api::issuer::{IssuerProfile, IssuerSettings};
 
 use crate::issuance::IssuanceError;
 
@@ -41,10 +41,7 @@ impl IssuerRecord {
     /// no other issuer.
     #[must_use]
     pub fn is_of_identities(&self) -> bool {
-        match self.profile.kind {
-            ProfileKind::EdgeIdentity | ProfileKind::Device => true,
-            ProfileKind::EdgeCa | ProfileKind::EdgeServer | ProfileKind::Verification => false,
-        }
+        self.profile.kind.is_identity()
     }
 }
 

@@ -1,11 +1,9 @@
 //! What an issuer makes of requests: configuration in, a validated profile out, which admits
 //! requests.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use ids::RegistrationId;
+use ids::{ProfileKind, RegistrationId};
 use rcgen::PublicKeyData as _;
 
 use crate::profile::{Profile, ServerName, Subject, Validity};
@@ -15,68 +13,6 @@ use crate::request::{ProvenRequest, RequestError, RequestKey, shortened};
 const MIN_VALIDITY: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_VALIDITY_DAYS: u32 = 36_500;
-
-/// The kinds of certificates that are issued for requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ProfileKind {
-    /// An edge device's identity towards DPS and hub. Its CN is a registration id.
-    #[default]
-    EdgeIdentity,
-    /// The CA of an edge device, which issues its modules' server certificates.
-    EdgeCa,
-    /// A TLS server on an edge device: the only kind with names of its own.
-    EdgeServer,
-    /// A device that runs no edge modules. Its CN is a registration id.
-    Device,
-    /// A proof that the issuer's key is at hand. Its CN is a verification code.
-    Verification,
-}
-
-impl ProfileKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::EdgeIdentity,
-        Self::EdgeCa,
-        Self::EdgeServer,
-        Self::Device,
-        Self::Verification,
-    ];
-
-    /// The word in configurations, JSON and commands, for example `edge-identity`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::EdgeIdentity => "edge-identity",
-            Self::EdgeCa => "edge-ca",
-            Self::EdgeServer => "edge-server",
-            Self::Device => "device",
-            Self::Verification => "verification",
-        }
-    }
-
-    /// Whether the common name of its certificates is a registration id.
-    #[must_use]
-    pub fn is_identity(self) -> bool {
-        matches!(self, Self::EdgeIdentity | Self::Device)
-    }
-}
-
-impl fmt::Display for ProfileKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for ProfileKind {
-    type Err = ProfileError;
-
-    fn from_str(text: &str) -> Result<Self, ProfileError> {
-        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
-        found.ok_or_else(|| ProfileError {
-            faults: vec![ProfileFault::Kind(shortened(text))],
-        })
-    }
-}
 
 /// A profile as an operator writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,10 +34,6 @@ pub struct ProfileError {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum ProfileFault {
-    #[error(
-        "{0:?} is not a profile; use edge-identity, edge-ca, edge-server, device or verification"
-    )]
-    Kind(String),
     #[error("a validity of {0:?} is not from 1 minute to {MAX_VALIDITY_DAYS} days")]
     Validity(Duration),
     #[error("no type of key is named; use P-256, P-384 or RSA")]

@@ -55,9 +55,7 @@ pub use issue::{
     IssueError, IssueToken, Issuer, Prepared, PreparedRequest, Publication, RequestToken, Serial,
     prepare,
 };
-pub use issuing_profile::{
-    AdmittedRequest, IssuingProfile, ProfileConfig, ProfileError, ProfileKind,
-};
+pub use issuing_profile::{AdmittedRequest, IssuingProfile, ProfileConfig, ProfileError};
 pub use jws::{JwsAlgorithm, VerifyingKey, VerifyingKeyError};
 pub use key::{
     KeyAlgorithm, KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey, PublicKey, RsaHash,

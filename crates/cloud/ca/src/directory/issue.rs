@@ -74,8 +74,8 @@ enum Step {
 }
 
 impl CaDirectory {
-    /// Issues many identities on all cores. After an interruption it can be repeated with
-    /// [`Existing::Skip`].
+    /// Issues many identities on all cores. After an interruption, repeat it with
+    /// [`Existing::Skip`]: what is there stays.
     ///
     /// `progress` is called once for every name, from any thread.
     ///

@@ -24,7 +24,7 @@ pub(super) use index::{IssuedIndex, KeyId};
 /// No line is longer: an RSA 8192 certificate with a long chain of names.
 const MAX_LINE: u64 = 64 * 1024;
 
-/// One line.
+/// A certificate that was issued, as a line of JSON in the record.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct IssuedLine {
@@ -161,7 +161,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Reads all lines.
+    /// What was issued, found by key, name and serial number. Reads the whole record.
     pub(super) fn index(&self) -> Result<IssuedIndex, CaError> {
         index::read(&self.path, &self.file, self.length)
     }

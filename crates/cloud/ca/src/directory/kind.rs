@@ -1,10 +1,11 @@
-//! The kinds of certificates that `muster ca issue` makes, and how Azure's scripts name their
-//! files.
+//! The kinds of certificates that `muster ca issue` makes, and the names that Azure's scripts give
+//! to their files.
 
 use std::path::Path;
 
+use ids::ProfileKind;
 use ids::RegistrationId;
-use pki::{IssueError, Profile, ProfileKind, ServerName, Subject};
+use pki::{IssueError, Profile, ServerName, Subject};
 
 use crate::layout::{self, CaPaths};
 use crate::{CaError, file_name};

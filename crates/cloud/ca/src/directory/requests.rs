@@ -93,8 +93,8 @@ impl RequestSource {
         self.items.is_empty()
     }
 
-    /// How many files and folders of the folder have none of the extensions `.csr`, `.pem`, `.req`,
-    /// `.p10` and `.der`.
+    /// How many files and folders of the folder are not looked at: their names end neither in
+    /// `.csr`, `.pem`, `.req`, `.p10` nor in `.der`.
     #[must_use]
     pub fn ignored_files(&self) -> usize {
         self.ignored_files

@@ -24,7 +24,7 @@ const MAX_BYTES: u64 = 2 << 30;
 pub enum RevocationChange {
     /// For ever, or until it is restored when the reason is `certificateHold`.
     Revoke(RevocationReason),
-    /// Ends a hold.
+    /// Ends the revocation for `certificateHold`; any other stands.
     Restore,
 }
 

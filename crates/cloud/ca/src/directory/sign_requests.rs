@@ -6,12 +6,12 @@
 mod claims;
 mod output;
 
+use ids::ProfileKind;
 use std::path::PathBuf;
 
 use ids::Timestamp;
 use pki::{
-    AdmittedRequest, Certificate, IssuingProfile, ProfileConfig, ProfileKind, RequestKey, Serial,
-    prove_request,
+    AdmittedRequest, Certificate, IssuingProfile, ProfileConfig, RequestKey, Serial, prove_request,
 };
 
 use super::journal::{IssuedIndex, IssuedLine, Journal, KeyId};

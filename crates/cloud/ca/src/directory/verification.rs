@@ -1,11 +1,12 @@
 //! `muster ca issue verification`: proves possession of a CA's key to a provisioning service.
 
+use ids::ProfileKind;
 use std::path::{Path, PathBuf};
 
 use ids::Timestamp;
 use pki::{
-    Certificate, IssueError, Issuer, KeyType, PrivateKey, Profile, ProfileKind, Serial, Subject,
-    Validity, prepare,
+    Certificate, IssueError, Issuer, KeyType, PrivateKey, Profile, Serial, Subject, Validity,
+    prepare,
 };
 
 use super::journal::{IssuedLine, Journal};

@@ -5,7 +5,8 @@ use ca::{
     CaDirectory, CaError, InitOptions, RefusedRequest, RequestSource, RevocationChange,
     SignObserver, SignOptions, SignOutcome,
 };
-use pki::{Certificate, ProfileKind, RevocationReason};
+use ids::ProfileKind;
+use pki::{Certificate, RevocationReason};
 
 use crate::tools::{NOW, days, files, openssl, path, verified_by_openssl};
 

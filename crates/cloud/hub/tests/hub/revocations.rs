@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use ids::{CertificateSerial, IssuerName};
+use ids::{CertificateSerial, IssuerName, ProfileKind};
 use pki::{PresentedChain, RevocationReason};
 use provisioning::{IssuerDraft, Provisioning};
 use serde_json::json;
 use tokio::runtime::Handle;
 use transport::DeviceSession;
-use wire::muster_api::issuer::{
-    DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, ProfileKind,
-};
+use wire::muster_api::issuer::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime};
 
 use crate::world::{Ca, Device, World, connect, interrupted};
 

@@ -1,9 +1,9 @@
 //! Whether a proven client may have a certificate with the names that it requests.
 
+use ids::ProfileKind;
 use ids::RegistrationId;
 use pki::{RequestClaim, RequestError, ServerName};
 use wire::est::Operation;
-use wire::muster_api::issuer::ProfileKind;
 
 use super::authenticate::{ProvenClient, Requester};
 use super::edge_ca_name;

@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use ids::ProfileKind;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
@@ -17,6 +19,12 @@ pub fn yes_or_no(text: &str) -> Result<bool, String> {
         "false" | "f" | "no" | "n" | "0" => Ok(false),
         _ => Err("true or false was expected".to_owned()),
     }
+}
+
+/// The kinds of certificates that issuers make; the help lists them.
+pub fn profile_kind() -> impl TypedValueParser<Value = ProfileKind> {
+    let names = PossibleValuesParser::new(ProfileKind::ALL.map(ProfileKind::name));
+    names.try_map(|name| ProfileKind::named(&name).ok_or("the name of a profile was expected"))
 }
 
 /// A JSON object: the text itself, also as Python spells it (`{'a': True}`), or the name of a file,

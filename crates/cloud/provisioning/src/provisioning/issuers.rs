@@ -321,7 +321,7 @@ pub(super) fn record(view: &View<'_>, row: IssuerRow) -> Result<IssuerRecord, St
 
 #[cfg(test)]
 mod tests {
-    use wire::muster_api::issuer::ProfileKind;
+    use ids::ProfileKind;
 
     use super::*;
 

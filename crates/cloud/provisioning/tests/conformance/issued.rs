@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use ids::{CertificateSerial, IssuerName, Thumbprint, Timestamp};
+use ids::{CertificateSerial, IssuerName, ProfileKind, Thumbprint, Timestamp};
 use provisioning::{
     AssignError, CertificateOrigin, EnterError, IssuedCertificate, IssuedQuery, IssuerDraft,
     IssuerGeneration, MAX_ISSUERS, NextAuthority, PendingRegistration, PendingStep, Placement,
@@ -8,9 +8,7 @@ use provisioning::{
 };
 use registry::{Continuation, IfMatch};
 use wire::certificate_info::CertificateInfo;
-use wire::muster_api::issuer::{
-    DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, ProfileKind,
-};
+use wire::muster_api::issuer::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime};
 
 use crate::Bench;
 use crate::ca_certificates;

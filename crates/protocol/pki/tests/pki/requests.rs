@@ -1,11 +1,12 @@
 //! Certification requests that the OpenSSL command line makes, and certificates for them.
 
+use ids::ProfileKind;
 use std::time::Duration;
 
 use ids::{RegistrationId, Timestamp};
 use pki::{
     AdmittedRequest, Issuer, IssuingProfile, KeyType, PrivateKey, Profile, ProfileConfig,
-    ProfileKind, RequestError, RequestKey, Serial, Subject, Validity, prepare, prove_request,
+    RequestError, RequestKey, Serial, Subject, Validity, prepare, prove_request,
 };
 
 use crate::openssl::Workshop;

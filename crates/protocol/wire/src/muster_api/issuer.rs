@@ -4,6 +4,7 @@
 //! Azure's authorities are accounts at other companies. Ours are CAs whose key the server holds;
 //! what Azure has no member for is named as its other documents name it.
 
+use ids::ProfileKind;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -19,7 +20,7 @@ mod source;
 mod user;
 
 pub use description::{IssuerDescription, IssuerKeyStorage, IssuerList};
-pub use profile::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, ProfileKind};
+pub use profile::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime};
 pub use roll::{AuthorityUse, FinishRequest, RollDescription};
 use source::Secrets;
 pub use source::{IssuerSource, TokenKeyMembers};

@@ -1,11 +1,11 @@
 //! The reasons of refusals, each with a stable code and a text that says what to do.
 
+use ids::ProfileKind;
 use ids::{CertificateName, IssuerName};
 use pki::tpm::SealError;
 use pki::{ChainError, RequestError};
 use provisioning::{EnrollmentKey, NotInForceCertificate};
 use registry::revocation::NotInForce;
-use wire::muster_api::issuer::ProfileKind;
 use wire::sas::SasError;
 
 use crate::registration::credential::UnusableTpmKey;

@@ -1,10 +1,10 @@
+use ids::ProfileKind;
 use pki::{
     Certificate, ChainError, PathRules, PeerChain, PresentedChain, Purpose, VerifiedChain,
     verify_path,
 };
 use provisioning::CaCertificateState;
 use registry::revocation::ProvenPath;
-use wire::muster_api::issuer::ProfileKind;
 
 use crate::est::edge_ca_name;
 use crate::est::enroll::Call;

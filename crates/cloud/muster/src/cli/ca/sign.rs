@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use ca::{CaDirectory, RefusedRequest, RequestSource, SignObserver, SignOptions};
 use clap::Args;
-use pki::ProfileKind;
+use ids::ProfileKind;
 use serde_json::json;
 
 use super::{FolderFlag, passphrase, progress};
+use crate::cli::argument::profile_kind;
 use crate::cli::output::{self, Column, Format};
 use crate::clock;
 
@@ -25,8 +26,8 @@ pub struct SignFlags {
     /// standard input.
     #[arg(long, value_name = "FILE|DIR|-")]
     csr: PathBuf,
-    /// What the certificates are for: edge-identity, edge-ca, edge-server, device or verification.
-    #[arg(long, value_name = "P", default_value = "edge-identity")]
+    /// What the certificates are for.
+    #[arg(long, default_value_t, value_parser = profile_kind())]
     profile: ProfileKind,
     #[command(flatten)]
     folder: FolderFlag,

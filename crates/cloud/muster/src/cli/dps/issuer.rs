@@ -1,15 +1,16 @@
 //! `muster dps issuer`: CAs that issue certificates to devices as they register.
 
 use clap::{Args, Subcommand, ValueEnum};
+use ids::ProfileKind;
 use reqwest::Method;
 use serde_json::Value;
 use wire::muster_api::issued_certificate::length_of_time;
 use wire::muster_api::issuer::{
-    DeviceKeyType, IssuerProfile, IssuerRequest, IssuerSettings, Lifetime, ProfileKind,
+    DeviceKeyType, IssuerProfile, IssuerRequest, IssuerSettings, Lifetime,
 };
 use zeroize::Zeroizing;
 
-use crate::cli::argument::yes_or_no;
+use crate::cli::argument::{profile_kind, yes_or_no};
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, Service};
 
@@ -102,39 +103,11 @@ pub enum KeyKind {
     Rsa,
 }
 
-/// What certificates are for, as the command line names it.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-pub enum Profile {
-    /// Identities of devices towards provisioning service and hub.
-    #[default]
-    EdgeIdentity,
-    /// CAs of edge devices.
-    EdgeCa,
-    /// TLS servers on edge devices.
-    EdgeServer,
-    /// Devices behind an edge device.
-    Device,
-    /// Proofs of possession for uploaded CA certificates.
-    Verification,
-}
-
-impl From<Profile> for ProfileKind {
-    fn from(profile: Profile) -> Self {
-        match profile {
-            Profile::EdgeIdentity => Self::EdgeIdentity,
-            Profile::EdgeCa => Self::EdgeCa,
-            Profile::EdgeServer => Self::EdgeServer,
-            Profile::Device => Self::Device,
-            Profile::Verification => Self::Verification,
-        }
-    }
-}
-
 #[derive(Debug, Args)]
 pub struct IssuerFlags {
     /// What the certificates are for.
-    #[arg(long, value_enum, default_value_t)]
-    profile: Profile,
+    #[arg(long, default_value_t, value_parser = profile_kind())]
+    profile: ProfileKind,
     /// How many days a certificate is valid, at most as long as the issuer [default: 90].
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
     validity_days: Option<u16>,
@@ -190,7 +163,7 @@ impl IssuerFlags {
         let days = self.validity_days.map(|days| Lifetime::Days { days });
         let request = IssuerRequest {
             profile: IssuerProfile {
-                kind: self.profile.into(),
+                kind: self.profile,
                 lifetime: days.or(self.validity).unwrap_or(usual.lifetime),
                 key_types: if kinds.is_empty() {
                     usual.key_types

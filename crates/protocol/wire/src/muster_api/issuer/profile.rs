@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use ids::ProfileKind;
 use serde::{Deserialize, Serialize};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -98,53 +99,6 @@ impl Lifetime {
             Self::Days { days } => DAY * days.into(),
             Self::Minutes { minutes } => MINUTE * minutes,
         }
-    }
-}
-
-/// What the certificates of an issuer are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProfileKind {
-    /// Identities of devices towards DPS and hub.
-    #[default]
-    EdgeIdentity,
-    /// CAs of edge devices.
-    EdgeCa,
-    /// TLS servers on edge devices.
-    EdgeServer,
-    /// Devices behind an edge device.
-    Device,
-    /// Proofs of possession for uploaded CA certificates.
-    Verification,
-}
-
-impl ProfileKind {
-    /// In the order of the documentation.
-    pub const ALL: [Self; 5] = [
-        Self::EdgeIdentity,
-        Self::EdgeCa,
-        Self::EdgeServer,
-        Self::Device,
-        Self::Verification,
-    ];
-
-    /// The name in JSON and on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::EdgeIdentity => "edge-identity",
-            Self::EdgeCa => "edge-ca",
-            Self::EdgeServer => "edge-server",
-            Self::Device => "device",
-            Self::Verification => "verification",
-        }
-    }
-
-    /// The kind of a name, in any letter case.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|kind| kind.name().eq_ignore_ascii_case(name))
     }
 }
 
