@@ -31,6 +31,11 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
 
+const EXACT_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    LENIENT.with_decode_allow_trailing_bits(false),
+);
+
 /// The key of an issuer's CA, as paths name it: its key identifier in lower-case hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Generation(String);
@@ -174,7 +179,11 @@ impl fmt::Display for PublicPath<'_> {
 pub fn ocsp_request(in_path: &str) -> Option<Vec<u8>> {
     let text = percent_decode_str(in_path).decode_utf8().ok()?;
     let text = text.replace('-', "+").replace('_', "/");
-    BASE64.decode(text.trim_end_matches('/')).ok()
+    // The letter `/` may be the last one of a request, or stand after it. Then it rarely fits.
+    let whole = EXACT_BASE64.decode(&text);
+    whole
+        .or_else(|_| BASE64.decode(text.trim_end_matches('/')))
+        .ok()
 }
 
 #[cfg(test)]
@@ -243,6 +252,13 @@ mod tests {
             "-__-Pg",
         ] {
             assert_eq!(ocsp_request(spelling), Some(bytes.clone()), "{spelling}");
+        }
+        for spelling in ["-__-Pg==/", "+//+Pg/"] {
+            assert_eq!(ocsp_request(spelling), Some(bytes.clone()), "{spelling}");
+        }
+        for ends_in_a_slash in ["AP//", "AP%2F%2f", "AP__"] {
+            let read = ocsp_request(ends_in_a_slash);
+            assert_eq!(read, Some(vec![0, 0xff, 0xff]), "{ends_in_a_slash}");
         }
         assert_eq!(ocsp_request("!"), None);
         assert_eq!(ocsp_request("%ff"), None);
