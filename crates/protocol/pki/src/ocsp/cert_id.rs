@@ -58,7 +58,10 @@ impl<'a> CertId<'a> {
         let mut algorithm = fields.nested(tag::SEQUENCE)?;
         let hash = OcspHash::of_oid(algorithm.read(tag::OID)?.content);
         if hash.is_some() {
-            algorithm.optional(tag::NULL)?;
+            let parameters = algorithm.optional(tag::NULL)?;
+            if parameters.is_some_and(|null| !null.content.is_empty()) {
+                return Err(DerError::Value("a NULL, which is not empty,"));
+            }
             algorithm.end()?;
         }
         let name_hash = fields.read(tag::OCTET_STRING)?.content;

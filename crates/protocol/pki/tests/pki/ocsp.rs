@@ -179,7 +179,12 @@ fn failures_are_five_bytes_that_openssl_reads() {
 }
 
 fn cert_id(serial: &[u8]) -> Vec<u8> {
-    let hash = der(0x30, &[oid(&[0x2b, 0x0e, 3, 2, 26]), der(5, &[])].concat());
+    cert_id_with(&der(5, &[]), serial)
+}
+
+fn cert_id_with(parameters: &[u8], serial: &[u8]) -> Vec<u8> {
+    let sha1 = oid(&[0x2b, 0x0e, 3, 2, 26]);
+    let hash = der(0x30, &[sha1, parameters.to_vec()].concat());
     let octets = der(4, &[7; 20]);
     der(
         0x30,
@@ -268,5 +273,17 @@ fn serial_numbers_are_positive_and_minimal() {
             matches!(read(wrong), Err(OcspRequestError::NotARequest(_))),
             "{wrong:?}"
         );
+    }
+}
+
+#[test]
+fn a_certificate_is_named_in_two_ways_with_one_hash() {
+    let is_read = |parameters: &[u8]| {
+        let id = der(0x30, &cert_id_with(parameters, &[9]));
+        OcspRequest::read(&request_for(&id, &[])).is_ok()
+    };
+    assert!(is_read(&[]) && is_read(&der(5, &[])));
+    for wrong in [der(5, &[0]), der(5, &[1, 2, 3]), der(4, &[])] {
+        assert!(!is_read(&wrong), "{wrong:?}");
     }
 }
