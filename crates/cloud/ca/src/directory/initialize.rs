@@ -76,10 +76,7 @@ pub(super) fn make(
     options: &InitOptions,
     now: Timestamp,
 ) -> Result<CaDirectory, CaError> {
-    if options.force {
-        let _lock = Lock::acquire(dir)?;
-        roll::forget(dir)?;
-    } else {
+    if !options.force {
         for paths in [layout::root(dir), layout::intermediate(dir)] {
             for path in [&paths.key, &paths.certificate, &paths.chain] {
                 files::require_absent(path)?;
@@ -93,19 +90,19 @@ pub(super) fn make(
     let root_key = key_text(&root, options.root_passphrase())?;
     let root = root.into_issuer()?;
     let made = intermediate(&root, options, now)?;
-    // All keys and certificates are made before a file is written. Certificates are written last,
-    // so that a hierarchy without them is incomplete.
+    let made_texts = ca_texts(root.certificate(), &made, options)?;
+    // All keys and certificates are made before a file is written or deleted. Certificates are
+    // written last, so that a hierarchy without them is incomplete.
+    if options.force {
+        let _lock = Lock::acquire(dir)?;
+        roll::forget(dir)?;
+    }
     files::create_dir(&layout::certs(dir), false)?;
     files::create_dir(&layout::private(dir), true)?;
     record(dir, &root, &made, options, now)?;
     let root_paths = layout::root(dir);
     files::write_private(&root_paths.key, &root_key)?;
-    write_ca(
-        &layout::intermediate(dir),
-        root.certificate(),
-        &made,
-        options,
-    )?;
+    write_ca(&layout::intermediate(dir), &made_texts)?;
     files::write_public(&root_paths.certificate, &root.certificate().to_pem())?;
     files::sync_dir(&layout::certs(dir))?;
     Ok(CaDirectory {
@@ -115,26 +112,49 @@ pub(super) fn make(
     })
 }
 
-/// Writes the key of an intermediate, then its chain and certificate.
-pub(super) fn write_ca(
-    paths: &CaPaths,
+/// What the files of a CA hold.
+pub(super) struct CaTexts {
+    key: Zeroizing<String>,
+    pfx: Option<Zeroizing<Vec<u8>>>,
+    chain: String,
+    certificate: String,
+}
+
+pub(super) fn ca_texts(
     root: &Certificate,
     made: &CaPair,
     options: &InitOptions,
-) -> Result<(), CaError> {
-    files::write_private(&paths.key, &key_text(made, options.passphrase.as_ref())?)?;
+) -> Result<CaTexts, CaError> {
+    let certificate = made.certificate.to_pem();
+    let pfx = options.pfx_passphrase.as_ref().map(|passphrase| {
+        let pfx = export_pkcs12(
+            &made.name,
+            &made.certificate,
+            &[root],
+            &made.key,
+            passphrase,
+        );
+        pfx.map_err(|source| made.key_error(source))
+    });
+    Ok(CaTexts {
+        key: key_text(made, options.passphrase.as_ref())?,
+        pfx: pfx.transpose()?,
+        chain: format!("{certificate}{}", root.to_pem()),
+        certificate,
+    })
+}
+
+/// Writes the key of an intermediate, then its chain and certificate.
+pub(super) fn write_ca(paths: &CaPaths, texts: &CaTexts) -> Result<(), CaError> {
+    files::write_private(&paths.key, &texts.key)?;
     if let Some(private) = paths.key.parent() {
         files::sync_dir(private)?;
     }
-    let (root_pem, pem) = (root.to_pem(), made.certificate.to_pem());
-    if let Some(passphrase) = &options.pfx_passphrase {
-        let (certificate, key) = (&made.certificate, &made.key);
-        let pfx = export_pkcs12(&made.name, certificate, &[root], key, passphrase);
-        let pfx = pfx.map_err(|source| made.key_error(source))?;
-        files::write_private_bytes(&paths.pfx, &pfx, Flush::Now)?;
+    if let Some(pfx) = &texts.pfx {
+        files::write_private_bytes(&paths.pfx, pfx, Flush::Now)?;
     }
-    files::write_public(&paths.chain, &format!("{pem}{root_pem}"))?;
-    files::write_public(&paths.certificate, &pem)
+    files::write_public(&paths.chain, &texts.chain)?;
+    files::write_public(&paths.certificate, &texts.certificate)
 }
 
 fn record(

@@ -217,8 +217,8 @@ fn prepare(
         ..InitOptions::default()
     };
     let made: CaPair = initialize::intermediate(&root, &init, now)?;
-    let next = layout::next_intermediate(dir);
-    initialize::write_ca(&next, root.certificate(), &made, &init)?;
+    let texts = initialize::ca_texts(root.certificate(), &made, &init)?;
+    initialize::write_ca(&layout::next_intermediate(dir), &texts)?;
     files::sync_dir(&layout::certs(dir))?;
     journal.append(&[IssuedLine::new(
         &made.certificate,

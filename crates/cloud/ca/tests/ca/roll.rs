@@ -90,6 +90,56 @@ fn an_abandoned_roll_leaves_the_old_intermediate_in_its_place() {
     verified(&ca, &issue_from(dir.path(), "edge-1"));
 }
 
+#[test]
+fn a_new_hierarchy_that_cannot_be_made_leaves_the_roll_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    CaDirectory::init(dir.path(), &InitOptions::default(), NOW).unwrap();
+    start(dir.path()).unwrap();
+    let contents = || -> Vec<_> {
+        let files = crate::tools::files(dir.path()).into_iter();
+        files
+            .map(|file| (std::fs::read(&file).unwrap(), file))
+            .collect()
+    };
+    let before = contents();
+    let text = |passphrase: &str| Some(passphrase.to_owned().into());
+    let force = InitOptions {
+        force: true,
+        ..InitOptions::default()
+    };
+    let external = ca::ExternalRoot {
+        certificate: dir.path().join("none.pem"),
+        key: dir.path().join("none.key"),
+    };
+    let unusable = [
+        InitOptions {
+            passphrase: text(""),
+            ..force.clone()
+        },
+        InitOptions {
+            passphrase: text(""),
+            root_passphrase: text("long enough"),
+            ..force.clone()
+        },
+        InitOptions {
+            external_root: Some(external),
+            ..force.clone()
+        },
+        InitOptions {
+            root_days: 30,
+            intermediate_days: Some(31),
+            ..force.clone()
+        },
+    ];
+    for options in unusable {
+        CaDirectory::init(dir.path(), &options, NOW).unwrap_err();
+        assert!(before == contents(), "{options:?}");
+    }
+    CaDirectory::init(dir.path(), &force, NOW).unwrap();
+    let status = CaDirectory::roll_status(dir.path(), NOW);
+    assert!(status.map_or(true, |status| status.previous.is_none()));
+}
+
 const STEM: &str = "azure-iot-test-only.intermediate";
 
 /// The files of an intermediate, in the order in which they are written.
