@@ -192,6 +192,17 @@ async fn what_a_request_may_not_load_or_guess_is_refused() -> Result<()> {
         assert!(!refused.stderr.contains("1111"), "{}", refused.stderr);
     }
     server.muster(&command(&uri, &library, &pin)).await?;
+    // Once the token is open it compares no PIN.
+    let other = token.folder().join("other-pin");
+    std::fs::write(&other, "2222\n")?;
+    let line = command(&uri, &library, &other.display().to_string());
+    let refused = server.try_muster(&line.replace(" x ", " y ")).await?;
+    assert_ne!(refused.code, Some(0));
+    let wanted = "is open with another PIN";
+    assert!(refused.stderr.contains(wanted), "{}", refused.stderr);
+    server
+        .muster(&command(&uri, &library, &pin).replace(" x ", " y "))
+        .await?;
     Ok(())
 }
 

@@ -153,8 +153,7 @@ impl Sessions {
         let (slot, at) = find::slot(&path, library, &reference.uri)?;
         let session = library.open_ro_session(slot);
         let session = session.map_err(|error| at.failed("open a session", &error))?;
-        if let Err(error) = log_in(&session, reference) {
-            let refused = at.login(&error);
+        if let Err(refused) = self.log_in(&session, &at, reference) {
             if matches!(refused, TokenError::Pin { .. }) {
                 if self.refused.len() == MAX_REFUSED {
                     self.refused.remove(0);
@@ -174,14 +173,28 @@ impl Sessions {
             at,
         })
     }
-}
 
-fn log_in(session: &Session, reference: &TokenKeyReference) -> Result<(), Error> {
-    let pin = AuthPin::from(reference.pin.as_str());
-    match session.login(UserType::User, Some(&pin)) {
-        // By another session: a login is the whole program's.
-        Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-        answer => answer,
+    fn log_in(
+        &self,
+        session: &Session,
+        at: &KeyLocation,
+        reference: &TokenKeyReference,
+    ) -> Result<(), TokenError> {
+        let pin = AuthPin::from(reference.pin.as_str());
+        match session.login(UserType::User, Some(&pin)) {
+            // By another session: a login is the whole program's, and the token compares no PIN.
+            Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+                let open = self.open.iter().find(|open| open.at.slot == at.slot);
+                match open.is_none_or(|open| open.reference.pin == reference.pin) {
+                    true => Ok(()),
+                    false => Err(TokenError::Pin {
+                        at: Box::new(at.clone()),
+                        problem: "the token is open with another PIN".to_owned(),
+                    }),
+                }
+            }
+            answer => answer.map_err(|error| at.login(&error)),
+        }
     }
 }
 
