@@ -117,14 +117,22 @@ impl Library {
             library: self.path.clone(),
             seconds: PATIENCE.as_secs(),
         };
-        if self.hangs.load(Ordering::Relaxed) {
+        if self.hangs.load(Ordering::SeqCst) {
             return Err(no_answer());
         }
         self.calls.try_send(call).map_err(|_| no_answer())?;
-        answered.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-            self.hangs.store(true, Ordering::Relaxed);
-            Err(no_answer())
-        })
+        let answer = answered.recv_timeout(PATIENCE);
+        let answer = answer.ok().or_else(|| self.last_look(answered));
+        answer.unwrap_or_else(|| Err(no_answer()))
+    }
+
+    /// Takes the library as hanging, unless the call has ended by now: then its thread may have
+    /// said already that it does not hang, and would not say it again.
+    fn last_look<T>(&self, answered: &Receiver<T>) -> Option<T> {
+        self.hangs.store(true, Ordering::SeqCst);
+        let answer = answered.try_recv().ok()?;
+        self.hangs.store(false, Ordering::SeqCst);
+        Some(answer)
     }
 }
 
@@ -145,6 +153,30 @@ fn run(mut sessions: Sessions, calls: &Receiver<Call>, hangs: &AtomicBool) {
                 let _ = answer.try_send(sessions.public_key(&key));
             }
         }
-        hangs.store(false, Ordering::Relaxed);
+        hangs.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_answered_at_the_last_moment_does_not_hang() {
+        let (calls, _received) = sync_channel(WAITING);
+        let library = Library {
+            path: PathBuf::from("token.so"),
+            calls,
+            hangs: Arc::default(),
+        };
+        let (answer, answered) = sync_channel(1);
+        assert_eq!(library.last_look(&answered), None);
+        assert!(library.hangs.load(Ordering::SeqCst));
+
+        // Its thread answers and clears the mark between the end of the wait and the last look.
+        answer.send(7).unwrap();
+        library.hangs.store(false, Ordering::SeqCst);
+        assert_eq!(library.last_look(&answered), Some(7));
+        assert!(!library.hangs.load(Ordering::SeqCst));
     }
 }
