@@ -1,6 +1,7 @@
 //! Sealing the key files that are there.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use super::{DeviceIssuers, IssuerError, KeyStorage, key_file};
 use crate::{CaError, files};
@@ -19,14 +20,20 @@ impl DeviceIssuers {
     /// passphrase opens the others. Without a passphrase nothing is done.
     pub fn seal_all(&self, former: Option<&String>) -> Result<SealOutcome, IssuerError> {
         let mut outcome = SealOutcome::default();
-        let (Some(_), Ok(files)) = (&self.passphrase, fs::read_dir(&self.dir)) else {
+        if self.passphrase.is_none() {
             return Ok(outcome);
+        }
+        let failed = |source| CaError::Read {
+            path: self.dir.clone(),
+            source,
+        };
+        let files = match fs::read_dir(&self.dir) {
+            Ok(files) => files,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(outcome),
+            Err(error) => return Err(failed(error).into()),
         };
         for file in files {
-            let file = file.map_err(|source| CaError::Read {
-                path: self.dir.clone(),
-                source,
-            })?;
+            let file = file.map_err(failed)?;
             let path = file.path();
             if path.extension().is_none_or(|extension| extension != "pem") {
                 continue;
@@ -59,5 +66,28 @@ impl DeviceIssuers {
         files::write_private(path, &key.to_text(&chain, passphrase)?)?;
         files::sync_dir(&self.dir)?;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::IssuerKeyOptions;
+
+    #[test]
+    fn only_a_folder_that_does_not_exist_has_nothing_to_seal() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = IssuerKeyOptions {
+            passphrase: Some("one two".to_owned().into()),
+            ..IssuerKeyOptions::default()
+        };
+        let issuers = DeviceIssuers::with(dir.path(), options);
+        assert_eq!(issuers.seal_all(None).unwrap().sealed, 0);
+        fs::create_dir(dir.path().join("ca")).unwrap();
+        fs::write(dir.path().join("ca/issuers"), "not a folder").unwrap();
+        assert!(matches!(
+            issuers.seal_all(None),
+            Err(IssuerError::File(CaError::Read { .. }))
+        ));
     }
 }
