@@ -251,6 +251,7 @@ promises!(
     },
     in_force::{
         a_certificate_that_is_not_in_force_gets_no_other,
+        a_fetch_that_was_under_way_leaves_a_changed_list_alone,
         a_certificate_is_revoked_by_any_issuer_of_its_ca,
         another_url_is_asked_for_the_whole_list,
     },

@@ -96,11 +96,7 @@ pub async fn fetch(
     };
     match look(dps, provisioning, list, source).await {
         Ok(News::Stored) => Ok(()),
-        Ok(News::Unchanged) => {
-            provisioning
-                .note_list_fetch(&list.name, None, dps.now())
-                .await
-        }
+        Ok(News::Unchanged) => provisioning.note_list_fetch(list, None, dps.now()).await,
         Err(FetchFault::NotStored(RevocationListError::Storage(error))) => Err(error),
         Err(fault) => {
             let fault = error_chain(&fault);
@@ -112,7 +108,7 @@ pub async fn fetch(
             );
             metrics::counter!("muster_dps_revocation_list_fetch_failures_total").increment(1);
             provisioning
-                .note_list_fetch(&list.name, Some(fault), dps.now())
+                .note_list_fetch(list, Some(fault), dps.now())
                 .await
         }
     }
@@ -152,7 +148,7 @@ async fn look(
     // With many entries it takes its time.
     let verified = tokio::task::spawn_blocking(move || verify(answer.body, &record, at));
     let new = verified.await.map_err(|_| ListFault::Interrupted)??;
-    let kept = provisioning.keep_fetched_list(&list.name, new, version, at);
+    let kept = provisioning.keep_fetched_list(list, new, version, at);
     kept.await?;
     Ok(News::Stored)
 }

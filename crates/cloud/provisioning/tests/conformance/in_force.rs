@@ -79,25 +79,32 @@ pub(crate) async fn a_certificate_is_revoked_by_any_issuer_of_its_ca(bench: Benc
     assert_eq!(bench.reason(&ca, 1), None);
 }
 
-pub(crate) async fn another_url_is_asked_for_the_whole_list(bench: Bench) {
-    let ca = Ca::named("partner");
-    let name = CertificateName::parse("partner").unwrap();
-    let at = |url: &str| RevocationListDraft {
+fn list_at(ca: &Ca, url: &str) -> RevocationListDraft {
+    RevocationListDraft {
         source: Some(ListSource {
             url: url.to_owned(),
             interval: 3600,
         }),
         ..ca.list_draft("partner")
-    };
-    let provisioning = &bench.provisioning;
-    let put = provisioning.put_revocation_list(at("http://a/crl"), &IfMatch::Absent, bench.now());
-    put.await.unwrap();
-    let version = ListVersion {
+    }
+}
+
+fn version() -> ListVersion {
+    ListVersion {
         etag: Some("\"1\"".to_owned()),
         modified: Some("yesterday".to_owned()),
-    };
+    }
+}
+
+pub(crate) async fn another_url_is_asked_for_the_whole_list(bench: Bench) {
+    let ca = Ca::named("partner");
+    let name = CertificateName::parse("partner").unwrap();
+    let at = |url: &str| list_at(&ca, url);
+    let provisioning = &bench.provisioning;
+    let put = provisioning.put_revocation_list(at("http://a/crl"), &IfMatch::Absent, bench.now());
+    let asked = put.await.unwrap();
     let list = ca.list(1, &[(1, KeyCompromise)]);
-    let kept = provisioning.keep_fetched_list(&name, list, version, bench.now());
+    let kept = provisioning.keep_fetched_list(&asked, list, version(), bench.now());
     kept.await.unwrap();
     for (url, known) in [("http://a/crl", true), ("http://b/crl", false)] {
         let put = provisioning.put_revocation_list(at(url), &IfMatch::Any, bench.now());
@@ -109,4 +116,33 @@ pub(crate) async fn another_url_is_asked_for_the_whole_list(bench: Bench) {
         }
     }
     assert_eq!(bench.reason(&ca, 1), Some(KeyCompromise), "the list stays");
+}
+
+pub(crate) async fn a_fetch_that_was_under_way_leaves_a_changed_list_alone(bench: Bench) {
+    let (ca, successor) = (Ca::named("partner"), Ca::named("partner"));
+    let name = CertificateName::parse("partner").unwrap();
+    let (provisioning, now) = (&bench.provisioning, bench.now());
+    let first = list_at(&ca, "http://a/crl");
+    let put = provisioning.put_revocation_list(first, &IfMatch::Absent, now);
+    let mut asked = put.await.unwrap();
+    for (ca, url) in [(&ca, "http://b/crl"), (&successor, "http://b/crl")] {
+        let put = provisioning.put_revocation_list(list_at(ca, url), &IfMatch::Any, now);
+        let changed = put.await.unwrap();
+        let list = ca.list(1, &[(1, KeyCompromise)]);
+        let kept = provisioning.keep_fetched_list(&asked, list, version(), now);
+        assert!(kept.await.unwrap().content.is_none(), "{url}");
+        let fault = Some("it answered 404".to_owned());
+        let noted = provisioning.note_list_fetch(&asked, fault, now);
+        noted.await.unwrap();
+        let stored = provisioning.revocation_list(&name).unwrap().unwrap();
+        assert!(stored.content.is_none(), "{url}");
+        assert_eq!((stored.fault, stored.fetched), (None, None), "{url}");
+        assert_eq!(bench.reason(ca, 1), None, "{url}");
+        asked = changed;
+    }
+    let fault = Some("it answered 404".to_owned());
+    let noted = provisioning.note_list_fetch(&asked, fault.clone(), now);
+    noted.await.unwrap();
+    let stored = provisioning.revocation_list(&name).unwrap().unwrap();
+    assert_eq!((stored.fault, stored.fetched), (fault, Some(now)));
 }

@@ -6,7 +6,7 @@ use ids::{CertificateName, IdScope, Timestamp};
 use pki::CrlRefused;
 use registry::StorageError;
 use registry::revocation::{ListAge, ListSettings, RevocationList};
-use store::{ListContent, Lock, RevocationListRow, StoreError, Tx, Unit, View, unit};
+use store::{ListContent, ListSource, Lock, RevocationListRow, StoreError, Tx, Unit, View, unit};
 
 use super::super::Provisioning;
 use super::super::act::Act;
@@ -26,36 +26,44 @@ impl Provisioning {
         list: NewList,
         now: Timestamp,
     ) -> Result<RevocationListRecord, RevocationListError> {
-        let store = self.store_list(name, list, ListVersion::default(), false, now);
+        let store = self.store_list(name, list, None, now);
         let target = format!("revocation list {name}");
         self.act(Act::UploadRevocationList, target, store).await
     }
 
-    /// The same for a list that the server has fetched.
+    /// The same for a list that the server has fetched. If it asked under other settings than
+    /// those of now, nothing is stored.
     pub async fn keep_fetched_list(
         &self,
-        name: &CertificateName,
+        asked: &RevocationListRecord,
         list: NewList,
         version: ListVersion,
         now: Timestamp,
     ) -> Result<RevocationListRecord, RevocationListError> {
-        let store = self.store_list(name, list, version, true, now);
+        let fetched = Fetched {
+            by: Question::of(asked),
+            version,
+        };
+        let store = self.store_list(&asked.name, list, Some(fetched), now);
         self.registry.store().write_without_act(store).await
     }
 
     /// Notes a look at the source that brought no list: the stored one is still the newest, or
-    /// there is a fault.
+    /// there is a fault. A look under other settings says nothing about those of now.
     pub async fn note_list_fetch(
         &self,
-        name: &CertificateName,
+        asked: &RevocationListRecord,
         fault: Option<String>,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        let name = name.clone();
+        let (name, question) = (asked.name.clone(), Question::of(asked));
         let note = unit(
             self.id_scope(),
             |id_scope| vec![Lock::Service { id_scope }],
-            move |id_scope, view| Ok::<_, StorageError>(view.revocation_list(id_scope, &name)?),
+            move |id_scope, view| {
+                let row = view.revocation_list(id_scope, &name)?;
+                Ok::<_, StorageError>(row.filter(|row| question.is_of(row)))
+            },
             move |id_scope, tx, row| {
                 let Some(row) = row else { return Ok(()) };
                 let noted = RevocationListRow {
@@ -73,28 +81,50 @@ impl Provisioning {
         &self,
         name: &CertificateName,
         list: NewList,
-        version: ListVersion,
-        is_fetched: bool,
+        fetched: Option<Fetched>,
         now: Timestamp,
     ) -> StoreList {
         StoreList {
             id_scope: self.service().id_scope.clone(),
             name: name.clone(),
             list,
-            version,
-            is_fetched,
+            fetched,
             announce: self.announce(),
             now,
         }
     }
 }
 
+/// What a look at a source depends on. The settings may change while it is under way.
+struct Question {
+    source: Option<ListSource>,
+    ca: Vec<u8>,
+}
+
+impl Question {
+    fn of(list: &RevocationListRecord) -> Self {
+        Self {
+            source: list.source.clone(),
+            ca: list.ca.der().to_vec(),
+        }
+    }
+
+    fn is_of(&self, row: &RevocationListRow) -> bool {
+        row.source == self.source && row.ca == self.ca
+    }
+}
+
+struct Fetched {
+    by: Question,
+    version: ListVersion,
+}
+
 struct StoreList {
     id_scope: IdScope,
     name: CertificateName,
     list: NewList,
-    version: ListVersion,
-    is_fetched: bool,
+    /// `None`: it was uploaded.
+    fetched: Option<Fetched>,
     announce: Announce,
     now: Timestamp,
 }
@@ -102,14 +132,15 @@ struct StoreList {
 impl StoreList {
     fn content(&self) -> ListContent {
         let list = &self.list;
+        let version = self.fetched.as_ref().map(|fetched| &fetched.version);
         ListContent {
             number: list.number.clone(),
             this_update: list.this_update.ticks(),
             next_update: list.next_update.map(Timestamp::ticks),
             entries: u32::try_from(list.serials.len()).unwrap_or(u32::MAX),
             stored: self.now.ticks(),
-            http_etag: self.version.etag.clone(),
-            http_modified: self.version.modified.clone(),
+            http_etag: version.and_then(|version| version.etag.clone()),
+            http_modified: version.and_then(|version| version.modified.clone()),
         }
     }
 
@@ -130,8 +161,14 @@ impl StoreList {
     }
 }
 
+enum Plan {
+    Store(RevocationListRow),
+    /// The list was fetched under other settings.
+    Leave(RevocationListRow),
+}
+
 impl Unit for StoreList {
-    type Plan = RevocationListRow;
+    type Plan = Plan;
     type Output = RevocationListRecord;
     type Error = RevocationListError;
 
@@ -140,9 +177,14 @@ impl Unit for StoreList {
         vec![Lock::Service { id_scope }]
     }
 
-    fn decide(&self, view: &View<'_>) -> Result<RevocationListRow, RevocationListError> {
+    fn decide(&self, view: &View<'_>) -> Result<Plan, RevocationListError> {
         let row = view.revocation_list(self.id_scope.as_str(), &self.name)?;
         let row = row.ok_or_else(|| RevocationListError::NotFound(self.name.clone()))?;
+        if let Some(fetched) = &self.fetched
+            && !fetched.by.is_of(&row)
+        {
+            return Ok(Plan::Leave(row));
+        }
         // It was verified with the CA certificate of a moment ago.
         if row.ca != self.list.ca {
             let subject = ca(view, &row)?.subject();
@@ -158,14 +200,14 @@ impl Unit for StoreList {
             }
         }
         self.require_room(view)?;
-        Ok(row)
+        Ok(Plan::Store(row))
     }
 
-    fn apply(
-        &self,
-        tx: &Tx<'_>,
-        stored: RevocationListRow,
-    ) -> Result<RevocationListRecord, StoreError> {
+    fn apply(&self, tx: &Tx<'_>, plan: Plan) -> Result<RevocationListRecord, StoreError> {
+        let stored = match plan {
+            Plan::Store(stored) => stored,
+            Plan::Leave(row) => return record(tx, row),
+        };
         let id_scope = self.id_scope.as_str();
         let content = self.content();
         tx.put_revocation_list_content(id_scope, stored.id, &content, &self.list.der)?;
@@ -173,7 +215,7 @@ impl Unit for StoreList {
             content: Some(content),
             ..stored.clone()
         };
-        if self.is_fetched {
+        if self.fetched.is_some() {
             (row.fetched, row.fault) = (Some(self.now.ticks()), None);
             tx.update_revocation_list(id_scope, &stored.etag, &row)?;
         }
