@@ -158,8 +158,8 @@ impl ChangeState {
         Ok(found.into_iter().filter(of_issuer).collect())
     }
 
-    /// The CA certificates of the issuer, the newest first, and when it was created.
-    fn cas(&self, view: &View<'_>) -> Result<(Vec<Certificate>, i64), RevokeError> {
+    /// The CA certificates of the issuer, the newest first.
+    fn cas(&self, view: &View<'_>) -> Result<Vec<Certificate>, RevokeError> {
         let missing = || IssuanceError::NotFound(IssuanceName::Issuer(self.issuer.clone()));
         let row = view.issuer(self.id_scope.as_str(), &self.issuer)?;
         let row = row.ok_or_else(missing)?;
@@ -171,13 +171,13 @@ impl ChangeState {
             first.ok_or_else(|| view.damaged("issuer", "it has no certificate"))
         };
         let chains = generations.all().map(|one| first(&one.chain));
-        Ok((chains.collect::<Result<_, StoreError>>()?, row.created))
+        Ok(chains.collect::<Result<_, StoreError>>()?)
     }
 
     fn step(
         &self,
         row: IssuedCertificateRow,
-        (cas, since): (&[Certificate], i64),
+        cas: &[Certificate],
     ) -> Result<Option<Step>, RevokeError> {
         let (issuer, serial) = (row.issuer.clone(), self.serial);
         let reason = row.reason.as_deref();
@@ -194,12 +194,8 @@ impl ChangeState {
             reason,
         })?;
         let Some(after) = after else { return Ok(None) };
-        // One that was taken from the audit may not say its CA: that was the first, unless the
-        // issuer is another one of the same name.
-        let ca = match row.authority == unknown_ca() {
-            true => cas.last().filter(|_| since <= row.issued),
-            false => cas.iter().find(|ca| ca.sha256() == row.authority),
-        };
+        // One that was taken from the audit may not say its CA: the issuer of that time is gone.
+        let ca = cas.iter().find(|ca| ca.sha256() == row.authority);
         let ca = ca.cloned();
         let ca = ca.ok_or(RevokeError::CaGone { issuer, serial })?;
         Ok(Some(Step {
@@ -217,7 +213,7 @@ impl ChangeState {
             authority: ca.sha256(),
             serial: self.serial,
             common_name: String::new(),
-            thumbprint: unknown_ca(),
+            thumbprint: Thumbprint::from_bytes([0; 32]),
             not_before: ca.not_before().ticks(),
             not_after: ca.not_after().ticks(),
             key_type: None,
@@ -239,11 +235,6 @@ impl ChangeState {
     }
 }
 
-/// Thirty-two zeros.
-fn unknown_ca() -> Thumbprint {
-    Thumbprint::from_bytes([0; 32])
-}
-
 impl Unit for ChangeState {
     type Plan = Plan;
     type Output = (IssuedRecord, registry::Particulars);
@@ -255,7 +246,7 @@ impl Unit for ChangeState {
     }
 
     fn decide(&self, view: &View<'_>) -> Result<Plan, RevokeError> {
-        let (cas, since) = self.cas(view)?;
+        let cas = self.cas(view)?;
         let listed = self.read(view, &cas)?;
         let Some(first) = listed.first().cloned() else {
             return match self.wanted {
@@ -269,7 +260,7 @@ impl Unit for ChangeState {
                 }),
             };
         };
-        let steps = listed.into_iter().map(|row| self.step(row, (&cas, since)));
+        let steps = listed.into_iter().map(|row| self.step(row, &cas));
         let steps: Vec<Option<Step>> = steps.collect::<Result<_, RevokeError>>()?;
         let steps: Vec<Step> = steps.into_iter().flatten().collect();
         match steps.is_empty() {
