@@ -7,8 +7,8 @@ use ids::{Identity, RegistrationId, Thumbprint, Timestamp, error_chain};
 use issuing::{IssueError, Wanted};
 use pki::{Certificate, ProvenRequest};
 use provisioning::{
-    EnrolledBy, EnrollmentKey, IssuedRecord, IssuedToDevice, IssuerRecord, Provisioning,
-    RegisteredDevice, Renewal, RenewalError, Requester,
+    DeviceOwner, EnrolledBy, EnrollmentKey, IssuedRecord, IssuedToDevice, IssuerRecord,
+    Provisioning, Renewal, RenewalError, Requester,
 };
 use registry::StorageError;
 use registry::revocation::ProvenPath;
@@ -68,7 +68,7 @@ impl Dps {
 }
 
 /// The issuer that the enrollment of a registration names, if that lets its device in.
-async fn issuer(tenant: &Tenant, owner: &RegisteredDevice) -> Result<IssuerRecord, RenewalFault> {
+async fn issuer(tenant: &Tenant, owner: &DeviceOwner) -> Result<IssuerRecord, RenewalFault> {
     let provisioning = &tenant.context.provisioning;
     let enrollment = enrollment(provisioning, &owner.registration_id).await?;
     let matched = EnrollmentMatch::enabled(Arc::new(enrollment));

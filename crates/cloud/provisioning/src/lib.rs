@@ -46,8 +46,8 @@ pub use issuer::{
 };
 pub use key::SecretBytes;
 pub use limits::{
-    MAX_CA_CERTIFICATES, MAX_ISSUER_TRUSTS, MAX_ISSUER_USERS, MAX_ISSUERS, MAX_KEYED_GROUPS,
-    MAX_LINKED_HUBS, MAX_POLICIES, MAX_SERVICES, MAX_TRUST_BUNDLES,
+    MAX_CA_CERTIFICATES, MAX_ISSUERS, MAX_KEYED_GROUPS, MAX_LINKED_HUBS, MAX_POLICIES,
+    MAX_SERVICES, MAX_TRUST_BUNDLES,
 };
 pub use pending::{
     AllocationNote, AllocationRecord, PendingRegistration, PendingStep, Placement, WebhookQuestion,
@@ -64,16 +64,16 @@ pub use registration::{
     FailRegistration, Preview, PreviewAt, Registrant, RegistrationError, RegistrationFailure,
     RegistrationRecord, RegistrationState, ReprovisionPolicy, SkippedHub,
 };
-pub use renewal::{IssuedToDevice, RegisteredDevice, Renewal, RenewalError};
+pub use renewal::{IssuedToDevice, Renewal, RenewalError};
 pub use revocation::{
     ListVersion, NewList, NotInForceCertificate, RevocationListDraft, RevocationListError,
     RevocationListRecord, RevokeError,
 };
 pub use roll::{AuthorityUse, NextAuthority, RollError, RollStatus};
 pub use store::{
-    AttestationKind, CaCertificateState, CertificateOrigin, CertificateSlot, EnrollmentKey,
-    EnrollmentKind, IssuedState, RemoteTaskKind, RevokedCertificateRow, Secret, Substatus,
-    VerificationCode,
+    AttestationKind, CaCertificateState, CertificateOrigin, CertificateSlot, DeviceOwner,
+    EnrollmentKey, EnrollmentKind, IssuedState, RemoteTaskKind, RevokedCertificateRow, Secret,
+    Substatus, VerificationCode,
 };
 
 pub use service::{

@@ -2,18 +2,11 @@
 
 use std::sync::Arc;
 
-use ids::{DeviceId, HubName, IdScope, RegistrationId};
+use ids::{DeviceId, HubName};
 use registry::StorageError;
 use registry::revocation::ProvenPath;
 
 use crate::issued::{IssuedCertificate, IssuedRecord};
-
-/// The registration that a hub device is assigned to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegisteredDevice {
-    pub id_scope: IdScope,
-    pub registration_id: RegistrationId,
-}
 
 /// A certificate that opens the hub for its device.
 #[derive(Debug, Clone)]

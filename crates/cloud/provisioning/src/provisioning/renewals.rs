@@ -2,36 +2,29 @@
 
 use std::sync::Arc;
 
-use ids::{Identity, IssuerName, RegistrationId, Timestamp};
+use ids::{Identity, IssuerName, RegistrationId, Thumbprint, Timestamp};
 use registry::revocation::Revocations;
 use registry::{DeviceWriter, StorageError, device_certificates};
 use store::{
-    DeviceLocation, IdentityRow, IssuedCertificateRow, IssuedFilter, IssuedState, Lock, StoreError,
-    Tx, Unit, View,
+    DeviceLocation, DeviceOwner, IdentityRow, IssuedCertificateRow, Lock, StoreError, Tx, Unit,
+    View,
 };
 use wire::service_api::identity::CertificateThumbprint;
 
 use super::Provisioning;
 use super::in_force::{proven_lock, require_in_force};
 use super::issued::{admitted_issuer, enter_issued, issued_locks, record};
-use crate::renewal::{IssuedToDevice, RegisteredDevice, Renewal, RenewalError};
-
-/// Certificates of one common name that are read at once.
-const PAGE: usize = 1000;
+use crate::renewal::{IssuedToDevice, Renewal, RenewalError};
 
 impl Provisioning {
     /// The registration of a hub device, of any service.
     pub fn registered_device(
         &self,
         device: &Identity,
-    ) -> Result<Option<RegisteredDevice>, StorageError> {
-        self.registry.store().read(|view| {
-            let owner = view.registration_of_device(&device.hub, &device.device)?;
-            Ok(owner.map(|owner| RegisteredDevice {
-                id_scope: owner.id_scope,
-                registration_id: owner.registration_id,
-            }))
-        })
+    ) -> Result<Option<DeviceOwner>, StorageError> {
+        let registration =
+            |view: &View<'_>| Ok(view.registration_of_device(&device.hub, &device.device)?);
+        self.registry.store().read(registration)
     }
 
     /// The certificates of an issuer that open the hub for a device. The one that was issued last
@@ -51,17 +44,14 @@ impl Provisioning {
             let Some((_, certificates)) = device_certificates(view, &at)? else {
                 return Ok(Vec::new());
             };
-            let opens = |row: &IssuedCertificateRow| {
-                row.state == IssuedState::Valid
-                    && certificates.contains(&CertificateThumbprint::Sha256(row.thumbprint))
-            };
-            let rows = of_subject(view, (&id_scope, issuer), registration_id)?.into_iter();
             let with_der = |row: IssuedCertificateRow| {
                 let der = view.issued_der(row.id)?;
                 let record = record(row);
                 Ok(IssuedToDevice { record, der })
             };
-            rows.filter(opens).map(with_der).collect()
+            let subject = (issuer, registration_id.as_str());
+            let rows = view.valid_issued(&id_scope, subject, thumbprints(&certificates))?;
+            rows.into_iter().map(with_der).collect()
         })
     }
 
@@ -83,31 +73,13 @@ impl Provisioning {
     }
 }
 
-/// All certificates of a common name.
-fn of_subject(
-    view: &View<'_>,
-    (id_scope, issuer): (&str, &IssuerName),
-    registration_id: &RegistrationId,
-) -> Result<Vec<IssuedCertificateRow>, StoreError> {
-    let issuer = issuer.folded();
-    let filter = IssuedFilter {
-        id_scope,
-        issuer: &issuer,
-        state: None,
-        expires_from: i64::MIN,
-        expires_before: i64::MAX,
+/// The SHA-256 thumbprints that open a hub for a device.
+fn thumbprints(certificates: &[CertificateThumbprint]) -> [Option<Thumbprint>; 2] {
+    let sha256 = |certificate: &CertificateThumbprint| match certificate {
+        CertificateThumbprint::Sha256(sha256) => Some(*sha256),
+        CertificateThumbprint::Sha1(_) => None,
     };
-    let subject = registration_id.as_str().to_lowercase();
-    let (mut all, mut after) = (Vec::new(), 0);
-    loop {
-        let page = view.issued_by_subject(&filter, Some(&subject), ("", after), PAGE)?;
-        let is_last = page.len() <= PAGE;
-        after = page.last().map_or(after, |row| row.id);
-        all.extend(page);
-        if is_last {
-            return Ok(all);
-        }
-    }
+    [0, 1].map(|at| certificates.get(at).and_then(sha256))
 }
 
 struct RenewCertificate {

@@ -1,4 +1,4 @@
-use ids::{CertificateSerial, Thumbprint};
+use ids::{CertificateSerial, IssuerName, Thumbprint};
 use rusqlite::{Row, params};
 
 use crate::sqlite::decode;
@@ -77,6 +77,26 @@ impl View<'_> {
         let sql = select!("WHERE id_scope = ?1 AND serial = ?2 AND thumbprint = ?3");
         let values = params![id_scope, serial.as_bytes(), thumbprint.as_bytes()];
         self.one(sql, values, read)
+    }
+
+    /// The valid certificates of an issuer for a common name that have one of two thumbprints, in
+    /// the order in which they were issued.
+    pub fn valid_issued(
+        &self,
+        id_scope: &str,
+        (issuer, subject): (&IssuerName, &str),
+        thumbprints: [Option<Thumbprint>; 2],
+    ) -> Result<Vec<IssuedCertificateRow>, StoreError> {
+        let sql = select!(
+            "WHERE id_scope = ?1 AND issuer = ?2 AND folded = ?3 AND state = 'valid'
+             AND thumbprint IN (?4, ?5) ORDER BY id"
+        );
+        let [first, second] = &thumbprints;
+        let bytes = |one: &Option<Thumbprint>| one.as_ref().map(|one| one.as_bytes().to_vec());
+        let subject = subject.to_lowercase();
+        #[rustfmt::skip]
+        let values = params![id_scope, issuer.folded(), subject, bytes(first), bytes(second)];
+        self.all(sql, values, read)
     }
 
     /// The DER of a certificate; `None` when it is not kept.

@@ -45,11 +45,6 @@ impl View<'_> {
         self.all(sql, [id_scope], read)
     }
 
-    pub fn issuer_count(&self, id_scope: &str) -> Result<usize, StoreError> {
-        let sql = "SELECT count(*) FROM issuers WHERE id_scope = ?1";
-        self.count(sql, [id_scope])
-    }
-
     /// The enrollments that name an issuer, at most `limit`.
     pub fn enrollments_of_issuer(
         &self,

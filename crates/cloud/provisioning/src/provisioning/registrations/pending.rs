@@ -243,8 +243,6 @@ impl Unit for BeginPending {
             enter_issued(tx, id_scope.as_str(), issued, self.now)?;
         }
         let mut pending = self.pending.clone();
-        // Entered once: a later step only hands it out.
-        pending.registrant.issued = None;
         match waiting {
             Some((row, before)) => {
                 // What has been begun at remote hubs is resumed, or taken back.
