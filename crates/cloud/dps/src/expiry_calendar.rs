@@ -2,6 +2,7 @@
 //! weeks before one ends: as metrics, and once a day in the log.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
 use ids::{IdScope, Timestamp};
@@ -65,6 +66,22 @@ fn days_left(end: Timestamp, now: Timestamp) -> i64 {
     }
 }
 
+/// How many certificates of an issuer end soon.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Expiring {
+    id_scope: String,
+    issuer: String,
+    /// One of [`WITHIN`].
+    within: &'static str,
+}
+
+/// What was found in one look.
+#[derive(Debug, Default)]
+struct Calendar {
+    ends: HashMap<Named, Timestamp>,
+    expiring: HashMap<Expiring, u64>,
+}
+
 /// When which certificate was warned about.
 #[derive(Debug, Default)]
 struct Warned(HashMap<Named, Timestamp>);
@@ -94,12 +111,12 @@ impl Warned {
 /// Runs until `stopping` turns true.
 pub(crate) async fn run(dps: &Dps, mut stopping: watch::Receiver<bool>) {
     let mut warned = Warned::default();
-    let mut measured = HashMap::new();
+    let mut measured = Calendar::default();
     while !*stopping.borrow() {
         match look(dps).await {
             Ok(present) => {
                 publish(&present, &measured, dps.now());
-                warn(&present, &mut warned, dps.now());
+                warn(&present.ends, &mut warned, dps.now());
                 measured = present;
             }
             Err(error) => {
@@ -115,8 +132,8 @@ pub(crate) async fn run(dps: &Dps, mut stopping: watch::Receiver<bool>) {
 }
 
 /// Counts what expires, and gathers the ends of the certificates of all services.
-async fn look(dps: &Dps) -> Result<HashMap<Named, Timestamp>, StorageError> {
-    let mut present = HashMap::new();
+async fn look(dps: &Dps) -> Result<Calendar, StorageError> {
+    let mut present = Calendar::default();
     let services = dps.tenants().provisioning().services();
     for service in services.iter() {
         let Some(tenant) = dps.tenants().by_scope(service.id_scope.as_str()) else {
@@ -136,7 +153,7 @@ async fn look(dps: &Dps) -> Result<HashMap<Named, Timestamp>, StorageError> {
 
 struct Found<'a> {
     id_scope: &'a IdScope,
-    present: &'a mut HashMap<Named, Timestamp>,
+    present: &'a mut Calendar,
 }
 
 impl Found<'_> {
@@ -147,7 +164,7 @@ impl Found<'_> {
             name: name.to_owned(),
             which,
         };
-        self.present.insert(named, certificate.not_after());
+        self.present.ends.insert(named, certificate.not_after());
     }
 
     async fn issuers(
@@ -159,17 +176,12 @@ impl Found<'_> {
             let ends = WITHIN.map(|(_, days)| now.plus(DAY * days));
             let counts = provisioning.issued_expiring(&issuer.name, now, ends);
             for ((within, _), count) in WITHIN.into_iter().zip(counts.await?) {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "a gauge is a float; 2^53 certificates are exact in it"
-                )]
-                gauge!(
-                    "muster_certificates_expiring",
-                    "id_scope" => self.id_scope.to_string(),
-                    "issuer" => issuer.name.to_string(),
-                    "within" => within
-                )
-                .set(count as f64);
+                let expiring = Expiring {
+                    id_scope: self.id_scope.to_string(),
+                    issuer: issuer.name.to_string(),
+                    within,
+                };
+                self.present.expiring.insert(expiring, count);
             }
             for generation in issuer.generations.admitted() {
                 // The CA itself. Those above it are certificates of other issuers.
@@ -218,12 +230,12 @@ impl Found<'_> {
     }
 }
 
-/// Sets the gauge of each certificate. Those that are gone have no number any more.
-fn publish(
-    present: &HashMap<Named, Timestamp>,
-    before: &HashMap<Named, Timestamp>,
-    now: Timestamp,
-) {
+/// Sets the gauges of each certificate and issuer. Those that are gone have no number any more.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; the days of all years and 2^53 certificates are exact in it"
+)]
+fn publish(present: &Calendar, before: &Calendar, now: Timestamp) {
     let days = |named: &Named| {
         gauge!(
             "muster_certificate_days_left",
@@ -233,16 +245,33 @@ fn publish(
             "which" => named.which.clone()
         )
     };
-    for gone in before.keys().filter(|named| !present.contains_key(*named)) {
+    for gone in gone(&before.ends, &present.ends) {
         days(gone).set(f64::NAN);
     }
-    for (named, end) in present {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a gauge is a float; the days of all years are exact in it"
-        )]
+    for (named, end) in &present.ends {
         days(named).set(days_left(*end, now) as f64);
     }
+    let certificates = |expiring: &Expiring| {
+        gauge!(
+            "muster_certificates_expiring",
+            "id_scope" => expiring.id_scope.clone(),
+            "issuer" => expiring.issuer.clone(),
+            "within" => expiring.within
+        )
+    };
+    for gone in gone(&before.expiring, &present.expiring) {
+        certificates(gone).set(f64::NAN);
+    }
+    for (expiring, count) in &present.expiring {
+        certificates(expiring).set(*count as f64);
+    }
+}
+
+fn gone<'b, K: Eq + Hash, V>(
+    before: &'b HashMap<K, V>,
+    present: &HashMap<K, V>,
+) -> impl Iterator<Item = &'b K> {
+    before.keys().filter(|key| !present.contains_key(*key))
 }
 
 fn warn(present: &HashMap<Named, Timestamp>, warned: &mut Warned, now: Timestamp) {
@@ -302,6 +331,34 @@ mod tests {
             ("2027-01-12T12:00:01Z", -3),
         ] {
             assert_eq!(days_left(end, at(now)), wanted, "{now}");
+        }
+    }
+
+    #[test]
+    fn the_gauges_of_what_is_gone_have_no_number_any_more() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let now = at("2027-01-01T00:00:00Z");
+        let (mut before, present) = (Calendar::default(), Calendar::default());
+        before.ends.insert(root(), now.plus(DAY * 9));
+        let fleet = Expiring {
+            id_scope: "0ne1".to_owned(),
+            issuer: "fleet".to_owned(),
+            within: "7d",
+        };
+        before.expiring.insert(fleet, 3);
+        for (calendar, measured, numbers) in [
+            (&before, &present, ["3", "9"]),
+            (&present, &before, ["NaN", "NaN"]),
+        ] {
+            metrics::with_local_recorder(&recorder, || publish(calendar, measured, now));
+            let text = recorder.handle().render();
+            let mut shown: Vec<&str> = text
+                .lines()
+                .filter(|line| line.starts_with("muster_"))
+                .map(|line| line.rsplit_once(' ').unwrap().1)
+                .collect();
+            shown.sort_unstable();
+            assert_eq!(shown, numbers, "{text}");
         }
     }
 
