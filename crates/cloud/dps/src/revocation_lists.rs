@@ -2,6 +2,8 @@
 
 mod age;
 pub mod fetch;
+mod fetches;
+pub mod gauges;
 pub mod verify;
 
 pub use age::update_gauges;
@@ -17,19 +19,19 @@ use crate::service::Dps;
 const PERIOD: Duration = Duration::from_secs(15);
 
 /// Fetches the lists that are due and warns of those that grow too old, until `shutdown` turns
-/// true. Level-triggered: each round reads what is stored.
+/// true. Level-triggered: each round reads what is stored, and waits for no fetch.
 pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
     let mut ages = age::Ages::default();
+    let mut fetches = fetches::Fetches::default();
     while !*shutdown.borrow() {
-        // Both arms are cancel-safe: a fetch that is dropped stores nothing.
-        tokio::select! {
-            _ = shutdown.wait_for(|stop| *stop) => return,
-            () = fetch::fetch_due(dps) => {}
-        }
-        ages.warn(dps);
+        fetches.start_due(dps);
+        // Both arms are cancel-safe. Fetches under way end with this function; a list that the
+        // writer has by then is stored nevertheless.
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
             () = sleep(PERIOD) => {}
         }
+        // After the first fetches: what they bring is not warned about.
+        ages.warn(dps);
     }
 }

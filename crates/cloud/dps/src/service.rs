@@ -17,6 +17,7 @@ use crate::refusal_log::RefusalLog;
 use crate::registration::context::Context;
 use crate::registration::recent_operations::RecentOperations;
 use crate::remote_hub::health::HubHealth;
+use crate::revocation_lists::gauges::ListGauges;
 
 use tenants::Tenants;
 
@@ -54,6 +55,7 @@ struct Inner {
     /// Notified when there may be a remote task.
     remote_tasks: Notify,
     hub_health: HubHealth,
+    list_gauges: ListGauges,
     admission: Admission,
     refusal_log: RefusalLog,
     est: Est,
@@ -74,6 +76,7 @@ impl Dps {
             pending: Notify::new(),
             remote_tasks: Notify::new(),
             hub_health: HubHealth::default(),
+            list_gauges: ListGauges::default(),
             admission: Admission::new(options.limits.clone(), rand::random()),
             refusal_log: RefusalLog::default(),
             est: Est::new(rand::random()),
@@ -132,6 +135,10 @@ impl Dps {
 
     pub(crate) fn hub_health(&self) -> &HubHealth {
         &self.inner.hub_health
+    }
+
+    pub(crate) fn list_gauges(&self) -> &ListGauges {
+        &self.inner.list_gauges
     }
 
     /// Waits until no other request creates or deletes an issuer.

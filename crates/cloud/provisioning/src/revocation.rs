@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ids::{CertificateName, CertificateSerial, Etag, IdError, IssuerName, Timestamp};
 use pki::{Certificate, CrlRefused, VerifiedCrl};
 use registry::StorageError;
-use registry::revocation::{ListedSerials, NotInForce};
+use registry::revocation::{ListAge, ListedSerials, NotInForce};
 use store::{IssuedState, StalePolicy};
 
 use crate::issuance::IssuanceError;
@@ -148,14 +148,13 @@ pub struct RevocationListRecord {
 }
 
 impl RevocationListRecord {
-    /// Whether there is no list, or its time is over.
+    /// Until when the list counts.
     #[must_use]
-    pub fn is_stale(&self, now: Timestamp) -> bool {
-        let Some(content) = &self.content else {
-            return true;
-        };
-        let end = content.next_update.map(Timestamp::from_ticks);
-        end.is_some_and(|end| end < now)
+    pub fn age(&self) -> ListAge {
+        match &self.content {
+            None => ListAge::Absent,
+            Some(content) => ListAge::of(content.next_update.map(Timestamp::from_ticks)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ids::{IdScope, Timestamp};
 use provisioning::RevocationListRecord;
 use registry::StalePolicy;
+use registry::revocation::ListAge;
 
 use crate::service::Dps;
 
@@ -24,17 +25,19 @@ enum Age {
 }
 
 fn age(list: &RevocationListRecord, now: Timestamp) -> Age {
-    let Some(content) = &list.content else {
-        return Age::Absent;
-    };
-    let Some(end) = content.next_update.map(Timestamp::from_ticks) else {
-        return Age::Current;
-    };
-    let whole = end.since(Timestamp::from_ticks(content.this_update));
-    match end.since(now) {
-        left if left.is_zero() => Age::Ended,
-        left if left < LAST_HOUR.max(whole / LAST_PART).min(whole / 2) => Age::Late,
-        _ => Age::Current,
+    let age = list.age();
+    match (&list.content, age) {
+        (None, _) | (_, ListAge::Absent) => Age::Absent,
+        (_, age) if age.is_stale(now) => Age::Ended,
+        (Some(content), ListAge::Until(end)) => {
+            let whole = end.since(Timestamp::from_ticks(content.this_update));
+            let last_part = LAST_HOUR.max(whole / LAST_PART).min(whole / 2);
+            match end.since(now) < last_part {
+                true => Age::Late,
+                false => Age::Current,
+            }
+        }
+        (Some(_), ListAge::Unlimited) => Age::Current,
     }
 }
 
@@ -59,12 +62,10 @@ impl Ages {
 
 fn log(id_scope: &IdScope, list: &RevocationListRecord, age: Age) {
     let name = &list.name;
-    let next_update = list
-        .content
-        .as_ref()
-        .and_then(|content| content.next_update);
-    let end = next_update.map(|at| Timestamp::from_ticks(at).in_seconds().to_string());
-    let end = end.unwrap_or_default();
+    let end = match list.age() {
+        ListAge::Until(end) => end.in_seconds().to_string(),
+        ListAge::Absent | ListAge::Unlimited => String::new(),
+    };
     let meanwhile = match list.stale {
         StalePolicy::Accept => "what it does not name is accepted",
         StalePolicy::Refuse => "the CA's certificates are refused",
@@ -88,22 +89,7 @@ fn log(id_scope: &IdScope, list: &RevocationListRecord, age: Age) {
 
 /// Sets the gauges of the metrics recorder.
 pub fn update_gauges(dps: &Dps) {
-    let now = dps.now();
-    for (id_scope, list) in lists(dps) {
-        let labels = [
-            ("id_scope", id_scope.to_string()),
-            ("list", list.name.to_string()),
-        ];
-        if let Some(content) = &list.content {
-            let made = Timestamp::from_ticks(content.this_update);
-            let old = now.since(made).as_secs_f64();
-            metrics::gauge!("muster_dps_revocation_list_age_seconds", &labels).set(old);
-            let entries = f64::from(content.entries);
-            metrics::gauge!("muster_dps_revocation_list_entries", &labels).set(entries);
-        }
-        let stale = f64::from(u8::from(list.is_stale(now)));
-        metrics::gauge!("muster_dps_revocation_list_stale", &labels).set(stale);
-    }
+    dps.list_gauges().update(&lists(dps), dps.now());
 }
 
 /// The lists of all services. What cannot be read now is not looked at.

@@ -1,5 +1,6 @@
 //! Fetches revocation lists from the URLs that operators named.
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -7,6 +8,7 @@ use ids::{Timestamp, error_chain};
 use outbound::{OutboundCall, OutboundFault};
 use pki::MAX_CRL_BYTES;
 use provisioning::{ListVersion, Provisioning, RevocationListError, RevocationListRecord};
+use registry::revocation::ListAge;
 use registry::{ListSource, StorageError};
 use zeroize::Zeroizing;
 
@@ -33,33 +35,7 @@ enum FetchFault {
     NotStored(#[from] RevocationListError),
 }
 
-/// Fetches each list that is due, one after the other.
-pub(super) async fn fetch_due(dps: &Dps) {
-    let services = dps.tenants().provisioning().services();
-    for service in services.iter() {
-        let Some(tenant) = dps.tenants().by_scope(service.id_scope.as_str()) else {
-            continue;
-        };
-        let provisioning = &tenant.context.provisioning;
-        let fetched = async {
-            for list in provisioning.revocation_lists()? {
-                if is_due(&list, dps.now()) {
-                    fetch(dps, provisioning, &list).await?;
-                }
-            }
-            Ok::<_, StorageError>(())
-        };
-        if let Err(error) = fetched.await {
-            tracing::error!(
-                id_scope = %service.id_scope,
-                error = error_chain(&error),
-                "revocation lists were not fetched"
-            );
-        }
-    }
-}
-
-fn is_due(list: &RevocationListRecord, now: Timestamp) -> bool {
+pub(super) fn is_due(list: &RevocationListRecord, now: Timestamp) -> bool {
     list.source
         .as_ref()
         .is_some_and(|source| due(list, source) <= now)
@@ -75,13 +51,9 @@ fn due(list: &RevocationListRecord, source: &ListSource) -> Timestamp {
         return fetched.plus(interval.min(RETRY));
     }
     let next = fetched.plus(interval);
-    let end = list
-        .content
-        .as_ref()
-        .and_then(|content| content.next_update);
-    match end.map(Timestamp::from_ticks) {
-        Some(end) => next.min(end.max(fetched.plus(AFTER_END))),
-        None => next,
+    match list.age() {
+        ListAge::Until(end) => next.min(end.max(fetched.plus(AFTER_END))),
+        ListAge::Absent | ListAge::Unlimited => next,
     }
 }
 
@@ -147,7 +119,8 @@ async fn look(
     let (record, at) = (list.clone(), dps.now());
     // With many entries it takes its time.
     let verified = tokio::task::spawn_blocking(move || verify(answer.body, &record, at));
-    let new = verified.await.map_err(|_| ListFault::Interrupted)??;
+    let verified = verified.await;
+    let new = verified.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))?;
     let kept = provisioning.keep_fetched_list(list, new, version, at);
     kept.await?;
     Ok(News::Stored)

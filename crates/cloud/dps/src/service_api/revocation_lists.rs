@@ -1,7 +1,7 @@
 //! `/muster/v1/dps/revocation-lists`: the revocation lists of other CAs.
 
 use ids::{CertificateName, Timestamp};
-use pki::MAX_CRL_BYTES;
+use pki::{MAX_CRL_BYTES, PemError};
 use provisioning::{RevocationListDraft, RevocationListError, RevocationListRecord};
 use registry::{ListSource, Right, StalePolicy};
 use rest::{Reply, delete, get, post, put};
@@ -79,7 +79,7 @@ async fn fetch_now(call: Call, name: CertificateName) -> Result<Reply, ServiceFa
     let stored = provisioning(&call).revocation_list(&name)?;
     let stored = stored.ok_or_else(|| RevocationListError::NotFound(name.clone()))?;
     if stored.source.is_none() {
-        return Err(ListFault::NoUrl(name).into());
+        return Err(SettingsFault::NoUrl(name).into());
     }
     fetch::fetch(&call.service, provisioning(&call), &stored).await?;
     read(call, name).await
@@ -92,7 +92,9 @@ async fn upload(mut call: Call, name: CertificateName) -> Result<Reply, ServiceF
     let at = now(&call);
     // With many entries it takes its time.
     let verified = tokio::task::spawn_blocking(move || verify(body.into(), &stored, at));
-    let list = verified.await.map_err(|_| ListFault::Interrupted)??;
+    let list = verified
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     let stored = provisioning(&call).upload_revocation_list(&name, list, at);
     Ok(reply(stored.await?, now(&call)))
 }
@@ -106,14 +108,31 @@ async fn remove(call: Call, name: CertificateName) -> Result<Reply, ServiceFault
 
 impl NounError for ListFault {}
 
+/// Why the settings of a list are not accepted.
+#[derive(Debug, thiserror::Error)]
+enum SettingsFault {
+    #[error("the CA certificate of the list cannot be read")]
+    Certificate(#[from] PemError),
+    #[error("'crlUrl' is not accepted: {0}")]
+    Url(&'static str),
+    #[error("'intervalSeconds' is {0}; {MIN_INTERVAL} to {MAX_INTERVAL} are allowed")]
+    Interval(u32),
+    #[error("'intervalSeconds' is for lists that have a 'crlUrl'")]
+    IntervalWithoutUrl,
+    #[error("revocation list {0} has no URL; upload it")]
+    NoUrl(CertificateName),
+}
+
+impl NounError for SettingsFault {}
+
 fn draft(
     name: CertificateName,
     request: RevocationListRequest,
-) -> Result<RevocationListDraft, ListFault> {
+) -> Result<RevocationListDraft, SettingsFault> {
     let certificate = request.certificate.as_deref().map(certificate::read);
     let source = match (request.crl_url, request.interval_seconds) {
         (None, None) => None,
-        (None, Some(_)) => return Err(ListFault::IntervalWithoutUrl),
+        (None, Some(_)) => return Err(SettingsFault::IntervalWithoutUrl),
         (Some(url), interval) => Some(source(url, interval.unwrap_or(DEFAULT_INTERVAL))?),
     };
     Ok(RevocationListDraft {
@@ -127,18 +146,18 @@ fn draft(
     })
 }
 
-fn source(url: String, interval: u32) -> Result<ListSource, ListFault> {
+fn source(url: String, interval: u32) -> Result<ListSource, SettingsFault> {
     if url.len() > MAX_URL {
-        return Err(ListFault::Url("it is too long"));
+        return Err(SettingsFault::Url("it is too long"));
     }
     let parsed = url.parse::<axum::http::Uri>();
-    let parsed = parsed.map_err(|_| ListFault::Url("it is no URL"))?;
+    let parsed = parsed.map_err(|_| SettingsFault::Url("it is no URL"))?;
     if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.host().is_none() {
-        return Err(ListFault::Url("an http or https URL was expected"));
+        return Err(SettingsFault::Url("an http or https URL was expected"));
     }
     match interval {
         MIN_INTERVAL..=MAX_INTERVAL => Ok(ListSource { url, interval }),
-        other => Err(ListFault::Interval(other)),
+        other => Err(SettingsFault::Interval(other)),
     }
 }
 
@@ -148,7 +167,7 @@ fn reply(stored: RevocationListRecord, now: Timestamp) -> Reply {
 }
 
 fn describe(stored: RevocationListRecord, now: Timestamp) -> RevocationListDescription {
-    let is_stale = stored.is_stale(now);
+    let is_stale = stored.age().is_stale(now);
     let content = stored.content.map(|content| CrlDescription {
         number: content.number.map(|number| hex(&number)),
         this_update_utc: Timestamp::from_ticks(content.this_update),

@@ -205,6 +205,11 @@ impl Service {
         files
     }
 
+    /// Sets the gauges of the recorder of this thread.
+    pub fn show_metrics(&self) {
+        self.dps.show_metrics();
+    }
+
     pub fn now(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.clock.load(Ordering::Relaxed))
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::attempt::Attempt;
 use crate::harness::hierarchy::Ca;
 use crate::harness::{Answer, Service, group};
+use crate::tenants::tenant;
 
 const LIST: &str = "/muster/v1/dps/revocation-lists/factory";
 const URL: &str = "http://pki.example/factory.crl";
@@ -146,4 +147,62 @@ async fn lists_that_are_no_lists_of_the_ca_are_refused() {
     let path = "/muster/v1/dps/revocation-lists";
     let left = service.operate(Method::GET, path, &[], None).await;
     assert_eq!(left.body["value"], json!([]));
+}
+
+#[tokio::test]
+async fn a_silent_server_of_one_tenant_delays_no_list_of_another() {
+    let service = Service::start().await;
+    let other = tenant(&service, "other").await;
+    let root = Ca::root("root");
+    let list = |url: &str| json!({"certificate": root.certificate.to_pem(), "crlUrl": url, "intervalSeconds": 600});
+    let urls = ["http://a.silent.example/", "http://b.silent.example/", URL];
+    for (name, url) in [("a", urls[0]), ("b", urls[1])] {
+        service.webhook.will_send(root.crl(1, &[]), "\"v1\"");
+        let path = format!("/muster/v1/dps/revocation-lists/{name}");
+        service.create(&path, &list(url)).await;
+    }
+    service.webhook.will_send(root.crl(1, &[]), "\"v1\"");
+    let (owner, body) = (&other.owner, list(URL));
+    let put = service.by(owner, Method::PUT, LIST, Some(&body)).await;
+    assert!(put.status.is_success(), "{}", put.body);
+    service.webhook.is_silent_at("http://a.silent.example/");
+    service.advance(601);
+    service.webhook.will_send(root.crl(2, &[]), "\"v2\"");
+    service.run();
+    let fetched = async || {
+        let list = service.by(owner, Method::GET, LIST, None).await;
+        list.body["crl"]["number"] == "02"
+    };
+    let what = "another tenant's list is fetched";
+    service.wait_until(what, fetched).await;
+    service.stop().await;
+    let times = urls.map(|url| service.webhook.times_at(url));
+    assert_eq!(times, [2, 1, 2], "one list of a service at a time");
+}
+
+#[tokio::test]
+async fn the_gauges_of_a_deleted_list_have_no_number_any_more() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    let body = json!({"certificate": root.certificate.to_pem()});
+    service.create(LIST, &body).await;
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let shown = |name: &str| {
+        metrics::with_local_recorder(&recorder, || service.show_metrics());
+        let text = recorder.handle().render();
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.unwrap().rsplit_once(' ').unwrap().1.to_owned()
+    };
+    let stale = "muster_dps_revocation_list_stale{";
+    assert_eq!(shown(stale), "1");
+    assert_eq!(shown("muster_dps_revocation_list_entries{"), "NaN");
+    service.publish("factory", &root, root.crl(1, &[])).await;
+    assert_eq!(shown(stale), "0");
+    assert_eq!(shown("muster_dps_revocation_list_entries{"), "0");
+    let any = [("if-match", "*")];
+    service.operate(Method::DELETE, LIST, &any, None).await;
+    for gauge in ["age_seconds", "entries", "stale"] {
+        let name = format!("muster_dps_revocation_list_{gauge}{{");
+        assert_eq!(shown(&name), "NaN", "{gauge}");
+    }
 }

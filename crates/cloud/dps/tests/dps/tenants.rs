@@ -8,12 +8,12 @@ use crate::harness::hierarchy::{chain, self_signed};
 use crate::harness::{Service, individual};
 
 /// A second service; its ID scope and its owner's connection string.
-struct Tenant {
-    id_scope: String,
-    owner: Value,
+pub(crate) struct Tenant {
+    pub(crate) id_scope: String,
+    pub(crate) owner: Value,
 }
 
-async fn tenant(service: &Service, name: &str) -> Tenant {
+pub(crate) async fn tenant(service: &Service, name: &str) -> Tenant {
     let host = json!({"hostName": format!("{name}.test")});
     let made = service
         .own(Method::PUT, &format!("services/{name}"), Some(&host))

@@ -128,8 +128,5 @@ fn serials(der: Vec<u8>, ca: &Certificate) -> Result<(ListedSerials, ListAge), S
         .verify_at_any_time(ca)
         .map_err(|error| error.to_string())?;
     let serials = ListedSerials::new(list.entries()).map_err(|error| error.to_string())?;
-    let age = list
-        .next_update()
-        .map_or(ListAge::Unlimited, ListAge::Until);
-    Ok((serials, age))
+    Ok((serials, ListAge::of(list.next_update())))
 }

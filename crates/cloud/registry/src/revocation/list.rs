@@ -80,6 +80,12 @@ pub enum ListAge {
 }
 
 impl ListAge {
+    /// Of a list that was read.
+    #[must_use]
+    pub fn of(next_update: Option<Timestamp>) -> Self {
+        next_update.map_or(Self::Unlimited, Self::Until)
+    }
+
     /// Whether there is no list that counts at `now`.
     #[must_use]
     pub fn is_stale(self, now: Timestamp) -> bool {

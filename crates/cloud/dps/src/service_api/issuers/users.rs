@@ -122,7 +122,7 @@ async fn password(
     };
     let salt: [u8; 16] = rand::random();
     let hashed = tokio::task::spawn_blocking(move || StoredPassword::choose(&chosen, &salt)).await;
-    let stored = hashed.map_err(|_| PasswordError::Hash("interrupted".to_owned()))??;
+    let stored = hashed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     Ok((None, Secret::new(stored.as_text())))
 }
 

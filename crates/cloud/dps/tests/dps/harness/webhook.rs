@@ -13,6 +13,7 @@ use crate::harness::remote_hub_server::{self, RemoteHubServer};
 pub struct Webhook {
     answers: Mutex<VecDeque<Result<OutboundAnswer, OutboundFault>>>,
     asked: Mutex<Vec<OutboundCall>>,
+    silent: Mutex<Option<String>>,
     pub remote: RemoteHubServer,
     pub other: RemoteHubServer,
 }
@@ -45,6 +46,11 @@ impl Webhook {
         self.answers.lock().unwrap().push_back(Err(fault));
     }
 
+    /// From now on it never answers at URLs that begin so.
+    pub fn is_silent_at(&self, url: &str) {
+        *self.silent.lock().unwrap() = Some(url.to_owned());
+    }
+
     /// How often it was asked.
     pub fn times(&self) -> usize {
         self.asked.lock().unwrap().len()
@@ -53,6 +59,12 @@ impl Webhook {
     /// The latest call.
     pub fn call_made(&self) -> OutboundCall {
         self.asked.lock().unwrap().last().unwrap().clone()
+    }
+
+    /// How often it was asked at a URL.
+    pub fn times_at(&self, url: &str) -> usize {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|call| *call.url == url).count()
     }
 
     /// The latest question.
@@ -70,7 +82,12 @@ impl Outbound for Webhook {
             Some(host) => return self.other.answer(host, call),
             None => {}
         }
+        let silent = self.silent.lock().unwrap().clone();
+        let is_silent = silent.is_some_and(|url| call.url.starts_with(&url));
         self.asked.lock().unwrap().push(call);
+        if is_silent {
+            return Box::pin(std::future::pending());
+        }
         let next = self.answers.lock().unwrap().pop_front();
         let nobody = || Err(OutboundFault::Unreachable("connection refused".to_owned()));
         Box::pin(async move { next.unwrap_or_else(nobody) })

@@ -228,10 +228,7 @@ impl Unit for StoreList {
         let list = RevocationList {
             settings,
             serials: self.list.serials.clone(),
-            age: self
-                .list
-                .next_update
-                .map_or(ListAge::Unlimited, ListAge::Until),
+            age: ListAge::of(self.list.next_update),
         };
         let revocations = self.announce.revocations.clone();
         tx.after_commit(move || revocations.put_list(Arc::new(list)));
