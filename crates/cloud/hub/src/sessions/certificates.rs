@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ids::Identity;
-use registry::revocation::{CertificateKey, NotInForce};
+use registry::revocation::{CertificateKey, NotInForce, ProvenPath};
 
 /// Looking through one of them does not hold up those that connect into the others.
 const SHARDS: usize = 16;
@@ -40,13 +40,13 @@ pub(crate) struct CertificateEntry {
     all: SessionCertificates,
     identity: Identity,
     number: u64,
-    keys: Arc<[CertificateKey]>,
+    path: ProvenPath,
 }
 
 impl CertificateEntry {
-    /// The certificates that the session was opened with, the client's own first.
-    pub(crate) fn keys(&self) -> &Arc<[CertificateKey]> {
-        &self.keys
+    /// The certificates that the session was opened with.
+    pub(crate) fn path(&self) -> &ProvenPath {
+        &self.path
     }
 }
 
@@ -62,29 +62,25 @@ impl Drop for CertificateEntry {
 }
 
 impl SessionCertificates {
-    /// Enters what session `number` was opened with; `None` when that was no certificate. Of two
-    /// sessions of an identity the one that was opened later counts, whichever is entered first.
+    /// Enters what session `number` was opened with. Of two sessions of an identity the one that
+    /// was opened later counts, whichever is entered first.
     pub(crate) fn enter(
         &self,
         (identity, number): (&Identity, u64),
-        certificates: &[CertificateKey],
-    ) -> Option<CertificateEntry> {
-        if certificates.is_empty() {
-            return None;
-        }
-        let keys: Arc<[CertificateKey]> = certificates.into();
+        path: ProvenPath,
+    ) -> CertificateEntry {
         let mut shard = self.0.shard(identity);
         let is_newer = |(entered, _): &Entry| *entered > number;
         if !shard.get(identity).is_some_and(is_newer) {
-            shard.insert(identity.clone(), (number, keys.clone()));
+            shard.insert(identity.clone(), (number, path.keys.clone()));
         }
         drop(shard);
-        Some(CertificateEntry {
+        CertificateEntry {
             all: self.clone(),
             identity: identity.clone(),
             number,
-            keys,
-        })
+            path,
+        }
     }
 
     /// The sessions for which `revoked` finds a reason to end, with their numbers.
@@ -105,8 +101,6 @@ impl SessionCertificates {
 
 #[cfg(test)]
 mod tests {
-    use registry::revocation::name_path;
-
     use super::*;
 
     fn identity() -> Identity {
@@ -117,14 +111,14 @@ mod tests {
         }
     }
 
-    fn keys() -> Vec<CertificateKey> {
+    fn path() -> ProvenPath {
         let key = rcgen::KeyPair::generate().unwrap();
         let leaf = rcgen::CertificateParams::default()
             .self_signed(&key)
             .unwrap();
         let seen = pki::SeenIssuers::default();
         let chain = pki::PresentedChain::new(&[leaf.der()], &seen).unwrap();
-        name_path(&chain).map(CertificateKey::of).collect()
+        ProvenPath::of(chain.leaf(), chain.issuers())
     }
 
     /// The numbers of the sessions that are entered.
@@ -138,14 +132,14 @@ mod tests {
 
     #[test]
     fn of_two_sessions_that_open_at_once_the_newer_one_stays_entered() {
-        let (all, identity, keys) = (SessionCertificates::default(), identity(), keys());
+        let (all, identity, path) = (SessionCertificates::default(), identity(), path());
         // The older one was opened first, and is entered last.
-        let newer = all.enter((&identity, 2), &keys);
-        let older = all.enter((&identity, 1), &keys);
+        let newer = all.enter((&identity, 2), path.clone());
+        let older = all.enter((&identity, 1), path.clone());
         assert_eq!(entered(&all), [2]);
         drop(older);
         assert_eq!(entered(&all), [2]);
-        let newest = all.enter((&identity, 3), &keys);
+        let newest = all.enter((&identity, 3), path.clone());
         drop(newer);
         assert_eq!(entered(&all), [3]);
         drop(newest);

@@ -49,7 +49,8 @@ pub(crate) async fn is_still_registered(
 ) -> Result<bool, ConnectRefused> {
     let (registry, identity) = (hub.registry(), proven.identity());
     let failed = |error| refused(&NotProven::Storage(error));
-    let certificates = proven.certificates().iter().copied();
+    let path = proven.path().into_iter();
+    let certificates = path.flat_map(|path| path.keys.iter().copied());
     let revoked = registry.not_in_force_at_hub(&identity.hub, certificates, hub.now());
     if let Some(reason) = revoked.map_err(failed)? {
         return Err(refused(&reason.into()));

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ids::{Identity, Thumbprint, Timestamp};
+use ids::{Identity, Timestamp};
 use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 use pki::PresentedChain;
 use registry::KeptSubscriptions;
@@ -50,9 +50,8 @@ pub struct HubSession {
     downlink: Option<Box<Downlink>>,
     /// Of a client that subscribed to answers about certificates.
     renewal: Option<Box<RenewalFeed>>,
-    /// The certificate that proved the identity, if one did.
-    leaf: Option<Thumbprint>,
-    /// So that the session ends when its certificates are revoked.
+    /// The certificates that proved the identity, if some did. The session ends when one of them is
+    /// revoked.
     certificates: Option<CertificateEntry>,
     /// Whether the session leaves nothing to the next one.
     clean: bool,
@@ -81,7 +80,9 @@ pub(crate) async fn accept(
         .ok_or_else(|| unavailable("the server is shutting down".to_owned()))?;
     let certificates = hub.session_certificates();
     let session = (&identity, mailbox.number());
-    let certificates = certificates.enter(session, proven.certificates());
+    let certificates = proven
+        .path()
+        .map(|path| certificates.enter(session, path.clone()));
     // From here on a change closes the session through its mailbox; a change since the proof is
     // found here.
     if !connect::is_still_registered(hub, &proven).await? {
@@ -97,7 +98,6 @@ pub(crate) async fn accept(
         desired_qos: QoS::AtMostOnce,
         downlink: None,
         renewal: None,
-        leaf: proven.leaf(),
         certificates,
         clean: connect.clean_session,
         kept: KeptSubscriptions::default(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ids::{HubHost, Identity, Thumbprint, Timestamp};
 use pki::{ChainError, PresentedChain, pin_certificate};
-use registry::revocation::{CertificateKey, NotInForce, name_path};
+use registry::revocation::{NotInForce, ProvenPath, name_path};
 use registry::{Credentials, LocalHub, Right, StorageError};
 use rest::policy::{self, Demand, Policy, PolicyError};
 use wire::sas::{CLOCK_SKEW, KeyError, SasError, SharedAccessKey, UnverifiedToken};
@@ -29,8 +29,7 @@ pub(crate) struct ProvenIdentity {
     credentials: Credentials,
     stamp: Arc<SenderStamp>,
     until: Option<Timestamp>,
-    leaf: Option<Thumbprint>,
-    certificates: Box<[CertificateKey]>,
+    path: Option<ProvenPath>,
 }
 
 impl ProvenIdentity {
@@ -48,14 +47,9 @@ impl ProvenIdentity {
         &self.stamp
     }
 
-    /// The certificate that the client proved itself with, unless it did so with a token.
-    pub(crate) fn leaf(&self) -> Option<Thumbprint> {
-        self.leaf
-    }
-
-    /// That certificate, and those that were presented as its issuers.
-    pub(crate) fn certificates(&self) -> &[CertificateKey] {
-        &self.certificates
+    /// The certificates that the client proved itself with, unless it did so with a token.
+    pub(crate) fn path(&self) -> Option<&ProvenPath> {
+        self.path.as_ref()
     }
 
     /// When the proof expires: the expiry of a token, or the last second of a certificate.
@@ -122,12 +116,12 @@ pub(crate) async fn prove(
     if credentials.status == Status::Disabled {
         return Err(NotProven::Disabled(identity.of_device()));
     }
-    let (until, auth, leaf, certificates) = match (presented.token, presented.chain) {
+    let (until, auth, path) = match (presented.token, presented.chain) {
         // A token counts even with a certificate: modules share the connection settings of their
         // device.
         (Some(token), _) => {
             let (until, auth) = by_token(hub, local, &identity, &credentials, token)?;
-            (until, auth, None, Box::default())
+            (until, auth, None)
         }
         (None, Some(chain)) => {
             let until = by_certificate(hub, &identity, &credentials, chain)?;
@@ -135,8 +129,7 @@ pub(crate) async fn prove(
                 Some(_) => AuthMethod::ModuleX509,
                 None => AuthMethod::DeviceX509,
             };
-            let certificates = in_force(hub, &identity, chain)?;
-            (until, auth, Some(chain.leaf().sha256()), certificates)
+            (until, auth, Some(in_force(hub, &identity, chain)?))
         }
         (None, None) => return Err(NotProven::NothingPresented),
     };
@@ -150,8 +143,7 @@ pub(crate) async fn prove(
         credentials,
         stamp: Arc::new(stamp),
         until: Some(until),
-        leaf,
-        certificates,
+        path,
     })
 }
 
@@ -219,13 +211,13 @@ fn in_force(
     hub: &Hub,
     identity: &Identity,
     chain: &PresentedChain,
-) -> Result<Box<[CertificateKey]>, NotProven> {
-    let certificates: Box<[_]> = name_path(chain).map(CertificateKey::of).collect();
-    let keys = certificates.iter().copied();
+) -> Result<ProvenPath, NotProven> {
+    let path = ProvenPath::of(chain.leaf(), name_path(chain).skip(1));
+    let keys = path.keys.iter().copied();
     let (registry, now) = (hub.registry(), hub.now());
     match registry.not_in_force_at_hub(&identity.hub, keys, now)? {
         Some(reason) => Err(reason.into()),
-        None => Ok(certificates),
+        None => Ok(path),
     }
 }
 

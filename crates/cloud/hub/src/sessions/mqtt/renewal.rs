@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ids::{Identity, error_chain};
 use mqtt::QoS;
-use registry::revocation::ProvenPath;
 use serde_json::{Value, json};
 use transport::Outgoing;
 use uuid::Uuid;
@@ -108,12 +107,11 @@ impl HubSession {
             return Err(RenewalError::Module);
         }
         let request = IssueCertificateRequest::parse(payload, &identity.device)?;
-        let leaf = self.leaf.ok_or(RenewalError::NoCertificate)?;
         let entry = self.certificates.as_ref();
-        let keys = entry.ok_or(RenewalError::NoCertificate)?.keys().clone();
+        let presented = entry.ok_or(RenewalError::NoCertificate)?.path().clone();
         let wanted = CertificateRequest {
             device: identity.clone(),
-            presented: ProvenPath { leaf, keys },
+            presented,
             csr: request.csr.as_bytes().to_vec(),
         };
         let (renewals, replace) = (self.hub.renewals().clone(), request.replace.as_ref());
