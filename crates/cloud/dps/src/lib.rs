@@ -79,8 +79,8 @@ impl Dps {
         corner.answer(provisioning, self.now(), request).await
     }
 
-    /// Whether a successful answer proves who the client is. What is public proves nothing; EST says itself when its client is
-    /// proven, because some of its answers are for anybody.
+    /// Whether a successful answer proves who the client is. What is public proves nothing; EST says
+    /// itself when its client is proven, because some of its answers are for anybody.
     #[must_use]
     pub fn success_is_proof(path: &str) -> bool {
         !matches!(path_area::find(path), Some(Area::Est | Area::PublicPki))

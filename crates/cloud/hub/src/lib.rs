@@ -81,9 +81,10 @@ impl Hub {
         sessions::mqtt::accept(self, connect, chain).await
     }
 
-    /// Ends sessions whose certificate is revoked, applies configurations, brings rollouts further, runs jobs, delivers events to endpoints and
-    /// deletes them after their retention, ends cloud-to-device messages and uploads whose time has
-    /// run out, and stores presences, until `shutdown` turns true.
+    /// Ends sessions whose certificate is revoked, applies configurations, brings rollouts further,
+    /// runs jobs, delivers events to endpoints and deletes them after their retention, ends
+    /// cloud-to-device messages and uploads whose time has run out, and stores presences, until
+    /// `shutdown` turns true.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
         tokio::join!(
             deployments::run(self, shutdown.clone()),

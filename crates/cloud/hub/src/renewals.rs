@@ -55,7 +55,7 @@ pub enum CertificateRefused {
 
 pub(crate) type Answer = Arc<Result<CertificateChain, CertificateRefused>>;
 
-/// A request that is pending, or answered and not yet sent to its device.
+/// A request that is pending, or whose answer no session has taken yet.
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) request_id: String,
@@ -63,7 +63,7 @@ pub(crate) struct Operation {
     pub(crate) correlation_id: String,
     pub(crate) expires: Timestamp,
     answer: watch::Sender<Option<Answer>>,
-    /// Notified when the device has been sent the answer.
+    /// Notified when a session has taken the answer, to send it.
     sent: Notify,
     work: Mutex<Option<AbortHandle>>,
 }
@@ -159,12 +159,13 @@ impl Renewals {
         Ok(operation)
     }
 
-    /// What the device asked for last, if it has not been sent the answer.
+    /// What the device asked for last, if no session has taken the answer.
     pub(crate) fn of(&self, device: &Identity) -> Option<Arc<Operation>> {
         locked(&self.operations).get(device).cloned()
     }
 
-    /// The device has been sent the answer.
+    /// A session has taken the answer, to send it: should it be lost on the way, the device asks
+    /// again.
     pub(crate) fn sent(&self, device: &Identity, operation: &Arc<Operation>) {
         operation.sent.notify_one();
         self.forget(device, operation);

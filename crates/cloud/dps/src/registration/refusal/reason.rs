@@ -217,9 +217,8 @@ impl TpmRefusal {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestRefusal {
     #[error(
-        "{0} names no issuer of certificates; give it a certificateAuthorityName, or register without \
-         a \
-         certificate request"
+        "{0} names no issuer of certificates; give it a certificateAuthorityName, or register \
+         without a certificate request"
     )]
     NoIssuer(EnrollmentKey),
     #[error(
