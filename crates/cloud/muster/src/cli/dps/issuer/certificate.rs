@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -85,7 +86,8 @@ pub struct Which {
 }
 
 impl Which {
-    /// The serial numbers; `states` are those that a subject's certificates may be in.
+    /// The serial numbers, one at least; `states` are those that a subject's certificates may be
+    /// in.
     async fn serials(
         &self,
         issuer: &str,
@@ -107,7 +109,14 @@ impl Which {
             let serial = row["serialNumber"].as_str()?;
             states.contains(&state).then(|| serial.to_owned())
         });
-        Ok(serials.collect())
+        let serials: Vec<String> = serials.collect();
+        ensure!(
+            !serials.is_empty(),
+            "no certificate of {subject} is {}; `muster dps issuer certificate list --issuer-name \
+             {issuer} --subject {subject}` shows what there is",
+            states.join(" or ")
+        );
+        Ok(serials)
     }
 }
 
@@ -170,7 +179,7 @@ const COLUMNS: &[Column] = &[
     ("Origin", "/origin"),
 ];
 
-/// The certificates as they are then: a list unless there is one.
+/// The certificates as they are then: a list unless there is one only.
 async fn change(
     issuer: &str,
     serials: &[String],
