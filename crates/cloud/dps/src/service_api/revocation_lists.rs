@@ -180,6 +180,7 @@ fn describe(stored: RevocationListRecord, now: Timestamp) -> RevocationListDescr
         None => (None, None),
     };
     RevocationListDescription {
+        certificate: stored.ca.to_pem(),
         certificate_info: issuing::describe(&stored.ca),
         name: stored.name,
         crl_url: url,

@@ -58,7 +58,9 @@ pub enum StaleAction {
 pub struct RevocationListDescription {
     /// By which operators refer to it.
     pub name: CertificateName,
-    /// The CA certificate whose key signs the list.
+    /// The CA certificate whose key signs the list, PEM.
+    pub certificate: String,
+    /// What that certificate says.
     pub certificate_info: CertificateInfo,
     /// Where it is fetched from.
     #[serde(default, skip_serializing_if = "Option::is_none")]

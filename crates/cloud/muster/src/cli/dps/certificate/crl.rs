@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::Value;
-use wire::muster_api::revocation::{RevocationListRequest, StaleAction};
+use wire::muster_api::revocation::{RevocationListDescription, RevocationListRequest, StaleAction};
 
 use super::certificate_file;
 use crate::cli::{Column, Invocation, output};
@@ -14,7 +15,8 @@ use crate::service_client::{Call, CommandError, ServiceClient};
 /// Verbs of `muster dps certificate crl`.
 #[derive(Debug, Subcommand)]
 pub enum CrlCommand {
-    /// Upload a revocation list, or have it fetched from a URL.
+    /// Upload a revocation list, or have it fetched from a URL. Of a list that is there, what is
+    /// not given stays.
     #[command(after_help = "Examples:\n  \
             muster dps certificate crl upload --certificate-name factory --path factory.crl \
             --data-dir ./data\n  \
@@ -90,9 +92,10 @@ pub enum Stale {
 }
 
 impl ListFlags {
-    fn settings(&self) -> anyhow::Result<Value> {
+    /// What the flags say; absent: nothing is said of it.
+    fn settings(&self) -> anyhow::Result<RevocationListRequest> {
         let certificate = self.certificate_path.as_deref().map(certificate_file::one);
-        let request = RevocationListRequest {
+        Ok(RevocationListRequest {
             certificate: certificate.transpose()?.map(|one| one.to_pem()),
             crl_url: self.crl_url.clone(),
             interval_seconds: self.interval_seconds,
@@ -100,9 +103,36 @@ impl ListFlags {
                 Stale::Accept => StaleAction::Accept,
                 Stale::Refuse => StaleAction::Refuse,
             }),
-        };
-        Ok(serde_json::to_value(request)?)
+        })
     }
+
+    fn content(&self) -> Result<Option<Vec<u8>>, CommandError> {
+        let read = |path: &PathBuf| {
+            let bytes = std::fs::read(path);
+            let unreadable = || format!("cannot read the revocation list {}", path.display());
+            bytes.with_context(unreadable).map_err(CommandError::Input)
+        };
+        self.path.as_ref().map(read).transpose()
+    }
+}
+
+/// The settings of a list that is there already, with those that are given in place of the stored
+/// ones; `None`: nothing is to be changed.
+fn overlay(
+    given: RevocationListRequest,
+    stored: &RevocationListDescription,
+) -> Option<RevocationListRequest> {
+    if given == RevocationListRequest::default() {
+        return None;
+    }
+    Some(RevocationListRequest {
+        certificate: given
+            .certificate
+            .or_else(|| Some(stored.certificate.clone())),
+        crl_url: given.crl_url.or_else(|| stored.crl_url.clone()),
+        interval_seconds: given.interval_seconds.or(stored.interval_seconds),
+        stale: given.stale.or(Some(stored.stale)),
+    })
 }
 
 const COLUMNS: &[Column] = &[
@@ -148,21 +178,16 @@ pub async fn run(
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
 }
 
-/// Creates the list or changes its settings, then sends the file, if there is one.
+/// Creates the list, or changes those of its settings that are given; then sends the file, if there
+/// is one.
 async fn upload(name: &str, list: &ListFlags, client: &ServiceClient) -> anyhow::Result<Value> {
     // Before anything is written.
-    let content = list.path.as_ref().map(std::fs::read).transpose();
-    let content = content.map_err(|error| CommandError::Input(error.into()))?;
+    let (content, settings) = (list.content()?, list.settings()?);
     let path = [&ROOT[..], &[name]].concat();
-    let settings = list.settings()?;
-    let created = client
-        .call(Call::new(Method::PUT, &path).body(&settings))
-        .await;
+    let body = serde_json::to_value(&settings)?;
+    let created = client.call(Call::new(Method::PUT, &path).body(&body)).await;
     let written = match created {
-        Err(CommandError::Refused { status: 409, .. }) => {
-            let put = Call::new(Method::PUT, &path).body(&settings).if_match("*");
-            client.call(put).await?
-        }
+        Err(CommandError::Refused { status: 409, .. }) => change(&path, settings, client).await?,
         other => other?,
     };
     let Some(content) = content else {
@@ -172,4 +197,21 @@ async fn upload(name: &str, list: &ListFlags, client: &ServiceClient) -> anyhow:
     Ok(client
         .call(Call::new(Method::PUT, &path).bytes(&content))
         .await?)
+}
+
+/// Changes the settings of a list that is there already.
+async fn change(
+    path: &[&str],
+    given: RevocationListRequest,
+    client: &ServiceClient,
+) -> anyhow::Result<Value> {
+    let answer = client.call(Call::new(Method::GET, path)).await?;
+    let stored: RevocationListDescription = serde_json::from_value(answer.clone())
+        .context("the service describes its revocation list in another way")?;
+    let Some(settings) = overlay(given, &stored) else {
+        return Ok(answer);
+    };
+    let (body, etag) = (serde_json::to_value(settings)?, String::from(stored.etag));
+    let put = Call::new(Method::PUT, path).body(&body).if_match(&etag);
+    Ok(client.call(put).await?)
 }
