@@ -31,7 +31,7 @@ pub struct SourceFlags {
     /// A folder of `muster ca init`; its intermediate issues.
     #[arg(long, conflicts_with = "certificate_path", value_name = "DIR")]
     ca_dir: Option<PathBuf>,
-    /// A file with the passphrase of the private key, in its first line.
+    /// A file with the passphrase of the private key in --key-path or --ca-dir, in its first line.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// A key in a PKCS#11 token of the server's machine (RFC 7512), for example
@@ -66,6 +66,11 @@ impl SourceFlags {
             (_, _, Some(dir)) => PortableIssuer::from_directory(dir, passphrase),
             (Some(_), None, _) => {
                 return Err(input("--certificate-path wants --key-path or --pkcs11-uri").into());
+            }
+            _ if passphrase.is_some() => {
+                return Err(usage(
+                    "--passphrase-file is of the key in --key-path or --ca-dir; give one of them",
+                ));
             }
             _ => {
                 return Ok(IssuerSource::Made {
@@ -111,6 +116,10 @@ impl SourceFlags {
             days: self.ca_days,
         })
     }
+}
+
+fn usage(problem: &str) -> anyhow::Error {
+    CommandError::Usage(problem.to_owned()).into()
 }
 
 fn input(problem: &'static str) -> CommandError {
