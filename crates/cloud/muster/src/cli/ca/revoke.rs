@@ -18,7 +18,7 @@ pub const EXAMPLES: &str = "Examples:\n  \
 
 #[derive(Debug, Args)]
 pub struct RevokeFlags {
-    /// The certificate; of a chain, the first one.
+    /// The certificate; of a chain, the first one. PEM or DER.
     #[arg(long, value_name = "FILE")]
     certificate: PathBuf,
     /// unspecified, keyCompromise, cACompromise, affiliationChanged, superseded,
@@ -42,7 +42,7 @@ fn reason(text: &str) -> Result<RevocationReason, String> {
 }
 
 pub fn run(flags: &RevokeFlags, output: Format) -> anyhow::Result<()> {
-    let certificate = certificate_file::leaf(&flags.certificate)?;
+    let certificate = certificate_file::first_of_chain(&flags.certificate)?;
     let change = match flags.restore {
         true => RevocationChange::Restore,
         false => RevocationChange::Revoke(flags.reason),

@@ -20,6 +20,16 @@ pub fn one(path: &Path) -> anyhow::Result<Certificate> {
 
 /// A device's own certificate, alone or followed by its issuers as in a full-chain file.
 pub fn leaf(path: &Path) -> anyhow::Result<Certificate> {
+    first(path, |certificate| !certificate.is_ca())
+}
+
+/// A certificate of any kind, alone or followed by its issuers as in a full-chain file.
+pub fn first_of_chain(path: &Path) -> anyhow::Result<Certificate> {
+    first(path, |_| true)
+}
+
+/// The first certificate of a chain, if it is one that is `wanted`; otherwise the only one.
+fn first(path: &Path, wanted: impl Fn(&Certificate) -> bool) -> anyhow::Result<Certificate> {
     let bytes = read(path)?;
     let all = of(path, Certificate::read_all(&bytes))?;
     let is_chain = all.len() > 1
@@ -28,7 +38,7 @@ pub fn leaf(path: &Path) -> anyhow::Result<Certificate> {
             .windows(2)
             .all(|pair| pair[0].is_issued_by_name(&pair[1]));
     match all.first() {
-        Some(first) if is_chain && !first.is_ca() => Ok(first.clone()),
+        Some(first) if is_chain && wanted(first) => Ok(first.clone()),
         _ => of(path, Certificate::parse_one(&bytes)),
     }
 }
