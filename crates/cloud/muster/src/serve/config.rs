@@ -194,7 +194,7 @@ impl ServeConfig {
                 .or(file.pki_http_port)
                 .map(|port| (address, port).into()),
             outbound_ca: flags.outbound_ca.clone().or(file.outbound_ca),
-            issuer_keys: flags.issuer_keys.over(file.issuer_keys),
+            issuer_keys: flags.issuer_keys.over(file.issuer_keys)?,
             outbound_networks: file.outbound_networks,
             outbound_guards_first_service: file.outbound_guards_first_service,
             connections: limits

@@ -7,6 +7,8 @@ use ids::error_chain;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::service_client::CommandError;
+
 /// Flags about the keys of issuers.
 #[derive(Debug, Clone, Default, Args)]
 pub struct IssuerKeyFlags {
@@ -18,8 +20,9 @@ pub struct IssuerKeyFlags {
     /// lies apart from the data directory.
     #[arg(long, value_name = "FILE", env = "MUSTER_ISSUER_PASSPHRASE_FILE")]
     issuer_passphrase_file: Option<PathBuf>,
-    /// The passphrase before: key files that it opens are sealed anew.
-    #[arg(long, value_name = "FILE", requires = "issuer_passphrase_file")]
+    /// The passphrase before: key files that it opens are sealed anew, under the passphrase that
+    /// must be given, too.
+    #[arg(long, value_name = "FILE")]
     former_issuer_passphrase_file: Option<PathBuf>,
 }
 
@@ -41,15 +44,22 @@ pub struct IssuerKeyConfig {
     former_passphrase_file: Option<PathBuf>,
 }
 
+const FORMER_ALONE: &str = "the former passphrase of the issuers' keys is given, and none that takes \
+    its place; give --issuer-passphrase-file, or passphrase_file in [issuer_keys]";
+
 impl IssuerKeyFlags {
-    pub fn over(&self, file: IssuerKeyTable) -> IssuerKeyConfig {
+    pub fn over(&self, file: IssuerKeyTable) -> anyhow::Result<IssuerKeyConfig> {
         let named = self.pkcs11_library.iter().cloned();
         let passphrase = self.issuer_passphrase_file.clone();
         let former = self.former_issuer_passphrase_file.clone();
-        IssuerKeyConfig {
+        let config = IssuerKeyConfig {
             libraries: named.chain(file.pkcs11_libraries).collect(),
             passphrase_file: passphrase.or(file.passphrase_file),
             former_passphrase_file: former.or(file.former_passphrase_file),
+        };
+        match (&config.passphrase_file, &config.former_passphrase_file) {
+            (None, Some(_)) => Err(CommandError::Usage(FORMER_ALONE.to_owned()).into()),
+            _ => Ok(config),
         }
     }
 }
@@ -83,5 +93,38 @@ impl IssuerKeyConfig {
             );
         }
         Ok(issuers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_former_passphrase_wants_one_that_takes_its_place_wherever_each_is_given() {
+        let file = || Some(PathBuf::from("file"));
+        for (flags, table, works) in [
+            ((None, None), (None, None), true),
+            ((file(), None), (None, None), true),
+            ((file(), file()), (None, None), true),
+            ((None, file()), (file(), None), true),
+            ((file(), None), (None, file()), true),
+            ((None, None), (file(), file()), true),
+            ((None, file()), (None, None), false),
+            ((None, None), (None, file()), false),
+        ] {
+            let flags = IssuerKeyFlags {
+                issuer_passphrase_file: flags.0,
+                former_issuer_passphrase_file: flags.1,
+                ..IssuerKeyFlags::default()
+            };
+            let table = IssuerKeyTable {
+                passphrase_file: table.0,
+                former_passphrase_file: table.1,
+                ..IssuerKeyTable::default()
+            };
+            let merged = flags.over(table.clone());
+            assert_eq!(merged.is_ok(), works, "{flags:?} {table:?}");
+        }
     }
 }
