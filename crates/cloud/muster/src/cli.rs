@@ -13,6 +13,7 @@ mod fleet;
 mod hub;
 mod json_file;
 mod output;
+mod progress;
 mod serve;
 mod show;
 

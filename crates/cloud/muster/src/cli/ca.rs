@@ -4,7 +4,6 @@ mod crl;
 mod init;
 mod issue;
 mod log_verify;
-mod progress;
 mod revoke;
 mod roll;
 mod row;

@@ -8,8 +8,9 @@ use pki::ServerName;
 use serde_json::json;
 
 use super::row::{COLUMNS, row};
-use super::{FolderFlag, KeyType, PfxFlags, passphrase, progress};
+use super::{FolderFlag, KeyType, PfxFlags, passphrase};
 use crate::cli::output::{self, Column, Format};
+use crate::cli::progress;
 use crate::clock;
 
 const MAX_COUNT: u32 = 1_000_000;

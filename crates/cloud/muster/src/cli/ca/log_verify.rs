@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use pki::Certificate;
 use pki::log::{Checkpoint, LogKey, LogProof, leaf_hash, parse_consistency, verify_consistency};
 use serde_json::json;
 
+use crate::cli::dps::certificate_file;
+use crate::cli::json_file;
 use crate::cli::output::{self, Column, Format};
 use crate::service_client::CommandError;
 
@@ -42,10 +43,10 @@ pub struct LogVerifyFlags {
 }
 
 pub fn run(flags: &LogVerifyFlags, output: Format) -> anyhow::Result<()> {
-    let mut chain = certificates(&flags.certificate)?;
+    let mut chain = certificate_file::all(&flags.certificate)?;
     if let Some(issuer) = &flags.issuer {
         chain.truncate(1);
-        chain.extend(certificates(issuer)?);
+        chain.extend(certificate_file::all(issuer)?);
     }
     let [certificate, issuer, ..] = chain.as_slice() else {
         bail!(
@@ -96,17 +97,6 @@ fn begins_with(
     Ok(earlier)
 }
 
-fn certificates(file: &Path) -> anyhow::Result<Vec<Certificate>> {
-    Certificate::read_all(&bytes(file)?)
-        .with_context(|| format!("{} cannot be read", file.display()))
-}
-
-fn bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file)
-        .with_context(|| format!("cannot read {}", file.display()))
-        .map_err(|error| CommandError::Input(error).into())
-}
-
-fn text(file: &Path) -> anyhow::Result<String> {
-    String::from_utf8(bytes(file)?).with_context(|| format!("{} is no text", file.display()))
+fn text(file: &Path) -> Result<String, CommandError> {
+    json_file::read_text(file).map_err(CommandError::Input)
 }

@@ -7,9 +7,10 @@ use clap::Args;
 use ids::ProfileKind;
 use serde_json::json;
 
-use super::{FolderFlag, passphrase, progress};
+use super::{FolderFlag, passphrase};
 use crate::cli::argument::profile_kind;
 use crate::cli::output::{self, Column, Format};
+use crate::cli::progress;
 use crate::clock;
 
 pub const EXAMPLES: &str = "Examples:\n  \

@@ -9,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use futures_util::stream::{self, StreamExt};
 use ids::Thumbprint;
-use indicatif::{ProgressBar, ProgressStyle};
 use pki::Certificate;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -20,7 +19,7 @@ use wire::service_api::enrollment::MAX_BULK;
 use super::{MakerFlag, VoucherFile};
 use crate::cli::dps::certificate_file;
 use crate::cli::dps::settings::PolicyFlags;
-use crate::cli::{Column, Invocation, output};
+use crate::cli::{Column, Invocation, output, progress};
 use crate::service_client::request_bodies::{self, AttestationSettings, EnrollmentSettings};
 use crate::service_client::{Call, CommandError, Service, ServiceClient};
 
@@ -184,9 +183,7 @@ fn requests(enrollments: &[Enrollment]) -> Vec<&[Enrollment]> {
 }
 
 async fn send_all(client: &ServiceClient, all: &[Enrollment]) -> anyhow::Result<Outcome> {
-    let template = "{bar:40} {pos}/{len} devices enrolled, {per_sec}, {eta} left";
-    let bar = ProgressBar::new(all.len() as u64);
-    bar.set_style(ProgressStyle::with_template(template).context("the progress bar")?);
+    let bar = progress::bar("enrolling", all.len());
     let mut answers = stream::iter(requests(all))
         .map(|some| send(client, some))
         .buffer_unordered(CONCURRENCY);
