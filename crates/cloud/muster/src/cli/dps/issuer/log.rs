@@ -30,7 +30,8 @@ pub enum LogCommand {
     },
     /// Prove that the log begins with the one of an earlier checkpoint.
     #[command(after_help = "Example:\n  \
-            muster dps issuer log consistency --issuer-name fleet --from 1200 --data-dir ./data")]
+            muster dps issuer log consistency --issuer-name fleet --from 1200 --output tsv \
+            --data-dir ./data > fleet.consistency")]
     Consistency {
         #[command(flatten)]
         name: Name,
