@@ -23,5 +23,6 @@ pub const MAX_POLICIES: usize = 50;
 /// Revocation lists of other CAs that one service follows.
 pub const MAX_REVOCATION_LISTS: usize = 25;
 
-/// Certificates on all of them together: 28 bytes of memory each.
+/// Certificates on all of them together: 32 bytes of memory each, 128 MB in all. The limit is of one
+/// service; the memory is the server's, which has up to [`MAX_SERVICES`].
 pub const MAX_LISTED_CERTIFICATES: u64 = 4_000_000;

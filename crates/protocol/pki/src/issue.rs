@@ -91,7 +91,8 @@ pub enum IssueError {
     /// The key did not sign.
     #[error("signing failed")]
     Signing(#[source] SignError),
-    /// What was signed cannot be read back, or does not verify: nothing is handed out.
+    /// What was signed cannot be read back, or does not verify as far as [`Issuer`] verifies it:
+    /// nothing is handed out.
     #[error("the signed certificate does not hold")]
     ReadBack(#[source] Option<CertificateError>),
     /// A CA that may not sign revocation lists was asked for one.
@@ -155,7 +156,8 @@ impl Serial {
     }
 }
 
-/// A CA certificate together with its key: it may issue.
+/// A CA certificate together with its key: it may issue. Of an elliptic key in memory the first
+/// signature is verified, of other keys each one.
 pub struct Issuer {
     certificate: Certificate,
     rcgen: rcgen::Issuer<'static, RcgenKey>,
@@ -209,9 +211,9 @@ impl Issuer {
     }
 
     /// Whether its signature of a certificate holds. A verification costs more than the signature,
-    /// so that an elliptic key in memory is verified by its first one: after that only the hardware
-    /// could fail. A token may do anything, and a faulty RSA signature would give the key away, so
-    /// theirs are verified each time.
+    /// so that of an elliptic key in memory only the first signature is verified: it shows a wrong
+    /// key or a broken library. A token may do anything, and a faulty RSA signature would give the
+    /// key away, so theirs are verified each time.
     fn has_signed(&self, certificate: &Certificate) -> bool {
         let signer = self.signer();
         let once = signer.is_in_memory() && signer.public_key().kind() != KeyAlgorithm::Rsa;
@@ -285,7 +287,8 @@ impl IssueToken<'_> {
     /// itself for a root.
     ///
     /// # Errors
-    /// When signing fails, or what was signed does not verify.
+    /// When signing fails, or what was signed cannot be read back, or its signature was verified
+    /// and does not hold. A signature of an elliptic key in memory is verified the first time only.
     pub fn sign(self, key: &impl AsRef<Signer>) -> Result<Certificate, IssueError> {
         let Prepared { params, issuer, .. } = self.0;
         let key = key.as_ref();
@@ -314,7 +317,7 @@ fn read_back(
     let certificate =
         Certificate::from_der(signed.der()).map_err(|e| IssueError::ReadBack(Some(e)))?;
     let by = issuer.map_or(&certificate, Issuer::certificate);
-    // A certificate that does not chain would be found by every device instead.
+    // Of an elliptic key in memory only the first signature is verified, see `has_signed`.
     let is_signed = match issuer {
         Some(issuer) => issuer.has_signed(&certificate),
         None => certificate.is_signed_by(by),

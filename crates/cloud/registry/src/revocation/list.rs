@@ -31,9 +31,11 @@ impl Entry {
     }
 }
 
-/// The entries of a revocation list: 28 bytes each, in one piece of memory.
+/// The entries of a revocation list: 32 bytes each, in one piece of memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListedSerials(Box<[(CertificateSerial, Entry)]>);
+
+const _: () = assert!(size_of::<(CertificateSerial, Entry)>() == 32);
 
 impl ListedSerials {
     /// Sorts the entries of a list. Of two for one serial number the later one counts.

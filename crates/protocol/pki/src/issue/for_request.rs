@@ -57,7 +57,8 @@ impl RequestToken<'_> {
     /// Signs the certificate with the issuer's key.
     ///
     /// # Errors
-    /// When signing fails, or what was signed does not verify.
+    /// When signing fails, or what was signed cannot be read back, or its signature was verified
+    /// and does not hold. A signature of an elliptic key in memory is verified the first time only.
     pub fn sign(self) -> Result<Certificate, IssueError> {
         self.issuer.sign(&self.token.0.params, self.request)
     }
