@@ -15,7 +15,6 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
 use crate::{Finished, Program, Workshop, binary, run};
-pub use requests::write_request;
 
 /// How many requests are signed, and how often the run is killed.
 #[derive(Debug, Clone, Copy)]

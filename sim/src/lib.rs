@@ -27,6 +27,7 @@ mod openssl;
 mod operator;
 mod program;
 mod python;
+mod requests;
 mod script;
 mod server;
 mod soft_token;
@@ -37,14 +38,16 @@ mod workshop;
 
 pub use self::device::Device;
 pub use answers::lost_members;
-pub use bulk_signing::{BulkSigning, SignedInBulk, sign_in_bulk, write_request};
+pub use bulk_signing::{BulkSigning, SignedInBulk, sign_in_bulk};
 pub use clients_page::ClientsPage;
 pub use edge_device::EdgeDevice;
 pub use engine::{Engine, OwnEngine};
 pub use event_sink::EventSink;
 pub use exchange::{Exchanged, exchange};
 pub use fleet::Fleet;
-pub use issued::{issue_certificate, plain_client};
+pub use issued::{
+    certs_only, enroll_requesting, issue_certificate, issued_chain, plain_client, write_pem,
+};
 pub use kills::{Kills, Survived, survive};
 pub use mqtt_device::{CloudMessage, MqttDevice};
 pub use nats_server::{NatsMessage, NatsServer};
@@ -52,6 +55,7 @@ pub use old_data::OldData;
 pub use openssl::openssl;
 pub use program::{Finished, Program, binary, run, run_to_end};
 pub use python::python;
+pub use requests::{new_request, request_by_openssl, write_request};
 pub use script::{Language, Script};
 pub use server::{ServeSettings, Server};
 pub use soft_token::SoftToken;

@@ -12,7 +12,7 @@ const LIBRARIES: [&str; 3] = [
     "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
 ];
 const LABEL: &str = "fleet";
-const PIN: &str = "4711";
+const PIN: &str = "tulip-pin-of-the-user";
 
 /// A PKCS#11 token of SoftHSM in a folder of its own, with the label `fleet`.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl SoftToken {
             "--label",
             LABEL,
             "--so-pin",
-            "0815",
+            "tulip-pin-of-the-officer",
         ])?;
         Ok(token)
     }
@@ -49,6 +49,12 @@ impl SoftToken {
         let mut all = LIBRARIES.iter().map(PathBuf::from);
         all.find(|path| path.exists())
             .context("these tests need SoftHSM; on Debian: apt-get install softhsm2")
+    }
+
+    /// The PIN of its user: a text that nothing else contains.
+    #[must_use]
+    pub fn pin(&self) -> &'static str {
+        PIN
     }
 
     /// The environment variable that the library reads.

@@ -4,35 +4,35 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use reqwest::StatusCode;
 use sim::Server;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 const USES: usize = 60;
 const CLIENTS: usize = 8;
+/// A client that gets nothing for so long has failed.
+const LIMIT: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What clients got: serial numbers.
 type Got = Arc<Mutex<BTreeSet<String>>>;
 
 fn request(name: &str) -> Result<String> {
-    let mut params = rcgen::CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, name);
-    let key = rcgen::KeyPair::generate()?;
-    Ok(wire::est::encode(params.serialize_request(&key)?.der()))
+    Ok(wire::est::encode(sim::new_request(name)?.0.der()))
 }
 
-/// Enrolls one name after another until the user is spent.
+/// Enrolls one name after another until the user is spent. Only what a server that is overloaded or
+/// killed does is repeated.
 async fn enroll(
     number: usize,
     (client, url, password): (reqwest::Client, String, String),
     (got, spent): (Got, Arc<AtomicBool>),
 ) -> Result<()> {
+    let mut since = Instant::now();
     for n in 0.. {
         if spent.load(Ordering::Relaxed) {
             return Ok(());
@@ -45,10 +45,14 @@ async fn enroll(
             .body(body)
             .send()
             .await;
-        let Ok(response) = sent else {
-            // It was killed.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            continue;
+        let response = match sent {
+            Ok(response) => response,
+            Err(error) => {
+                // It was killed.
+                ensure!(since.elapsed() < LIMIT, "{error:#}");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
         };
         match response.status() {
             StatusCode::OK => {
@@ -59,12 +63,31 @@ async fn enroll(
                 let issued = pki::read_certs_only(&wire::est::decode(text.as_bytes())?)?;
                 let serial = issued.first().context("none")?.serial_hex().to_owned();
                 got.lock().await.insert(serial);
+                since = Instant::now();
             }
             StatusCode::FORBIDDEN => spent.store(true, Ordering::Relaxed),
-            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                ensure!(since.elapsed() < LIMIT, "{}", response.status());
+                tokio::time::sleep(PAUSE).await;
+            }
+            other => bail!("{other} {}", response.text().await?),
         }
     }
     Ok(())
+}
+
+/// Until so many certificates arrived, or no more will. It looks more often than `sim::until`, so
+/// that the kill finds the server at work.
+async fn wait_for(
+    enough: usize,
+    (got, spent): (&Got, &AtomicBool),
+    clients: &[JoinHandle<Result<()>>],
+) {
+    // A client that ended before the user was spent has failed; joining it says why.
+    let ended = || spent.load(Ordering::Relaxed) || clients.iter().any(JoinHandle::is_finished);
+    while got.lock().await.len() < enough && !ended() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]
@@ -87,9 +110,9 @@ async fn s45_a_user_gets_no_more_than_its_uses_and_nothing_issued_is_lost() -> R
     let mut kills = 0;
     while kills < 3 {
         let enough = (kills + 1) * USES / 5;
-        while got.lock().await.len() < enough && !spent.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let wait = wait_for(enough, (&got, &spent), &clients);
+        let waited = tokio::time::timeout(LIMIT, wait).await;
+        waited.with_context(|| format!("{enough} certificates: not within {LIMIT:?}"))?;
         server.kill()?;
         server.start_again().await?;
         kills += 1;

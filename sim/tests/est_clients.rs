@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::{Client, Identity, RequestBuilder, StatusCode};
+use reqwest::{Client, Identity, RequestBuilder};
 use serde_json::Value;
-use sim::{Device, Finished, Server, openssl};
+use sim::{Device, Finished, Server, certs_only, openssl, request_by_openssl};
 
 /// A server with an issuer and a user that may have as many certificates as it was given.
 struct Factory {
@@ -49,9 +49,7 @@ impl Factory {
 
     /// A key `NAME.key` and a request for it, `NAME.csr`, DER.
     fn request(&self, name: &str, subject: &str) -> Result<()> {
-        let new = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
-        let files = format!("-keyout {name}.key -outform DER -out {name}.csr");
-        openssl(self.dir(), &format!("{new} {files} -subj '{subject}'")).map(drop)
+        request_by_openssl(self.dir(), name, subject).map(drop)
     }
 
     /// Runs a program in the shop.
@@ -249,20 +247,8 @@ impl<'a> CertificateDaemon<'a> {
     }
 }
 
-/// The certificates of an answer, which must be 200 and of the media type without or with
-/// parameters; white space in its base64 is dropped.
 async fn pem_of(request: RequestBuilder) -> Result<String> {
-    let response = request.send().await?;
-    let status = response.status();
-    let kind = response.headers().get("content-type").cloned();
-    let body = response.text().await?;
-    ensure!(status == StatusCode::OK, "{status} {body}");
-    let kind = kind.context("no content type")?;
-    let kind = kind.to_str()?;
-    let known = kind == "application/pkcs7-mime" || kind.starts_with("application/pkcs7-mime;");
-    ensure!(known, "{kind}");
-    let packed: String = body.chars().filter(|c| !c.is_whitespace()).collect();
-    let certificates = pki::read_certs_only(&STANDARD.decode(packed)?)?;
+    let certificates = certs_only(request).await?;
     Ok(certificates.iter().map(pki::Certificate::to_pem).collect())
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use sim::{Device, Server, openssl};
+use sim::{Device, Server, openssl, request_by_openssl};
 
 const ID: &str = "press-7";
 
@@ -60,10 +60,7 @@ async fn t3_a_device_is_given_a_certificate_and_connects_with_it() -> Result<()>
     let mut server = Server::start().await?;
     let (hub, key) = (server.host(), enroll(&server).await?);
     let dir = tempfile::tempdir()?;
-    let request = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-                   -keyout device.key -outform DER -out device.csr -subj";
-    openssl(dir.path(), &format!("{request} /CN={ID}"))?;
-    let csr = STANDARD.encode(std::fs::read(dir.path().join("device.csr"))?);
+    let csr = request_by_openssl(dir.path(), "device", &format!("/CN={ID}"))?;
     let device = Device::with_key(&server, ID, &key)?;
     let device = device
         .speaking("2025-07-01-preview")

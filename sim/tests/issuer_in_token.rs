@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
-use sim::{Device, ServeSettings, Server, SoftToken, openssl};
+use anyhow::Result;
+use serde_json::Value;
+use sim::{
+    Device, ServeSettings, Server, SoftToken, enroll_requesting, issued_chain, openssl, write_pem,
+};
+
+/// A text that nothing else contains.
+const WRONG_PIN: &str = "crocus-pin-of-a-guess";
 
 /// A device with a certificate request.
 struct Press {
@@ -15,40 +18,18 @@ struct Press {
 
 impl Press {
     async fn enroll(server: &Server, id: &str, issuer: &str, dir: &Path) -> Result<Self> {
-        let create = "dps enrollment create --attestation-type symmetrickey --enrollment-id";
-        let created = server
-            .muster(&format!("{create} {id} --credential-policy {issuer}"))
-            .await?;
-        let key = created.pointer("/attestation/symmetricKey/primaryKey");
-        let key = key.and_then(Value::as_str).context("no key")?;
-        let request = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -outform DER";
-        openssl(
-            dir,
-            &format!("{request} -keyout {id}.key -out {id}.csr -subj /CN={id}"),
-        )?;
-        let csr = STANDARD.encode(std::fs::read(dir.join(format!("{id}.csr")))?);
-        let device = Device::with_key(server, id, key)?
-            .speaking("2025-07-01-preview")
-            .sending("csr", json!(csr));
+        let device = enroll_requesting(server, (id, issuer), (dir, id)).await?;
         Ok(Self { device })
     }
 
-    /// Registers; its leaf and the CA certificate, in PEM.
-    async fn certificates(&self) -> Result<[String; 2]> {
-        let state = self.device.provision().await?;
-        let one = |index: usize| {
-            let text = state["issuedCertificateChain"][index].as_str();
-            let der = STANDARD.decode(text.with_context(|| state.to_string())?)?;
-            anyhow::Ok(pki::Certificate::from_der(&der)?.to_pem())
-        };
-        Ok([one(0)?, one(1)?])
+    /// Registers; its leaf and those above it.
+    async fn certificates(&self) -> Result<Vec<pki::Certificate>> {
+        issued_chain(&self.device.provision().await?)
     }
 
     /// Registers, and has OpenSSL verify what it gets.
     async fn is_issued_by(&self, subject: &str, dir: &Path) -> Result<()> {
-        let [leaf, ca] = self.certificates().await?;
-        std::fs::write(dir.join("leaf.pem"), leaf)?;
-        std::fs::write(dir.join("ca.pem"), ca)?;
+        write_pem(dir, &self.certificates().await?)?;
         let verify = "verify -x509_strict -purpose sslclient -CAfile ca.pem leaf.pem";
         assert_eq!(openssl(dir, verify)?.trim(), "leaf.pem: OK");
         let issuer = openssl(dir, "x509 -in leaf.pem -noout -issuer")?;
@@ -85,7 +66,7 @@ async fn an_issuer_in_a_token_issues_and_survives_a_restart_and_a_lost_token() -
     let uri = token.add_key("ca", 1, "-algorithm EC -pkeyopt ec_paramgen_curve:P-256")?;
     let created = create(&server, &token, "ec", &format!("--pkcs11-uri '{uri}'")).await?;
     assert_eq!(created["keyStorage"], "token");
-    assert!(!created.to_string().contains("4711"), "{created}");
+    assert!(!created.to_string().contains(token.pin()), "{created}");
     let press = Press::enroll(&server, "press-1", "ec", dir.path()).await?;
     press.is_issued_by("CN = ec", dir.path()).await?;
 
@@ -104,7 +85,7 @@ async fn an_issuer_in_a_token_issues_and_survives_a_restart_and_a_lost_token() -
     press.certificates().await.unwrap_err();
     let missed = "has no token of pkcs11:token=fleet";
     assert!(server.log().contains(missed), "{}", server.log());
-    assert!(!server.log().contains("4711"));
+    assert!(!server.log().contains(token.pin()));
     token.insert()?;
     press.is_issued_by("CN = ec", dir.path()).await
 }
@@ -166,7 +147,7 @@ async fn what_a_request_may_not_load_or_guess_is_refused() -> Result<()> {
     };
     let library = SoftToken::library()?;
     let wrong = token.folder().join("wrong-pin");
-    std::fs::write(&wrong, "1111\n")?;
+    std::fs::write(&wrong, format!("{WRONG_PIN}\n"))?;
     let wrong = wrong.display().to_string();
     for (line, wanted) in [
         (command(&uri, &fake, &pin), "--pkcs11-library"),
@@ -189,7 +170,7 @@ async fn what_a_request_may_not_load_or_guess_is_refused() -> Result<()> {
             "{line}: {}",
             refused.stderr
         );
-        assert!(!refused.stderr.contains("1111"), "{}", refused.stderr);
+        assert!(!refused.stderr.contains(WRONG_PIN), "{}", refused.stderr);
     }
     server.muster(&command(&uri, &library, &pin)).await?;
     // Once the token is open it compares no PIN.

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use sim::{Device, OldData, Server, openssl};
+use sim::{Device, OldData, Server, request_by_openssl};
 
 #[tokio::test]
 async fn certificates_are_issued_by_the_keys_that_are_there() -> Result<()> {
@@ -13,10 +13,7 @@ async fn certificates_are_issued_by_the_keys_that_are_there() -> Result<()> {
         let data = OldData::written_by(writer)?;
         let server = data.open().await?;
         let identity = data.workshop("certified").issue("issued")?;
-        let request = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-                       -keyout new.key -outform DER -out new.csr -subj /CN=issued";
-        openssl(data.root(), request)?;
-        let csr = STANDARD.encode(std::fs::read(data.path("new.csr"))?);
+        let csr = request_by_openssl(data.root(), "new", "/CN=issued")?;
         let device = Device::with_certificate(&server, &identity)?.sending("csr", json!(csr));
         let state = device.provision().await?;
         ensure!(state["trustBundle"]["id"] == "site", "{state}");

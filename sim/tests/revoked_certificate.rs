@@ -5,10 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client, RequestBuilder};
-use sim::{Device, MqttDevice, Server, openssl};
+use sim::{Device, MqttDevice, Server, certs_only, request_by_openssl};
 
 /// What a revocation has to reach after the command has returned.
 const BOUND: Duration = Duration::from_secs(1);
@@ -29,22 +27,9 @@ struct Issued {
     leaf: pki::Certificate,
 }
 
-async fn certificates(request: RequestBuilder) -> Result<Vec<pki::Certificate>> {
-    let response = request.send().await?;
-    let (status, body) = (response.status(), response.text().await?);
-    ensure!(status == 200, "{status} {body}");
-    let packed: String = body.chars().filter(|c| !c.is_whitespace()).collect();
-    Ok(pki::read_certs_only(&STANDARD.decode(packed)?)?)
-}
-
 /// A request for a certificate, as EST has it; the key is in `ID.key`.
 fn request(dir: &Path, id: &str) -> Result<String> {
-    let new = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -outform DER";
-    openssl(
-        dir,
-        &format!("{new} -keyout {id}.key -out {id}.csr -subj /CN={id}"),
-    )?;
-    Ok(STANDARD.encode(std::fs::read(dir.join(format!("{id}.csr")))?))
+    request_by_openssl(dir, id, &format!("/CN={id}"))
 }
 
 impl Fleet {
@@ -57,7 +42,7 @@ impl Fleet {
         let user = server.muster(create).await?;
         let password = user["password"].as_str().context("no password")?;
         let anyone = Device::with_nothing(&server, "anyone")?.client()?;
-        let ca = certificates(anyone.get(est(&server, "cacerts"))).await?;
+        let ca = certs_only(anyone.get(est(&server, "cacerts"))).await?;
         let ca = ca.first().context("no CA certificate")?.to_pem();
         let file = shop.path().join("ca.pem");
         std::fs::write(&file, &ca)?;
@@ -81,7 +66,7 @@ impl Fleet {
         let anyone = Device::with_nothing(&self.server, id)?.client()?;
         let enroll = self.post(&anyone, "simpleenroll", csr);
         let enroll = enroll.basic_auth("line-1", Some(&self.password));
-        let leaf = certificates(enroll).await?.remove(0);
+        let leaf = certs_only(enroll).await?.remove(0);
         let key = std::fs::read_to_string(self.shop.path().join(format!("{id}.key")))?;
         let pem = format!("{}{}{key}", leaf.to_pem(), self.ca);
         let device = Device::with_pem(&self.server, id, &pem)?;
