@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,9 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const VALIDITY: Duration = HOUR.saturating_mul(24 * 7);
 /// A list is made again after this time although nothing changed.
 const RENEWAL: Duration = HOUR.saturating_mul(24);
+/// What is revoked is read again after this time although nothing was revoked: certificates leave
+/// lists after they expired.
+const TABLE_AGE: Duration = HOUR;
 /// New certificates of a CA name a part of its list when the list has more entries: then it has
 /// about half a megabyte.
 const DIVIDED_ABOVE: usize = 10_000;
@@ -31,14 +34,48 @@ pub(super) struct CrlFile {
     pub(super) this_update: Timestamp,
 }
 
+/// What a CA has revoked, as it was read.
+struct ReadTable {
+    /// The generation of revocations at that moment.
+    generation: u64,
+    when: Timestamp,
+    revoked: Arc<RevokedTable>,
+}
+
 /// What is known of a CA's revocations, and the lists that say it.
 #[derive(Default)]
 struct OfCa {
-    /// The generation of revocations that `revoked` is of.
-    generation: u64,
-    revoked: Arc<RevokedTable>,
+    table: Option<ReadTable>,
     /// By part; `None`: the whole list.
     files: HashMap<Option<u8>, Arc<CrlFile>>,
+    /// Held while a list of the CA is made: its key signs one at a time, however many clients ask
+    /// for parts, and clients of the same part get what the first of them had made.
+    making: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl OfCa {
+    /// A list that is as it would be made now.
+    fn file(&self, shard: Option<u8>, generation: u64, now: Timestamp) -> Option<Arc<CrlFile>> {
+        let table = self.table.as_ref()?;
+        let file = self.files.get(&shard)?;
+        (table.generation == generation && file.is_young(now)).then(|| file.clone())
+    }
+
+    /// What was read, unless it may have changed since.
+    fn revoked(&self, generation: u64, now: Timestamp) -> Option<Arc<RevokedTable>> {
+        let table = self.table.as_ref()?;
+        let is_current = table.generation == generation && now < table.when.plus(TABLE_AGE);
+        is_current.then(|| table.revoked.clone())
+    }
+
+    /// Keeps what was read. Lists that it changes are dropped; one that says the same stays.
+    fn note(&mut self, table: ReadTable) {
+        let before = self.table.as_ref();
+        self.files.retain(|part, _| {
+            before.is_some_and(|before| before.revoked.says_the_same(&table.revoked, *part))
+        });
+        self.table = Some(table);
+    }
 }
 
 /// The revocation lists of all CAs, in memory. Each is signed once when something in it changed,
@@ -46,8 +83,6 @@ struct OfCa {
 #[derive(Default)]
 pub(super) struct Lists {
     kept: Mutex<HashMap<CaId, OfCa>>,
-    /// Held while a list is made: clients that wait get what the first of them had made.
-    making: tokio::sync::Mutex<()>,
     /// The number of the last list of any CA.
     number: AtomicU64,
 }
@@ -62,73 +97,55 @@ impl Lists {
         shard: Option<u8>,
         now: Timestamp,
     ) -> Result<Arc<CrlFile>, PublicError> {
-        if let Some(file) = self.kept(service, ca, shard, now) {
-            return Ok(file);
-        }
-        let _alone = self.making.lock().await;
-        if let Some(file) = self.kept(service, ca, shard, now) {
-            return Ok(file);
-        }
+        let making = {
+            let mut kept = self.kept();
+            let of_ca = kept.entry(ca.key()).or_default();
+            if let Some(file) = of_ca.file(shard, service.revocations_generation(), now) {
+                return Ok(file);
+            }
+            of_ca.making.clone()
+        };
+        let _alone = making.lock().await;
         let generation = service.revocations_generation();
-        let revoked = Arc::new(RevokedTable::read(service, ca, now).await?);
-        if let Some(file) = self.note(ca, generation, &revoked, shard, now) {
-            return Ok(file);
-        }
+        let known = {
+            let mut kept = self.kept();
+            let of_ca = kept.entry(ca.key()).or_default();
+            if let Some(file) = of_ca.file(shard, generation, now) {
+                return Ok(file);
+            }
+            of_ca.revoked(generation, now)
+        };
+        let revoked = match known {
+            Some(revoked) => revoked,
+            None => {
+                let revoked = Arc::new(RevokedTable::read(service, ca, now).await?);
+                let mut kept = self.kept();
+                let of_ca = kept.entry(ca.key()).or_default();
+                of_ca.note(ReadTable {
+                    generation,
+                    when: now,
+                    revoked: revoked.clone(),
+                });
+                if let Some(file) = of_ca.file(shard, generation, now) {
+                    return Ok(file);
+                }
+                revoked
+            }
+        };
         let file = self.sign(keys, ca, &revoked, shard, now).await?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept();
         let of_ca = kept.entry(ca.key()).or_default();
         of_ca.files.insert(shard, file.clone());
         Ok(file)
     }
 
+    fn kept(&self) -> MutexGuard<'_, HashMap<CaId, OfCa>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Forgets the lists of CAs that are not among `published`.
     pub(super) fn keep(&self, published: &HashSet<CaId>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|ca, _| published.contains(ca));
-    }
-
-    /// A list that is as it would be made now.
-    fn kept(
-        &self,
-        service: &Provisioning,
-        ca: &PublishedCa,
-        shard: Option<u8>,
-        now: Timestamp,
-    ) -> Option<Arc<CrlFile>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_ca = kept.get(&ca.key())?;
-        if of_ca.generation != service.revocations_generation() {
-            return None;
-        }
-        of_ca
-            .files
-            .get(&shard)
-            .filter(|file| file.is_young(now))
-            .cloned()
-    }
-
-    /// Keeps what is revoked by now. Lists that it changes are dropped; one that says the same
-    /// stays.
-    fn note(
-        &self,
-        ca: &PublishedCa,
-        generation: u64,
-        revoked: &Arc<RevokedTable>,
-        shard: Option<u8>,
-        now: Timestamp,
-    ) -> Option<Arc<CrlFile>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_ca = kept.entry(ca.key()).or_default();
-        let before = &of_ca.revoked;
-        let same = |part: Option<u8>| before.says_the_same(revoked, part);
-        of_ca.files.retain(|part, _| same(*part));
-        of_ca.revoked = revoked.clone();
-        of_ca.generation = generation;
-        of_ca
-            .files
-            .get(&shard)
-            .filter(|file| file.is_young(now))
-            .cloned()
+        self.kept().retain(|ca, _| published.contains(ca));
     }
 
     async fn sign(
@@ -182,5 +199,57 @@ impl Lists {
 impl CrlFile {
     fn is_young(&self, now: Timestamp) -> bool {
         now < self.this_update.plus(RENEWAL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-06-01T00:00:00Z.
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_780_272_000);
+
+    #[test]
+    fn what_is_revoked_is_read_once_for_all_parts_of_a_generation() {
+        let mut of_ca = OfCa::default();
+        // Nothing was read: that is not the same as a CA that has revoked nothing.
+        assert!(of_ca.revoked(0, NOW).is_none());
+        let revoked = Arc::<RevokedTable>::default();
+        of_ca.note(ReadTable {
+            generation: 7,
+            when: NOW,
+            revoked: revoked.clone(),
+        });
+        let again = of_ca.revoked(7, NOW.plus(TABLE_AGE / 2)).unwrap();
+        assert!(Arc::ptr_eq(&again, &revoked));
+        assert!(of_ca.revoked(8, NOW).is_none());
+        assert!(of_ca.revoked(7, NOW.plus(TABLE_AGE)).is_none());
+    }
+
+    #[test]
+    fn a_list_that_says_the_same_stays_when_the_table_is_read_again() {
+        let mut of_ca = OfCa::default();
+        let table = |generation| ReadTable {
+            generation,
+            when: NOW,
+            revoked: Arc::default(),
+        };
+        let file = Arc::new(CrlFile {
+            der: Bytes::new(),
+            number: 1,
+            this_update: NOW,
+        });
+        // Made of a table that is not known.
+        of_ca.files.insert(Some(3), file.clone());
+        assert!(of_ca.file(Some(3), 0, NOW).is_none());
+        of_ca.note(table(1));
+        assert!(of_ca.files.is_empty());
+
+        of_ca.files.insert(Some(3), file);
+        assert!(of_ca.file(Some(3), 2, NOW).is_none());
+        of_ca.note(table(2));
+        assert!(of_ca.file(Some(3), 2, NOW).is_some());
+        assert!(of_ca.file(None, 2, NOW).is_none());
+        assert!(of_ca.file(Some(3), 2, NOW.plus(RENEWAL)).is_none());
     }
 }
