@@ -45,9 +45,44 @@ pub struct DeviceIssuers {
     log_signer: Mutex<Option<Arc<LogSigner>>>,
 }
 
-struct OpenIssuer {
+/// The CA of an issuer, with its key.
+pub struct OpenIssuer {
     issuer: Issuer,
     issuers: Vec<Certificate>,
+}
+
+impl OpenIssuer {
+    /// Whether a token signs, which may take seconds and must not hold up other work.
+    #[must_use]
+    pub fn is_in_token(&self) -> bool {
+        self.issuer.is_in_token()
+    }
+
+    /// Issues a certificate for a request that a profile admits, with the addresses of what the
+    /// issuer publishes.
+    ///
+    /// # Errors
+    /// When the key is unusable, or the issuer is not valid now.
+    pub fn issue(
+        &self,
+        request: &AdmittedRequest,
+        serial: Serial,
+        publication: Option<&Publication>,
+        now: Timestamp,
+    ) -> Result<IssuedChain, IssuerError> {
+        let mut prepared = request.prepare(&self.issuer, serial, now)?;
+        if let Some(publication) = publication {
+            prepared = prepared.published_at(publication);
+        }
+        let token = prepared.lint().map_err(IssueError::from)?;
+        Ok(IssuedChain {
+            leaf: token.sign()?,
+            issuers: std::iter::once(self.issuer.certificate())
+                .chain(&self.issuers)
+                .cloned()
+                .collect(),
+        })
+    }
 }
 
 /// An issued certificate with its issuers.
@@ -225,35 +260,11 @@ impl DeviceIssuers {
         }
     }
 
-    /// Issues a certificate for a request that a profile admits, with the addresses of what the
-    /// issuer publishes.
+    /// The CA of an issuer, with its key.
     ///
     /// # Errors
-    /// When the key is missing or unusable, or the issuer is not valid now.
-    pub fn issue(
-        &self,
-        issuer: &Thumbprint,
-        request: &AdmittedRequest,
-        serial: Serial,
-        publication: Option<&Publication>,
-        now: Timestamp,
-    ) -> Result<IssuedChain, IssuerError> {
-        let open_issuer = self.open_issuer(issuer)?;
-        let mut prepared = request.prepare(&open_issuer.issuer, serial, now)?;
-        if let Some(publication) = publication {
-            prepared = prepared.published_at(publication);
-        }
-        let token = prepared.lint().map_err(IssueError::from)?;
-        Ok(IssuedChain {
-            leaf: token.sign()?,
-            issuers: std::iter::once(open_issuer.issuer.certificate())
-                .chain(&open_issuer.issuers)
-                .cloned()
-                .collect(),
-        })
-    }
-
-    fn open_issuer(&self, issuer: &Thumbprint) -> Result<Arc<OpenIssuer>, IssuerError> {
+    /// When the key is missing or cannot be opened.
+    pub fn open_issuer(&self, issuer: &Thumbprint) -> Result<Arc<OpenIssuer>, IssuerError> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(open_issuer) = open.get(issuer) {
             return Ok(open_issuer.clone());

@@ -25,8 +25,8 @@ pub use directory::{
 pub use error::{CaError, RollProblem};
 pub use files::read_passphrase;
 pub use issuers::{
-    DeviceIssuers, IssuedChain, IssuerError, IssuerKeyOptions, KeyStorage, PortableIssuer,
-    SealOutcome, TokenIssuer,
+    DeviceIssuers, IssuedChain, IssuerError, IssuerKeyOptions, KeyStorage, OpenIssuer,
+    PortableIssuer, SealOutcome, TokenIssuer,
 };
 pub use pki::KeyType;
 pub use server::{ServerCa, ServerCredential, ServerKind};

@@ -150,7 +150,7 @@ impl Renewing<'_> {
             requester: Requester::Hub,
         };
         let issuers = &self.tenant.context.device_issuers;
-        let signed = issuing::sign(wanted, issuers, self.now);
+        let signed = issuing::sign(wanted, issuers, self.now).await;
         let signed = signed.map_err(|error| match error {
             IssueError::Request(error) => refused(error),
             other => other.into(),

@@ -38,7 +38,7 @@ async fn main() {
     };
     let opened = Provisioning::open(directory, init, Default::default(), now);
     let provisioning = opened.await.unwrap();
-    let keys = DeviceIssuers::at(directory);
+    let keys = Arc::new(DeviceIssuers::at(directory));
     let fleet: IssuerName = "fleet".parse().unwrap();
     if provisioning.issuer(&fleet).unwrap().is_none() {
         create(&provisioning, &keys, fleet.clone(), now).await;

@@ -2,6 +2,8 @@
 //! each device has a certificate of the new one. Keys are written before the rows that name them,
 //! so that each step may be repeated after a crash.
 
+use std::sync::Arc;
+
 use ca::{DeviceIssuers, IssuerError};
 use ids::{IssuerName, Timestamp};
 use pki::{Certificate, PemError};
@@ -37,7 +39,7 @@ impl From<StorageError> for RollFault {
 /// The caller sees to it that no other request makes or deletes an issuer meanwhile.
 pub async fn start(
     provisioning: &Provisioning,
-    keys: &DeviceIssuers,
+    keys: &Arc<DeviceIssuers>,
     name: &IssuerName,
     source: &IssuerSource,
     now: Timestamp,
@@ -49,8 +51,16 @@ pub async fn start(
             false => Err(RollError::Rolls(name.clone()).into()),
         };
     }
-    let terms = (&issuer.profile, &issuer.settings);
-    let chain = authority(keys, name, terms, &named(source, &issuer), now).map_err(Box::new)?;
+    let source = named(source, &issuer);
+    let (made_in, made_for) = (keys.clone(), name.clone());
+    // A token may take long to answer.
+    let made = tokio::task::spawn_blocking(move || {
+        let terms = (&issuer.profile, &issuer.settings);
+        authority(&made_in, &made_for, terms, &source, now)
+    });
+    let made = made.await;
+    let made = made.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    let chain = made.map_err(Box::new)?;
     let next = next_authority(&chain)?;
     let ca_certificate = next.generation.thumbprint;
     if let Err(error) = provisioning.start_roll(name, next, now).await {

@@ -114,7 +114,7 @@ async fn check(directory: &Path, last: &str) {
         Timestamp::from_unix_seconds(NOW),
     );
     // Signed only: a certificate that is listed would have a roll that is abandoned lead back.
-    let signed = issuing::sign(wanted, &keys, now).unwrap();
+    let signed = issuing::sign(wanted, &keys, now).await.unwrap();
     assert!(admitted.contains(&signed.entry().authority));
 }
 

@@ -193,6 +193,13 @@ impl Issuer {
         self.rcgen.key().signer()
     }
 
+    /// Whether its key is in another place, such as a PKCS#11 token, which may take seconds to
+    /// sign.
+    #[must_use]
+    pub fn is_in_token(&self) -> bool {
+        !self.signer().is_in_memory()
+    }
+
     /// The certificate that signs, which is a CA.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {

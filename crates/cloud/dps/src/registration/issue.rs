@@ -51,7 +51,7 @@ pub enum IssueFault {
 /// Issues a certificate to a device that proved itself. `None` when it did not ask for one.
 ///
 /// Fails when the request is refused, the issuer cannot issue, or the store fails.
-pub fn issue(
+pub async fn issue(
     device: &AttestedDevice,
     request: &Register<'_>,
     provisioning: &Provisioning,
@@ -80,7 +80,8 @@ pub fn issue(
         common_name: Some(device.registration_id()),
         requester: Requester::Registration,
     };
-    let signed = issuing::sign(wanted, issuers, now).map_err(|error| match error {
+    let signed = issuing::sign(wanted, issuers, now).await;
+    let signed = signed.map_err(|error| match error {
         IssueError::Request(error) => refused(error),
         source => IssueFault::Issuer {
             registration_id: device.registration_id().to_string(),

@@ -62,7 +62,7 @@ async fn walk(
     let route = allocate::choose(device, &service, client, hub_health)?;
     let next = assign::prepare(&route, request.body.payload, provisioning).await?;
     let issuers = &context.device_issuers;
-    let issued = issue::issue(route.device(), request, provisioning, issuers, now)?;
+    let issued = issue::issue(route.device(), request, provisioning, issuers, now).await?;
     assign::assign(next, issued.as_ref(), provisioning, now).await
 }
 
