@@ -158,7 +158,7 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, CaError> {
         source,
     };
     let file = File::open(path).map_err(failed)?;
-    let mut text = Zeroizing::new(String::new());
+    let mut text = Zeroizing::new(String::with_capacity(capacity(&file, MAX_BYTES)));
     file.take(MAX_BYTES + 1)
         .read_to_string(&mut text)
         .map_err(failed)?;
@@ -169,6 +169,12 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, CaError> {
         });
     }
     Ok(text)
+}
+
+/// Room for a whole file: memory that grows while it is read keeps what was read first.
+fn capacity(file: &File, limit: u64) -> usize {
+    let length = file.metadata().map_or(0, |file| file.len());
+    usize::try_from(length.min(limit) + 1).unwrap_or_default()
 }
 
 /// Reads a file with certificates in any form.
@@ -182,8 +188,8 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, CaError> 
         path: path.to_owned(),
         source,
     };
-    let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::with_capacity(capacity(&file, limit));
     file.take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;

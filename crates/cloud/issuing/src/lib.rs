@@ -25,4 +25,3 @@ pub mod roll;
 pub use authority::authority;
 pub use describe::describe;
 pub use issue::{IssueError, Signed, Wanted, issue, sign};
-pub use profile::profile;

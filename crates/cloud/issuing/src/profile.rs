@@ -3,16 +3,20 @@ use provisioning::IssuerRecord;
 use wire::muster_api::issuer::DeviceKeyType;
 
 /// What an issuer makes of requests.
-pub fn profile(issuer: &IssuerRecord) -> Result<IssuingProfile, ProfileError> {
+pub(crate) fn profile(issuer: &IssuerRecord) -> Result<IssuingProfile, ProfileError> {
     let stored = &issuer.profile;
-    let key_types = stored.key_types.iter().map(|kind| match kind {
-        DeviceKeyType::P256 => RequestKey::P256,
-        DeviceKeyType::P384 => RequestKey::P384,
-        DeviceKeyType::Rsa => RequestKey::Rsa,
-    });
+    let key_types = stored.key_types.iter().copied().map(request_key);
     IssuingProfile::new(ProfileConfig {
         kind: stored.kind,
         validity: stored.lifetime.length(),
         key_types: key_types.collect(),
     })
+}
+
+pub(crate) fn request_key(kind: DeviceKeyType) -> RequestKey {
+    match kind {
+        DeviceKeyType::P256 => RequestKey::P256,
+        DeviceKeyType::P384 => RequestKey::P384,
+        DeviceKeyType::Rsa => RequestKey::Rsa,
+    }
 }

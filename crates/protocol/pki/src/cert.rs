@@ -25,7 +25,7 @@ pub(crate) use name::{
 };
 pub use pem::PemError;
 pub(crate) use pem::{blocks as pem_blocks, encode as encode_pem, is_request, text_of as pem_text};
-pub(crate) use signature::{CERTIFICATE_ALGORITHMS, SubjectKey, algorithm_of_key, signs_itself};
+pub(crate) use signature::{CERTIFICATE_ALGORITHMS, SubjectKey, algorithm_of_key, is_signed_with};
 pub use signature::{LeafKey, RsaWeakness};
 
 /// Why bytes are not a certificate.

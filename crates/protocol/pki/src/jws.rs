@@ -9,8 +9,8 @@ use aws_lc_rs::signature::{
 use ids::Thumbprint;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
 
-use crate::cert::pem_blocks;
-use crate::{Certificate, KeyError, PrivateKey};
+use crate::cert::{SubjectKey, algorithm_of_key, pem_blocks};
+use crate::{Certificate, KeyAlgorithm, KeyError, PrivateKey, RsaWeakness};
 
 /// The algorithm of a key's signatures, by its name in the header `alg`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,21 +50,13 @@ impl JwsAlgorithm {
         }
     }
 
-    fn of_spki(spki: &SubjectPublicKeyInfo<'_>) -> Option<Self> {
-        let curve = || {
-            let parameters = spki.algorithm.parameters.as_ref()?;
-            parameters.as_oid().ok().map(|oid| oid.to_id_string())
-        };
-        match spki.algorithm.algorithm.to_id_string().as_str() {
-            "1.2.840.10045.2.1" => match curve()?.as_str() {
-                "1.2.840.10045.3.1.7" => Some(Self::Es256),
-                "1.3.132.0.34" => Some(Self::Es384),
-                "1.3.132.0.35" => Some(Self::Es512),
-                _ => None,
-            },
-            "1.2.840.113549.1.1.1" => Some(Self::Ps256),
-            "1.3.101.112" => Some(Self::EdDsa),
-            _ => None,
+    fn of_key(key: KeyAlgorithm) -> Self {
+        match key {
+            KeyAlgorithm::P256 => Self::Es256,
+            KeyAlgorithm::P384 => Self::Es384,
+            KeyAlgorithm::P521 => Self::Es512,
+            KeyAlgorithm::Ed25519 => Self::EdDsa,
+            KeyAlgorithm::Rsa => Self::Ps256,
         }
     }
 }
@@ -85,8 +77,11 @@ pub enum VerifyingKeyError {
     #[error("the public key cannot be read")]
     Unreadable,
     /// Its kind does not sign.
-    #[error("it is not an RSA, P-256, P-384, P-521 or Ed25519 key")]
+    #[error("it is not an RSA key of 2048 to 8192 bits, nor a P-256, P-384, P-521 or Ed25519 key")]
     Unsupported,
+    /// An RSA key that others can compute the private half of, or forge signatures of.
+    #[error("its RSA key is weak: {0}")]
+    Weak(RsaWeakness),
     /// A certificate beside it cannot be read.
     #[error("it cannot be read: {0}")]
     Pem(String),
@@ -111,11 +106,20 @@ impl VerifyingKey {
         if !rest.is_empty() {
             return Err(VerifyingKeyError::Unreadable);
         }
-        let algorithm = JwsAlgorithm::of_spki(&spki).ok_or(VerifyingKeyError::Unsupported)?;
+        let algorithm = algorithm_of_key(der);
+        let key = SubjectKey {
+            algorithm: &algorithm,
+            bits: spki.subject_public_key.data.as_ref(),
+        };
+        let kind = key.kind().filter(|_| key.is_supported());
+        let kind = kind.ok_or(VerifyingKeyError::Unsupported)?;
+        if let Some(weakness) = key.rsa_weakness() {
+            return Err(VerifyingKeyError::Weak(weakness));
+        }
         Ok(Self {
             spki: der.to_vec(),
-            bits: spki.subject_public_key.data.to_vec(),
-            algorithm,
+            bits: key.bits.to_vec(),
+            algorithm: JwsAlgorithm::of_key(kind),
         })
     }
 
@@ -165,10 +169,7 @@ impl VerifyingKey {
     /// SHA-256 of the SubjectPublicKeyInfo: how people compare keys.
     #[must_use]
     pub fn fingerprint(&self) -> Thumbprint {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.spki);
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest.as_ref());
-        Thumbprint::from_bytes(bytes)
+        crate::sha256(&self.spki)
     }
 
     /// The algorithm of its signatures.
@@ -284,5 +285,20 @@ mod tests {
             VerifyingKey::from_spki(b"none"),
             Err(VerifyingKeyError::Unreadable)
         );
+    }
+
+    #[test]
+    fn short_and_weak_rsa_keys_are_refused() {
+        let read = |bytes: usize, exponent: &[u8]| {
+            let mut modulus = vec![0xff; bytes];
+            modulus[bytes - 1] = 0x01;
+            let key = crate::PublicKey::rsa(&modulus, exponent);
+            VerifyingKey::from_spki(&key.spki_der()).map(|key| key.algorithm())
+        };
+        let weak = |weakness| Err(VerifyingKeyError::Weak(weakness));
+        assert_eq!(read(256, &[1]), weak(RsaWeakness::Exponent));
+        assert_eq!(read(256, &[3]), weak(RsaWeakness::SmallFactor));
+        assert_eq!(read(128, &[3]), Err(VerifyingKeyError::Unsupported));
+        assert_eq!(read(1025, &[3]), Err(VerifyingKeyError::Unsupported));
     }
 }

@@ -26,6 +26,8 @@ pub enum KeyType {
     /// ECDSA with the curve P-256.
     #[default]
     Ec,
+    /// ECDSA with the curve P-384.
+    Ec384,
     /// RSA of 2048 bits.
     Rsa2048,
     /// RSA of 3072 bits.

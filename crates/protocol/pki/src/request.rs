@@ -14,8 +14,8 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
 use crate::cert::{
-    RsaWeakness, SubjectKey, algorithm_of_key, common_name, is_request, pem_blocks, pem_text,
-    reason, signs_itself,
+    RsaWeakness, SubjectKey, algorithm_of_key, common_name, is_request, is_signed_with, pem_blocks,
+    pem_text, reason,
 };
 use crate::profile::MAX_COMMON_NAME;
 use crate::{Certificate, KeyAlgorithm, ServerName};
@@ -186,7 +186,7 @@ fn prove_der(der: &[u8]) -> Result<ProvenRequest, RequestError> {
     if let Some(weakness) = key.rsa_weakness() {
         return Err(RequestError::WeakKey(weakness));
     }
-    if !signs_itself(der, key) {
+    if !is_signed_with(der, key) {
         return Err(RequestError::Signature);
     }
     Ok(ProvenRequest {

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::{CaError, files};
 
 /// More than a million requests in one text.
@@ -67,7 +69,7 @@ impl RequestSource {
 
     /// One text with any number of requests, for example standard input.
     pub fn text(name: &str, source: impl Read) -> std::io::Result<Self> {
-        let mut bytes = Vec::new();
+        let mut bytes = Zeroizing::new(Vec::new());
         source.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_TEXT_BYTES {
             let problem = format!("more than {MAX_TEXT_BYTES} bytes");
@@ -125,7 +127,7 @@ impl Item {
         };
         let name = path.display().to_string();
         let requests = match files::read_bytes(path) {
-            Ok(bytes) => split(&name, bytes.to_vec()),
+            Ok(bytes) => split(&name, bytes),
             Err(error) => vec![RawRequest {
                 origin: name,
                 bytes: Err(with_cause(&error)),
@@ -144,7 +146,7 @@ fn with_cause(error: &dyn std::error::Error) -> String {
 
 /// Cuts a text into its requests. Keys and parameters, which tools write into the same file, are
 /// left alone. A text without PEM blocks is one request in DER.
-fn split(name: &str, bytes: Vec<u8>) -> Vec<RawRequest> {
+fn split(name: &str, mut bytes: Zeroizing<Vec<u8>>) -> Vec<RawRequest> {
     let mut found = Vec::new();
     let mut open: Option<(usize, usize)> = None;
     let (mut offset, mut blocks) = (0, 0);
@@ -174,7 +176,7 @@ fn split(name: &str, bytes: Vec<u8>) -> Vec<RawRequest> {
     if blocks == 0 {
         found.push(RawRequest {
             origin: name.to_owned(),
-            bytes: Ok(bytes),
+            bytes: Ok(std::mem::take(&mut *bytes)),
         });
     } else if found.is_empty() {
         found.push(RawRequest {

@@ -2,7 +2,7 @@
 
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
 use axum::http::request::Parts;
-use pki::{Certificate, PrivateKey, RequestKey};
+use pki::{Certificate, PrivateKey};
 use provisioning::IssuerRecord;
 use rest::Reply;
 use wire::est::{CERTIFICATES, CSR_ATTRIBUTES, TRANSFER_ENCODING};
@@ -10,6 +10,7 @@ use wire::muster_api::issuer::DeviceKeyType;
 use zeroize::Zeroizing;
 
 use super::fault::{EstFault, EstReason};
+use crate::profile::request_key;
 
 /// What a client without accepted credentials is asked for.
 const CHALLENGE: &str = "Basic realm=\"Muster EST\", charset=\"UTF-8\"";
@@ -48,14 +49,6 @@ pub(super) fn csr_attributes(issuer: &IssuerRecord, form: Form) -> Reply {
     let first = issuer.profile.key_types.first().copied();
     let kind = request_key(first.unwrap_or(DeviceKeyType::P256));
     base64(CSR_ATTRIBUTES, &pki::csr_attributes(kind), form)
-}
-
-pub(super) fn request_key(kind: DeviceKeyType) -> RequestKey {
-    match kind {
-        DeviceKeyType::P256 => RequestKey::P256,
-        DeviceKeyType::P384 => RequestKey::P384,
-        DeviceKeyType::Rsa => RequestKey::Rsa,
-    }
 }
 
 /// A private key that was made for a client, and its certificate.

@@ -39,12 +39,9 @@ impl Call<'_> {
         let body = body::read(body, MAX_BODY).await?;
         let content_type = parts.headers.get(CONTENT_TYPE);
         wire::est::require_pkcs10(content_type.and_then(|value| value.to_str().ok()))?;
-        let request = wire::est::decode(&body);
-        let claim = request
-            .as_ref()
-            .ok()
-            .map(|request| RequestClaim::read(request));
-        let claimed = claim.as_ref().and_then(|claim| claim.as_ref().ok());
+        // What is wrong with a request is answered only to requesters who are known.
+        let read = read(&body);
+        let claimed = read.as_ref().ok().map(|(_, claim)| claim);
         seen.common_name = claimed
             .and_then(RequestClaim::common_name)
             .map(str::to_owned);
@@ -58,8 +55,7 @@ impl Call<'_> {
             .est
             .limits
             .start(scope, requester.counted(), address, now)?;
-        let request = request?;
-        let claim = RequestClaim::read(&request)?;
+        let (request, claim) = read?;
         let permit = authorize::permit(self, &requester, &claim).await?;
         let reply = match self.operation {
             Operation::ServerKeyGen => self.with_new_key(claim, requester, permit).await,
@@ -131,4 +127,11 @@ impl Call<'_> {
         })?;
         Ok(issued.leaf().clone())
     }
+}
+
+/// A request, DER, and what it asks for.
+fn read(body: &[u8]) -> Result<(Vec<u8>, RequestClaim), EstFault> {
+    let request = wire::est::decode(body)?;
+    let claim = RequestClaim::read(&request)?;
+    Ok((request, claim))
 }

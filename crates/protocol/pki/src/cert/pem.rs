@@ -4,6 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use super::{Certificate, CertificateError};
 
@@ -193,15 +194,31 @@ pub(super) fn parse_one(bytes: &[u8]) -> Result<Certificate, PemError> {
 pub(crate) use form::text_of;
 pub(super) use form::{as_text, read_all};
 
+/// A PEM block. Of a private key nothing stays in memory but the text that is returned.
 pub(crate) fn encode(label: &str, der: &[u8]) -> String {
-    let base64 = STANDARD.encode(der);
-    let mut text = format!("-----BEGIN {label}-----\n");
+    const AROUND: usize = "-----BEGIN -----\n-----END -----\n".len();
+    let base64 = Zeroizing::new(STANDARD.encode(der));
+    let lines = base64.len().div_ceil(64);
+    // A text that grows leaves its beginning where it was before.
+    let mut text = String::with_capacity(AROUND + 2 * label.len() + base64.len() + lines);
+    text.extend(["-----BEGIN ", label, "-----\n"]);
     for line in base64.as_bytes().chunks(64) {
         text.extend(line.iter().copied().map(char::from));
         text.push('\n');
     }
-    text.push_str("-----END ");
-    text.push_str(label);
-    text.push_str("-----\n");
+    text.extend(["-----END ", label, "-----\n"]);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_written_into_memory_of_its_size() {
+        for (label, length) in [("PRIVATE KEY", 138), ("X", 48), ("X", 0), ("X", 1)] {
+            let text = encode(label, &vec![7; length]);
+            assert_eq!(text.len(), text.capacity(), "{label} {length}");
+        }
+    }
 }

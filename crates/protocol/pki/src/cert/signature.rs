@@ -52,10 +52,7 @@ fn matches(
 }
 
 pub(super) fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
-    Signed::split(certificate.der()).is_some_and(|signed| {
-        let algorithms = named(signed.algorithm);
-        matches(issuer.key(), &algorithms, signed.message, signed.signature)
-    })
+    is_signed_with(certificate.der(), issuer.key())
 }
 
 /// A public key, taken apart.
@@ -67,8 +64,9 @@ pub(crate) struct SubjectKey<'a> {
     pub(crate) bits: &'a [u8],
 }
 
-/// Whether a signed structure (a certification request, RFC 2986) was signed with `key`.
-pub(crate) fn signs_itself(der: &[u8], key: SubjectKey<'_>) -> bool {
+/// Whether a signed structure was signed with `key`: a certificate or a list of revocations
+/// (RFC 5280), or a certification request (RFC 2986).
+pub(crate) fn is_signed_with(der: &[u8], key: SubjectKey<'_>) -> bool {
     Signed::split(der).is_some_and(|signed| {
         let algorithms = named(signed.algorithm);
         matches(key, &algorithms, signed.message, signed.signature)

@@ -2,7 +2,7 @@ use ids::Timestamp;
 
 use super::read::{Crl, CrlNumber, Entries, UnverifiedCrl};
 use crate::Certificate;
-use crate::cert::{canonical_name, name_text, signs_itself};
+use crate::cert::{canonical_name, is_signed_with, name_text};
 
 /// Why a list is not that of a CA, or not its list of today.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +68,7 @@ impl UnverifiedCrl {
         if !ca.may_sign_crls() {
             return Err(CrlRefused::NoCrlSign { subject });
         }
-        if !signs_itself(&crl.der, ca.key()) {
+        if !is_signed_with(&crl.der, ca.key()) {
             return Err(CrlRefused::Signature { subject });
         }
         Ok(VerifiedCrl(crl))

@@ -42,11 +42,13 @@ impl Curve {
 impl KeyPair {
     pub(super) fn generate(kind: KeyType) -> Result<(Self, Pkcs8), KeyError> {
         let failed = KeyError::Failed("generated");
+        let ec = |curve: Curve| {
+            let pair = EcdsaKeyPair::generate(curve.signing()).map_err(|_| failed.clone())?;
+            Self::from_ec(pair, curve)
+        };
         let size = match kind {
-            KeyType::Ec => {
-                let pair = EcdsaKeyPair::generate(Curve::P256.signing()).map_err(|_| failed)?;
-                return Self::from_ec(pair, Curve::P256);
-            }
+            KeyType::Ec => return ec(Curve::P256),
+            KeyType::Ec384 => return ec(Curve::P384),
             KeyType::Rsa2048 => KeySize::Rsa2048,
             KeyType::Rsa3072 => KeySize::Rsa3072,
             KeyType::Rsa4096 => KeySize::Rsa4096,
