@@ -14,6 +14,7 @@ use registry::StorageError;
 use registry::revocation::ProvenPath;
 
 use crate::registration::enrollment::{Enrollment, EnrollmentMatch, UnreadableEnrollment};
+use crate::registration::issue::NamedIssuer;
 use crate::service::Dps;
 use crate::service::tenants::Tenant;
 
@@ -74,22 +75,18 @@ async fn issuer(tenant: &Tenant, owner: &DeviceOwner) -> Result<IssuerRecord, Re
     let matched = EnrollmentMatch::enabled(Arc::new(enrollment));
     let matched = matched.map_err(|reason| RenewalFault::NotEntitled(reason.to_string()))?;
     let enrollment = matched.enrollment();
-    let issuer = match &enrollment.issuance().issuer {
-        Some(name) => provisioning.issuer(name)?,
-        None => None,
-    };
     let key = enrollment.key();
-    let issuer = issuer.ok_or_else(|| {
-        RenewalFault::NotEntitled(format!("{key} names no issuer of certificates"))
-    })?;
-    if issuer.is_of_identities() {
-        return Ok(issuer);
-    }
-    let (name, profile) = (issuer.name, issuer.profile.kind.name());
-    Err(RenewalFault::NotEntitled(format!(
-        "{key} names device issuer {name}, which has the profile {profile}; its certificates are \
-         no identities of devices"
-    )))
+    let problem = match NamedIssuer::of(enrollment, provisioning)? {
+        NamedIssuer::OfIdentities(issuer) => return Ok(issuer),
+        NamedIssuer::Absent => format!("{key} names no issuer of certificates"),
+        NamedIssuer::OfOthers(issuer) => format!(
+            "{key} names device issuer {}, which has the profile {}; its certificates are no \
+             identities of devices",
+            issuer.name,
+            issuer.profile.kind.name()
+        ),
+    };
+    Err(RenewalFault::NotEntitled(problem))
 }
 
 async fn enrollment(

@@ -67,7 +67,8 @@ pub async fn issue(
         let (id, chain) = (device.registration_id(), request.presented.chain);
         IssueFault::Refused(Refusal::new(id, chain, Some(enrollment.key()), reason))
     };
-    let issuer = named_issuer(enrollment, provisioning)?.map_err(refuse)?;
+    let issuer = NamedIssuer::of(enrollment, provisioning)?;
+    let issuer = issuer.of_identities(enrollment).map_err(refuse)?;
     let bytes = match csr {
         CsrClaim::Der(der) => der.as_bytes(),
         CsrClaim::Pem(pem) => pem.as_bytes(),
@@ -100,24 +101,38 @@ pub async fn issue(
 
 /// The issuer that an enrollment names. One that is named is not deleted; should the enrollment have
 /// changed, the device proves itself again when it is assigned.
-fn named_issuer(
-    enrollment: &Enrollment,
-    provisioning: &Provisioning,
-) -> Result<Result<IssuerRecord, RequestRefusal>, StorageError> {
-    let issuer = match &enrollment.issuance().issuer {
-        Some(name) => provisioning.issuer(name)?,
-        None => None,
-    };
-    let enrollment = enrollment.key().clone();
-    Ok(match issuer {
-        None => Err(RequestRefusal::NoIssuer(enrollment)),
-        Some(issuer) if issuer.is_of_identities() => Ok(issuer),
-        Some(issuer) => Err(RequestRefusal::IssuerProfile {
-            enrollment,
-            issuer: issuer.name,
-            profile: issuer.profile.kind,
-        }),
-    })
+pub enum NamedIssuer {
+    Absent,
+    OfIdentities(IssuerRecord),
+    /// Its certificates are no identities of devices.
+    OfOthers(IssuerRecord),
+}
+
+impl NamedIssuer {
+    pub fn of(enrollment: &Enrollment, provisioning: &Provisioning) -> Result<Self, StorageError> {
+        let issuer = match &enrollment.issuance().issuer {
+            Some(name) => provisioning.issuer(name)?,
+            None => None,
+        };
+        Ok(match issuer {
+            None => Self::Absent,
+            Some(issuer) if issuer.is_of_identities() => Self::OfIdentities(issuer),
+            Some(issuer) => Self::OfOthers(issuer),
+        })
+    }
+
+    fn of_identities(self, enrollment: &Enrollment) -> Result<IssuerRecord, RequestRefusal> {
+        let enrollment = enrollment.key().clone();
+        match self {
+            Self::Absent => Err(RequestRefusal::NoIssuer(enrollment)),
+            Self::OfIdentities(issuer) => Ok(issuer),
+            Self::OfOthers(issuer) => Err(RequestRefusal::IssuerProfile {
+                enrollment,
+                issuer: issuer.name,
+                profile: issuer.profile.kind,
+            }),
+        }
+    }
 }
 
 impl Issued {

@@ -5,7 +5,7 @@ use store::{CaCertificateState, IssuerRow, Lock, StoreError, Tx, Unit, View};
 
 use super::Provisioning;
 use super::act::Act;
-use super::issuers::{record, update};
+use super::issuers::{existing, record, update};
 use crate::issuance::{IssuanceError, IssuanceName};
 use crate::issuer::IssuerRecord;
 use crate::limits::MAX_ISSUER_TRUSTS;
@@ -81,9 +81,7 @@ impl Unit for ChangeTrust {
     }
 
     fn decide(&self, view: &View<'_>) -> Result<Self::Plan, IssuanceError> {
-        let row = view.issuer(&self.id_scope, &self.issuer)?;
-        let missing = || IssuanceError::NotFound(IssuanceName::Issuer(self.issuer.clone()));
-        let row = row.ok_or_else(missing)?;
+        let row = existing(view, &self.id_scope, &self.issuer)?;
         let mut issuer = record(view, row.clone())?;
         let is_listed = issuer.trusts.contains(&self.certificate);
         match self.change {

@@ -6,7 +6,7 @@ use store::{IssuerUserRow, Lock, Tx, UserOwner, View, unit};
 
 use super::Provisioning;
 use super::act::Act;
-use crate::issuance::{IssuanceError, IssuanceName};
+use super::issuers::existing;
 use crate::issuer::{IssuerUser, IssuerUserDraft, IssuerUserError, IssuerUserReset};
 use crate::limits::MAX_ISSUER_USERS;
 
@@ -121,9 +121,7 @@ impl Provisioning {
     ) -> Result<Page<IssuerUser>, IssuerUserError> {
         let id_scope = self.id_scope();
         let found: Vec<IssuerUserRow> = self.registry.store().read(|view| {
-            let row = view
-                .issuer(&id_scope, issuer)?
-                .ok_or_else(|| not_found(issuer))?;
+            let row = existing(view, &id_scope, issuer)?;
             let users = view.issuer_users(row.id, page.key(), page.limit())?;
             Ok::<_, IssuerUserError>(users)
         })?;
@@ -172,8 +170,7 @@ impl UserKey {
 
     /// The row id of the issuer.
     fn issuer_row(&self, view: &View<'_>) -> Result<i64, IssuerUserError> {
-        let row = view.issuer(&self.id_scope, &self.issuer)?;
-        Ok(row.ok_or_else(|| not_found(&self.issuer))?.id)
+        Ok(existing(view, &self.id_scope, &self.issuer)?.id)
     }
 
     fn user_row(&self, view: &View<'_>) -> Result<(i64, IssuerUserRow), IssuerUserError> {
@@ -185,10 +182,6 @@ impl UserKey {
         let row = view.issuer_user(issuer, &self.name)?;
         Ok((issuer, row.ok_or_else(missing)?))
     }
-}
-
-fn not_found(issuer: &IssuerName) -> IssuanceError {
-    IssuanceError::NotFound(IssuanceName::Issuer(issuer.clone()))
 }
 
 fn target(issuer: &IssuerName, name: &IssuerUserName) -> String {

@@ -129,8 +129,7 @@ impl Provisioning {
             self.id_scope(),
             |id_scope| vec![Lock::Service { id_scope }],
             move |id_scope, view| {
-                let row = view.issuer(id_scope, &issuer)?;
-                let row = row.ok_or_else(|| IssuanceError::NotFound(name.clone()))?;
+                let row = existing(view, id_scope, &issuer)?;
                 if !if_match.allows(&row.etag) {
                     return Err(IssuanceError::PreconditionFailed(name.clone()));
                 }
@@ -288,6 +287,16 @@ fn row(id: i64, record: &IssuerRecord) -> IssuerRow {
         created: record.created.ticks(),
         updated: record.updated.ticks(),
     }
+}
+
+/// The row of an issuer that has to be there.
+pub(super) fn existing(
+    view: &View<'_>,
+    id_scope: &str,
+    name: &IssuerName,
+) -> Result<IssuerRow, IssuanceError> {
+    let row = view.issuer(id_scope, name)?;
+    row.ok_or_else(|| IssuanceError::NotFound(IssuanceName::Issuer(name.clone())))
 }
 
 /// The CAs of an issuer.

@@ -14,8 +14,7 @@ use store::{
 use super::Provisioning;
 use super::act::Act;
 use super::issued::record;
-use super::issuers::generations;
-use crate::issuance::{IssuanceError, IssuanceName};
+use super::issuers::{existing, generations};
 use crate::issued::IssuedRecord;
 use crate::revocation::{NotInForceCertificate, RevokeError, restored, revoked};
 
@@ -160,9 +159,7 @@ impl ChangeState {
 
     /// The CA certificates of the issuer, the newest first.
     fn cas(&self, view: &View<'_>) -> Result<Vec<Certificate>, RevokeError> {
-        let missing = || IssuanceError::NotFound(IssuanceName::Issuer(self.issuer.clone()));
-        let row = view.issuer(self.id_scope.as_str(), &self.issuer)?;
-        let row = row.ok_or_else(missing)?;
+        let row = existing(view, self.id_scope.as_str(), &self.issuer)?;
         let generations = generations(view, &row)?;
         let first = |chain: &str| {
             let all = Certificate::parse_pem_bundle(chain);
