@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     fn origins(text: &str) -> Vec<(String, bool)> {
-        let found = split("f", text.as_bytes().to_vec());
+        let found = split("f", Zeroizing::new(text.as_bytes().to_vec()));
         let each = |one: RawRequest| (one.origin, one.bytes.is_ok());
         found.into_iter().map(each).collect()
     }

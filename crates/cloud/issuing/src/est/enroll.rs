@@ -1,5 +1,7 @@
 //! simpleenroll, simplereenroll and serverkeygen: body → who → which names → certificate.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -130,7 +132,7 @@ impl Call<'_> {
 }
 
 /// A request, DER, and what it asks for.
-fn read(body: &[u8]) -> Result<(Vec<u8>, RequestClaim), EstFault> {
+fn read(body: &[u8]) -> Result<(Cow<'_, [u8]>, RequestClaim), EstFault> {
     let request = wire::est::decode(body)?;
     let claim = RequestClaim::read(&request)?;
     Ok((request, claim))

@@ -6,7 +6,7 @@ use store::{CaCertificateState, IssuerRow, Lock, StoreError, Tx, Unit, View};
 use super::Provisioning;
 use super::act::Act;
 use super::issuers::{existing, record, update};
-use crate::issuance::{IssuanceError, IssuanceName};
+use crate::issuance::IssuanceError;
 use crate::issuer::IssuerRecord;
 use crate::limits::MAX_ISSUER_TRUSTS;
 
