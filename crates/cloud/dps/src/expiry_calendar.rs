@@ -352,13 +352,13 @@ mod tests {
         ] {
             metrics::with_local_recorder(&recorder, || publish(calendar, measured, now));
             let text = recorder.handle().render();
-            let mut shown: Vec<&str> = text
+            let mut printed: Vec<&str> = text
                 .lines()
                 .filter(|line| line.starts_with("muster_"))
                 .map(|line| line.rsplit_once(' ').unwrap().1)
                 .collect();
-            shown.sort_unstable();
-            assert_eq!(shown, numbers, "{text}");
+            printed.sort_unstable();
+            assert_eq!(printed, numbers, "{text}");
         }
     }
 

@@ -25,7 +25,7 @@ pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
     let mut fetches = fetches::Fetches::default();
     while !*shutdown.borrow() {
         fetches.start_due(dps);
-        // Both arms are cancel-safe. Fetches under way end with this function; a list that the
+        // Both arms are cancel-safe. Fetches in progress end with this function; a list that the
         // writer has by then is stored nevertheless.
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,

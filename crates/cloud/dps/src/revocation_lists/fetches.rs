@@ -1,4 +1,4 @@
-//! The fetches that are under way: one of each service at a time, so that the silent servers that
+//! The fetches that are in progress: one of each service at a time, so that the silent servers that
 //! one tenant names delay its own lists alone.
 
 use std::collections::HashMap;

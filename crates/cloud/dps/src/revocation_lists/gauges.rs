@@ -38,8 +38,8 @@ impl ListGauges {
             (id_scope.to_string(), list.name.to_string())
         };
         let present: HashSet<Key> = lists.iter().map(key).collect();
-        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for gone in shown.difference(&present) {
+        let mut printed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in printed.difference(&present) {
             let gauges = Gauges::of(gone);
             for gauge in [gauges.age, gauges.entries, gauges.stale] {
                 gauge.set(f64::NAN);
@@ -58,6 +58,6 @@ impl ListGauges {
             let stale = list.age().is_stale(now);
             gauges.stale.set(f64::from(u8::from(stale)));
         }
-        *shown = present;
+        *printed = present;
     }
 }

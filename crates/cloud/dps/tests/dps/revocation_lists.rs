@@ -187,22 +187,22 @@ async fn the_gauges_of_a_deleted_list_have_no_number_any_more() {
     let body = json!({"certificate": root.certificate.to_pem()});
     service.create(LIST, &body).await;
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    let shown = |name: &str| {
+    let printed = |name: &str| {
         metrics::with_local_recorder(&recorder, || service.show_metrics());
         let text = recorder.handle().render();
         let line = text.lines().find(|line| line.starts_with(name));
         line.unwrap().rsplit_once(' ').unwrap().1.to_owned()
     };
     let stale = "muster_dps_revocation_list_stale{";
-    assert_eq!(shown(stale), "1");
-    assert_eq!(shown("muster_dps_revocation_list_entries{"), "NaN");
+    assert_eq!(printed(stale), "1");
+    assert_eq!(printed("muster_dps_revocation_list_entries{"), "NaN");
     service.publish("factory", &root, root.crl(1, &[])).await;
-    assert_eq!(shown(stale), "0");
-    assert_eq!(shown("muster_dps_revocation_list_entries{"), "0");
+    assert_eq!(printed(stale), "0");
+    assert_eq!(printed("muster_dps_revocation_list_entries{"), "0");
     let any = [("if-match", "*")];
     service.operate(Method::DELETE, LIST, &any, None).await;
     for gauge in ["age_seconds", "entries", "stale"] {
         let name = format!("muster_dps_revocation_list_{gauge}{{");
-        assert_eq!(shown(&name), "NaN", "{gauge}");
+        assert_eq!(printed(&name), "NaN", "{gauge}");
     }
 }

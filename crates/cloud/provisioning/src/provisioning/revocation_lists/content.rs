@@ -41,7 +41,7 @@ impl Provisioning {
         now: Timestamp,
     ) -> Result<RevocationListRecord, RevocationListError> {
         let fetched = Fetched {
-            by: Question::of(asked),
+            by: FetchSettings::of(asked),
             version,
         };
         let store = self.store_list(&asked.name, list, Some(fetched), now);
@@ -56,13 +56,13 @@ impl Provisioning {
         fault: Option<String>,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        let (name, question) = (asked.name.clone(), Question::of(asked));
+        let (name, settings) = (asked.name.clone(), FetchSettings::of(asked));
         let note = unit(
             self.id_scope(),
             |id_scope| vec![Lock::Service { id_scope }],
             move |id_scope, view| {
                 let row = view.revocation_list(id_scope, &name)?;
-                Ok::<_, StorageError>(row.filter(|row| question.is_of(row)))
+                Ok::<_, StorageError>(row.filter(|row| settings.is_of(row)))
             },
             move |id_scope, tx, row| {
                 let Some(row) = row else { return Ok(()) };
@@ -95,13 +95,13 @@ impl Provisioning {
     }
 }
 
-/// What a look at a source depends on. The settings may change while it is under way.
-struct Question {
+/// What a look at a source depends on. The settings may change while it is in progress.
+struct FetchSettings {
     source: Option<ListSource>,
     ca: Vec<u8>,
 }
 
-impl Question {
+impl FetchSettings {
     fn of(list: &RevocationListRecord) -> Self {
         Self {
             source: list.source.clone(),
@@ -115,7 +115,7 @@ impl Question {
 }
 
 struct Fetched {
-    by: Question,
+    by: FetchSettings,
     version: ListVersion,
 }
 
