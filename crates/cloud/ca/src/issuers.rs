@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ids::{Thumbprint, Timestamp};
+use pkcs11::{AllowedLibraries, Libraries, TokenKeyReference};
 use pki::log::LogSigner;
 use pki::{
     AdmittedRequest, Certificate, IssueError, Issuer, PemError, PrivateKey, Profile, PublicKey,
@@ -23,7 +24,6 @@ use pki::{
 use zeroize::Zeroizing;
 
 use crate::sign::{new_key, sign};
-use crate::token::{AllowedLibraries, Libraries, TokenKeyReference};
 use crate::{CaError, files};
 pub use error::IssuerError;
 pub use key_file::KeyStorage;

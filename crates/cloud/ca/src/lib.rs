@@ -13,7 +13,6 @@ mod issuers;
 mod layout;
 mod server;
 mod sign;
-mod token;
 mod workers;
 
 pub use directory::{
@@ -30,6 +29,3 @@ pub use issuers::{
 };
 pub use pki::KeyType;
 pub use server::{ServerCa, ServerCredential, ServerKind};
-pub use token::{
-    AllowedLibraries, KeyLocation, PinSource, TokenError, TokenKeyReference, TokenUri,
-};

@@ -1,8 +1,9 @@
 use std::path::Path;
 
-use ca::{DeviceIssuers, IssuerError, TokenIssuer, TokenKeyReference};
+use ca::{DeviceIssuers, IssuerError, TokenIssuer};
 use ids::ProfileKind;
 use ids::{IssuerName, Timestamp};
+use pkcs11::TokenKeyReference;
 use pki::{Certificate, PemError};
 use wire::muster_api::issuer::{IssuerProfile, IssuerSettings, IssuerSource};
 

@@ -18,10 +18,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rest", &["ids", "wire"]),
     ("events", &[]),
     ("outbound", &[]),
+    ("pkcs11", &["pki"]),
     ("store", &["ids"]),
     ("registry", &["ids", "wire", "pki", "events", "store"]),
     ("provisioning", &["ids", "wire", "pki", "registry", "store"]),
-    ("ca", &["ids", "pki"]),
+    ("ca", &["ids", "pki", "pkcs11"]),
     (
         "issuing",
         &[
@@ -32,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "throttle",
             "registry",
             "provisioning",
+            "pkcs11",
             "ca",
         ],
     ),
@@ -80,6 +82,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "transport",
             "rest",
             "outbound",
+            "pkcs11",
             "store",
             "registry",
             "provisioning",

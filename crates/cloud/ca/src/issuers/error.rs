@@ -1,12 +1,12 @@
 use std::path::PathBuf;
 
+use pkcs11::TokenError;
 use pki::{
     CrlError, CrlRefused, IssueError, KeyError, PemError, ProfileError, UnusableCaCertificate,
 };
 
 use super::MAX_CHAIN;
 use crate::CaError;
-use crate::token::TokenError;
 
 /// Why an issuer is not kept, or does not issue.
 #[derive(Debug, thiserror::Error)]

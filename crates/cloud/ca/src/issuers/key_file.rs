@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use pkcs11::{TokenKeyReference, TokenUri};
 use pki::{Certificate, KeyError, PrivateKey};
 use zeroize::Zeroizing;
 
 use super::IssuerError;
-use crate::token::{TokenKeyReference, TokenUri};
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 const SEALED_KEY: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";

@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use ca::{AllowedLibraries, DeviceIssuers, IssuerKeyOptions};
+use ca::{DeviceIssuers, IssuerKeyOptions};
 use clap::Args;
 use ids::error_chain;
+use pkcs11::AllowedLibraries;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 

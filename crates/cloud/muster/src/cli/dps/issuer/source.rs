@@ -1,7 +1,8 @@
 use std::path::{Path, PathBuf};
 
-use ca::{PinSource, PortableIssuer, TokenUri};
+use ca::PortableIssuer;
 use clap::Args;
+use pkcs11::{PinSource, TokenUri};
 use serde_json::Value;
 use wire::muster_api::issuer::{IssuerSource, TokenKeyMembers};
 use zeroize::Zeroizing;

@@ -9,7 +9,7 @@ use cryptoki::slot::Slot;
 use pki::{KeyAlgorithm, PublicKey};
 
 use super::{OpenKey, in_words};
-use crate::token::{KeyLocation, TokenError, TokenUri};
+use crate::{KeyLocation, TokenError, TokenUri};
 
 /// The slot with the token of a URI.
 pub(super) fn slot(

@@ -1,4 +1,4 @@
-//! Issuing keys in PKCS#11 tokens.
+//! Private keys in PKCS#11 tokens.
 //!
 //! A library is loaded only from a file that the operator of the machine named
 //! ([`AllowedLibraries`]), never because a request says so. One thread per library owns its sessions:
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 pub use allowed::AllowedLibraries;
 pub use error::{KeyLocation, TokenError};
-pub(crate) use library::Libraries;
+pub use library::Libraries;
 use library::Library;
 pub use uri::{PinSource, TokenUri};
 
@@ -66,7 +66,7 @@ impl fmt::Debug for KeyInToken {
 
 impl Libraries {
     /// The key of a certificate that was made before. The token is not asked.
-    pub(crate) fn signer(
+    pub fn signer(
         &self,
         reference: TokenKeyReference,
         public: PublicKey,
@@ -80,7 +80,7 @@ impl Libraries {
     }
 
     /// A key whose public half is read from the token.
-    pub(crate) fn new_signer(&self, reference: TokenKeyReference) -> Result<Signer, TokenError> {
+    pub fn new_signer(&self, reference: TokenKeyReference) -> Result<Signer, TokenError> {
         let reference = Arc::new(reference);
         let library = self.open(&reference.library)?;
         let public = library.public_key(&reference)?;

@@ -5,7 +5,7 @@ use cryptoki::mechanism::{Mechanism, MechanismType};
 use pki::{RsaHash, SignatureScheme};
 
 use super::OpenKey;
-use crate::token::TokenError;
+use crate::TokenError;
 
 /// What is given to a token: it never hashes itself, because not every token can.
 struct Input<'a> {

@@ -19,13 +19,15 @@ const WAITING: usize = 64;
 
 /// The libraries that are loaded, each once.
 #[derive(Debug, Default)]
-pub(crate) struct Libraries {
+pub struct Libraries {
     allowed: AllowedLibraries,
     open: Mutex<HashMap<PathBuf, Arc<Library>>>,
 }
 
 impl Libraries {
-    pub(crate) fn new(allowed: AllowedLibraries) -> Self {
+    /// Libraries of which `allowed` may be loaded.
+    #[must_use]
+    pub fn new(allowed: AllowedLibraries) -> Self {
         Self {
             allowed,
             open: Mutex::default(),

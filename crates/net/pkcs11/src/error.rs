@@ -6,10 +6,13 @@ use super::TokenUri;
 /// A key in a token, as errors name it.
 #[derive(Debug, Clone)]
 pub struct KeyLocation {
+    /// The file of the library.
     pub library: PathBuf,
+    /// The number of the slot.
     pub slot: u64,
     /// The label of the token.
     pub token: String,
+    /// The key that was looked for.
     pub uri: TokenUri,
 }
 
