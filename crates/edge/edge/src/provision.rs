@@ -5,7 +5,7 @@ pub mod assignment;
 use device::{ProvisionError, Provisioning, Trust, TrustError};
 use ids::Timestamp;
 
-use crate::config::{Config, Credential, Examined, Severity};
+use crate::config::{Config, Credential, Examined, Severity, Source};
 use crate::provision::assignment::{DeviceLocation, KeptAssignment, RegistrationParameters};
 
 /// Why an attempt to register failed.
@@ -44,11 +44,12 @@ impl CloudAccess {
         let errors: Vec<String> = errors.map(|fault| fault.message.clone()).collect();
         let credential = examined.credential.filter(|_| errors.is_empty());
         let credential = credential.ok_or_else(|| RegisterError::Credential(errors.join("; ")))?;
-        let parameters = RegistrationParameters::new(
-            config,
-            &credential.registration_id,
-            &credential.key_digest,
-        );
+        let Source::Dps(dps) = &config.source else {
+            let problem = "manual provisioning is not offered yet".to_owned();
+            return Err(RegisterError::Credential(problem));
+        };
+        let parameters =
+            RegistrationParameters::new(dps, &credential.registration_id, &credential.key_digest);
         let trust = Trust::native_and(&examined.roots)?;
         Ok(Self {
             credential,

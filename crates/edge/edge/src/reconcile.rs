@@ -234,7 +234,7 @@ fn parse(document: &DesiredDocument) -> Result<AgentDesired, ManifestError> {
 /// network of its own.
 #[must_use]
 pub fn network(paths: &Paths, config: &Config) -> String {
-    format!("{}{}", paths.name_prefix(), config.runtime.network)
+    format!("{}{}", paths.name_prefix(), config.runtime.network.name)
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::key_file::key_text;
-use super::{Config, Fault, FileReference};
+use super::{
+    Attestation, Config, Dps, Fault, FileReference, IdentityCertificate, KeyLocation, Source,
+};
 
 /// The longest file that is read, bytes. Ten certificates of 4096 bit are a tenth of it.
 const MAX_FILE: u64 = 256 * 1024;
@@ -51,9 +53,8 @@ pub fn examine(config: &Config, now: Timestamp) -> Examined {
         .and_then(|file| certificates(file, &mut faults))
         .unwrap_or_default();
     let payload = config
-        .provisioning
-        .payload
-        .as_ref()
+        .source
+        .payload()
         .and_then(|file| payload(file, &mut faults));
     let credential = credential(config, now, &mut faults);
     Examined {
@@ -66,13 +67,18 @@ pub fn examine(config: &Config, now: Timestamp) -> Examined {
 
 fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Credential> {
     let before = faults.len();
-    let from = &config.provisioning;
-    let chain = certificates(&from.identity_cert, faults);
-    let key = private_key(&from.identity_pk, faults);
+    let identity = config.source.x509()?;
+    let (IdentityCertificate::File(certificate), KeyLocation::File(key_file)) =
+        (&identity.certificate, &identity.key)
+    else {
+        return None;
+    };
+    let chain = certificates(certificate, faults);
+    let key = private_key(key_file, faults);
     let chain = chain?;
     let leaf = chain.first()?;
-    let line = Some(from.identity_cert.line);
-    let named = from.identity_cert.path.display();
+    let line = certificate.line.into();
+    let named = certificate.path.display();
     validity(&chain, &named.to_string(), line, now, faults);
     if leaf.is_ca() {
         // The subject and the key belong to a CA. Further checks would give misleading faults.
@@ -83,7 +89,7 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
         return None;
     }
     order(&chain, &named.to_string(), line, faults);
-    let registration_id = registration_id(config, leaf, faults);
+    let registration_id = registration_id(config, certificate, leaf, faults);
     let key = key?;
     match device::Identity::new(&chain, &key) {
         Ok(identity) if super::acceptable(&faults[before..]) => Some(Credential {
@@ -95,10 +101,10 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
         Ok(_) => None,
         Err(error) => {
             faults.push(Fault::error(
-                Some(from.identity_pk.line),
+                key_file.line,
                 format!(
                     "identity_pk {} does not fit identity_cert {named}: {}",
-                    from.identity_pk.path.display(),
+                    key_file.path.display(),
                     error_chain(&error),
                 ),
             ));
@@ -205,21 +211,31 @@ fn order(chain: &[Certificate], named: &str, line: Option<usize>, faults: &mut V
 
 fn registration_id(
     config: &Config,
+    certificate: &FileReference,
     leaf: &Certificate,
     faults: &mut Vec<Fault>,
 ) -> Option<RegistrationId> {
-    let line = Some(config.provisioning.identity_cert.line);
+    let line = certificate.line;
     let common_name = leaf.subject_common_name();
-    match (&config.provisioning.registration_id, common_name) {
-        (Some((id, at)), Some(name))
-            if RegistrationId::parse(name).is_ok_and(|named| named.folded() == id.folded()) =>
+    let given = match &config.source {
+        Source::Dps(Dps {
+            attestation: Attestation::X509 {
+                registration_id, ..
+            },
+            ..
+        }) => registration_id.as_ref(),
+        _ => None,
+    };
+    match (given, common_name) {
+        (Some(given), Some(name))
+            if RegistrationId::parse(name).is_ok_and(|named| named == given.id) =>
         {
-            Some(id.clone())
+            Some(given.id.clone())
         }
-        (Some((id, at)), name) => {
-            let name = name.unwrap_or("(none)");
+        (Some(given), name) => {
+            let (name, id) = (name.unwrap_or("(none)"), &given.id);
             faults.push(Fault::error(
-                Some(*at),
+                given.line,
                 format!(
                     "registration_id is {:?} but the common name of the identity certificate is \
                  {name:?}; they have to be the same: correct registration_id or issue a \
@@ -264,7 +280,7 @@ fn private_key(file: &FileReference, faults: &mut Vec<Fault>) -> Option<PrivateK
     {
         let mode = about.mode() & 0o777;
         faults.push(Fault::error(
-            Some(file.line),
+            file.line,
             format!(
                 "{} {path} can be read by others (mode {mode:04o}); run: chmod 600 {path}",
                 file.key
@@ -295,7 +311,7 @@ fn keep_or_record<T>(
 ) -> Option<T> {
     let outcome = outcome.map_err(|problem| {
         let message = format!("{} {}: {problem}", file.key, file.path.display());
-        faults.push(Fault::error(Some(file.line), message));
+        faults.push(Fault::error(file.line, message));
     });
     outcome.ok()
 }
@@ -311,7 +327,7 @@ fn open_to_everybody(file: &FileReference, faults: &mut Vec<Fault>) {
             "{} {path} can be written by everybody (mode {mode:04o}); run: chmod 644 {path}",
             file.key
         );
-        faults.push(Fault::warning(Some(file.line), message));
+        faults.push(Fault::warning(file.line, message));
     }
 }
 
@@ -324,7 +340,7 @@ fn payload(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Value> {
         Ok(value) => Some(value),
         Err(error) => {
             faults.push(Fault::error(
-                Some(file.line),
+                file.line,
                 format!(
                     "provisioning.payload {} is not JSON in UTF-8: {error}",
                     file.path.display()
@@ -340,10 +356,7 @@ fn bytes(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Zeroizing<Vec<
         Ok(bytes) => Some(bytes),
         Err(error) => {
             let problem = problem_of(&file.path, &error);
-            faults.push(Fault::error(
-                Some(file.line),
-                format!("{}: {problem}", file.key),
-            ));
+            faults.push(Fault::error(file.line, format!("{}: {problem}", file.key)));
             None
         }
     }

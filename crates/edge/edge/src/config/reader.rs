@@ -5,7 +5,12 @@ use std::cell::RefCell;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::offered::{Form, Offer};
 use super::{Fault, characters, unknown_key};
+
+mod lists;
+
+pub(super) use lists::TextOrTexts;
 
 /// A value and the line it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +29,15 @@ pub(super) enum TextOrNumber {
 /// Collects the faults of one file.
 pub(super) struct Faults<'t> {
     text: &'t str,
+    offer: Offer,
     found: RefCell<Vec<Fault>>,
 }
 
 impl<'t> Faults<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(super) fn new(text: &'t str, offer: Offer) -> Self {
         Self {
             text,
+            offer,
             found: RefCell::default(),
         }
     }
@@ -46,7 +53,7 @@ impl<'t> Faults<'t> {
             .push(Fault::error(Some(line), message));
     }
 
-    pub(super) fn note(&self, line: usize, message: impl Into<String>) {
+    fn note(&self, line: usize, message: impl Into<String>) {
         self.found
             .borrow_mut()
             .push(Fault::note(Some(line), message));
@@ -126,13 +133,7 @@ impl<'f, 't> Section<'f, 't> {
         let (line, value) = self.find(key)?;
         match value.as_str() {
             Some(text) => {
-                if let Some(odd) = text.chars().find_map(characters::unseen) {
-                    let name = self.name(key);
-                    let message = format!(
-                        "{name}: there is {odd} in it, which nobody sees; type the text again"
-                    );
-                    self.faults.warn(line, message);
-                }
+                self.warn_of_unseen(key, line, text);
                 Some(At {
                     value: text.to_owned(),
                     line,
@@ -142,6 +143,15 @@ impl<'f, 't> Section<'f, 't> {
                 self.wrong(key, line, "a text in quotes", value);
                 None
             }
+        }
+    }
+
+    fn warn_of_unseen(&self, key: &str, line: usize, text: &str) {
+        if let Some(odd) = text.chars().find_map(characters::unseen) {
+            let name = self.name(key);
+            let message =
+                format!("{name}: there is {odd} in it, which nobody sees; type the text again");
+            self.faults.warn(line, message);
         }
     }
 
@@ -234,36 +244,40 @@ impl<'f, 't> Section<'f, 't> {
             .any(|(name, value)| name.get_ref() == key && value.get_ref().is_table())
     }
 
-    /// All keys of a table with names of the owner's choice, such as an environment.
-    pub(super) fn texts(&self) -> Vec<(String, String)> {
-        let mut found = Vec::new();
-        for (name, value) in self.table {
-            let line = self.faults.line(name.span().start);
-            match value.get_ref().as_str() {
-                Some(text) => found.push((name.get_ref().to_string(), text.to_owned())),
-                None => self.wrong(name.get_ref(), line, "a text in quotes", value.get_ref()),
-            }
-        }
-        found
+    /// Says that a form of Azure's stands at `key`. Refuses it if it is not offered yet.
+    pub(super) fn form(&self, form: Form, key: &str, line: usize) {
+        self.form_of_value(form, &self.name(key), line);
     }
 
-    /// Refuses a key that Azure's runtime knows and this one does not offer yet.
-    pub(super) fn not_offered(&self, key: &'static str, instead: &str) {
-        self.none_offered(&[key], instead);
-    }
-
-    /// Refuses keys of one feature that is not offered yet: one fault, at the first of them.
-    /// Returns whether there was any.
-    pub(super) fn none_offered(&self, keys: &[&'static str], instead: &str) -> bool {
-        let found = self.first(keys);
-        if let Some((line, key)) = found {
-            let name = self.name(key);
+    /// As [`form`](Self::form), with what stands in the file instead of a key's name.
+    pub(super) fn form_of_value(&self, form: Form, what: &str, line: usize) {
+        if let Some(instead) = self.faults.offer.instead_of(form) {
             self.faults.add(
                 line,
-                format!("{name} is known from Azure IoT Edge but not offered yet; {instead}"),
+                format!("{what} is known from Azure IoT Edge but not offered yet; {instead}"),
             );
         }
-        found.is_some()
+    }
+
+    /// Whether a form is offered.
+    pub(super) fn offers(&self, form: Form) -> bool {
+        self.faults.offer.instead_of(form).is_none()
+    }
+
+    /// The line and the name of the first key that asks for something. Makes all of them known.
+    pub(super) fn first(&self, keys: &[&'static str]) -> Option<(usize, &'static str)> {
+        let asking = keys.iter().filter_map(|key| {
+            let (line, value) = self.find(key)?;
+            (!asks_for_nothing(value)).then_some((line, *key))
+        });
+        asking.min_by_key(|(line, _)| *line)
+    }
+
+    /// Refuses keys that belong elsewhere: one fault, at the first of them.
+    pub(super) fn misplaced(&self, keys: &[&'static str], why: &str) {
+        if let Some((line, key)) = self.first(keys) {
+            self.faults.add(line, format!("{}: {why}", self.name(key)));
+        }
     }
 
     /// Accepts keys without effect: one note with the reason, at the first of them.
@@ -274,21 +288,21 @@ impl<'f, 't> Section<'f, 't> {
         }
     }
 
-    /// The first of `keys` in the file with a value that is not empty. Makes all of them known.
-    fn first(&self, keys: &[&'static str]) -> Option<(usize, &'static str)> {
-        let asking = keys.iter().filter_map(|key| {
-            let (line, value) = self.find(key)?;
-            (!asks_for_nothing(value)).then_some((line, *key))
-        });
-        asking.min_by_key(|(line, _)| *line)
-    }
-
     pub(super) fn fault(&self, line: usize, message: impl Into<String>) {
         self.faults.add(line, message);
     }
 
     pub(super) fn warn(&self, line: usize, message: impl Into<String>) {
         self.faults.warn(line, message);
+    }
+
+    pub(super) fn note(&self, line: usize, message: impl Into<String>) {
+        self.faults.note(line, message);
+    }
+
+    /// The line of the table.
+    pub(super) fn line(&self) -> usize {
+        self.line
     }
 
     /// Refuses every key that was not read.

@@ -1,6 +1,9 @@
 mod applied;
 mod azure;
+mod golden;
 mod mistakes;
+
+use std::path::Path;
 
 use super::*;
 
@@ -37,8 +40,14 @@ fn faults(text: &str) -> String {
 fn the_articles_section_is_read() {
     let (config, warnings) = Config::parse(GOOD).unwrap();
     assert_eq!(warnings, []);
-    assert_eq!(config.provisioning.endpoint.as_str(), "dps.example:8443");
-    assert_eq!(config.provisioning.identity_pk.path, Path::new("/k.pem"));
+    let Source::Dps(dps) = &config.source else {
+        panic!("{:?}", config.source)
+    };
+    assert_eq!(dps.endpoint.as_str(), "dps.example:8443");
+    let KeyLocation::File(key) = &config.source.x509().unwrap().key else {
+        panic!("{dps:?}")
+    };
+    assert_eq!(key.path, Path::new("/k.pem"));
     assert_eq!(config.reprovisioning, ReprovisioningMode::OnErrorOnly);
     assert_eq!(config.runtime.uri(), "unix:///tmp/docker.sock");
     assert_eq!(config.cloud_timeout, Duration::from_secs(70));

@@ -5,7 +5,7 @@ use std::path::Path;
 use ids::{DeviceId, HubHost, IdScope, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ReprovisioningMode};
+use crate::config::{Dps, ReprovisioningMode};
 use crate::files::durable::{self, DurableError};
 
 /// What an assignment was requested with. When any of it changes, the device registers again.
@@ -21,10 +21,10 @@ pub struct RegistrationParameters {
 
 impl RegistrationParameters {
     #[must_use]
-    pub fn new(config: &Config, registration_id: &RegistrationId, key_digest: &str) -> Self {
+    pub fn new(dps: &Dps, registration_id: &RegistrationId, key_digest: &str) -> Self {
         Self {
-            endpoint: config.provisioning.endpoint.clone(),
-            id_scope: config.provisioning.id_scope.clone(),
+            endpoint: dps.endpoint.clone(),
+            id_scope: dps.id_scope.clone(),
             registration_id: registration_id.clone(),
             key_digest: key_digest.to_owned(),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use device::{Credential, HttpsClient, Trust};
-use edge::config::examine_file;
+use edge::config::{Source, examine_file};
 use hyper::Method;
 use ids::HubHost;
 use wire::edge_api::local::{DaemonStatus, Provisioning};
@@ -40,7 +40,12 @@ pub async fn run(device: &Device) -> Vec<Checked> {
 async fn dps(device: &Device) -> Outcome {
     match examine_file(&device.paths.config(), edge::clock::now()) {
         Err(_) => Outcome::Skipped("config.toml has errors".to_owned()),
-        Ok(applied) => handshake(device, &applied.config.provisioning.endpoint).await,
+        Ok(applied) => match &applied.config.source {
+            Source::Dps(dps) => handshake(device, &dps.endpoint).await,
+            Source::Manual(_) => {
+                Outcome::Skipped("the device is provisioned without a service".to_owned())
+            }
+        },
     }
 }
 

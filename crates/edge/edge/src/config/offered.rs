@@ -1,0 +1,113 @@
+//! Forms of Azure's configuration that are read, but whose behaviour does not exist yet.
+//!
+//! The reader makes the types of every form and calls `Section::form` where a form stands in
+//! the file. A form with a row in [`NOT_YET`] is refused there, with its line, key, and what works
+//! instead.
+//!
+//! To offer a form: build its behaviour, then delete its row. Nothing else has to change here;
+//! `tests/azure.rs` then demands that the form is accepted. Tests of a behaviour that is still in
+//! the making read their configuration by `Config::parse_all_forms`, which has no such rows.
+
+/// A form that Azure's tools accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    SourceNone,
+    SourceManual,
+    ParentHostname,
+    SymmetricKey,
+    TpmAttestation,
+    TpmSettings,
+    TpmBroker,
+    Pkcs11Key,
+    TpmKey,
+    IdentityByEst,
+    IdentityByLocalCa,
+    IdentitySelfSigned,
+    IdentityByDps,
+    EdgeCaFiles,
+    EdgeCaByEst,
+    EdgeCaByLocalCa,
+    EdgeCaSelfSigned,
+    PreloadedKeys,
+    PreloadedCerts,
+    ImportedMasterKey,
+    AdditionalInfo,
+    LocalIds,
+    OtherSockets,
+    NetworkSettings,
+    ImageCollection,
+}
+
+const FILES: &str = "name files, identity_cert = \"file:///…\" and identity_pk = \"file:///…\"";
+const NO_MODULE_CERTIFICATES: &str =
+    "no certificates are issued to modules yet, remove the section [edge_ca]";
+const X509_FILES: &str = "use source = \"dps\" with an attestation of method = \"x509\"";
+
+/// The forms that are not offered yet, each with what works instead.
+const NOT_YET: &[(Form, &str)] = &[
+    (Form::SourceNone, X509_FILES),
+    (Form::SourceManual, X509_FILES),
+    (
+        Form::ParentHostname,
+        "nested devices come later, remove the line",
+    ),
+    (Form::SymmetricKey, "use method = \"x509\""),
+    (Form::TpmAttestation, "use method = \"x509\""),
+    (
+        Form::TpmSettings,
+        "nothing uses the TPM yet, remove the section",
+    ),
+    (Form::TpmBroker, "write tcti = \"device\""),
+    (Form::Pkcs11Key, "use keys in files, file:///…"),
+    (Form::TpmKey, "use keys in files, file:///…"),
+    (Form::IdentityByEst, FILES),
+    (Form::IdentityByLocalCa, FILES),
+    (Form::IdentitySelfSigned, FILES),
+    (Form::IdentityByDps, FILES),
+    (Form::EdgeCaFiles, NO_MODULE_CERTIFICATES),
+    (Form::EdgeCaByEst, NO_MODULE_CERTIFICATES),
+    (Form::EdgeCaByLocalCa, NO_MODULE_CERTIFICATES),
+    (Form::EdgeCaSelfSigned, NO_MODULE_CERTIFICATES),
+    (Form::PreloadedKeys, "remove the section"),
+    (Form::PreloadedCerts, "remove the section"),
+    (
+        Form::ImportedMasterKey,
+        "modules cannot encrypt with the workload API yet, remove the line",
+    ),
+    (Form::AdditionalInfo, "remove the line"),
+    (Form::LocalIds, "remove the section"),
+    (Form::OtherSockets, "remove the line"),
+    (
+        Form::NetworkSettings,
+        "create the network with these settings yourself and give its name",
+    ),
+    (
+        Form::ImageCollection,
+        "images are not removed yet, write enabled = false or remove the section",
+    ),
+];
+
+/// Which forms a reading accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// Those without a row in the table.
+    Built,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for tests of forms in the making")
+    )]
+    All,
+}
+
+impl Offer {
+    /// What works instead of a form that is not offered yet; `None` if it is.
+    pub(super) fn instead_of(self, form: Form) -> Option<&'static str> {
+        match self {
+            Self::All => None,
+            Self::Built => NOT_YET
+                .iter()
+                .find(|(not_yet, _)| *not_yet == form)
+                .map(|(_, instead)| *instead),
+        }
+    }
+}
