@@ -22,6 +22,7 @@ mod secret;
 mod settings;
 mod syntax;
 mod unknown_key;
+mod values;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use ids::{DeviceId, HubHost};
 use wire::sas::SharedAccessKey;
 
-use super::input::base64_key;
+use super::values::base64_key;
 
 /// What the connection string of a device says.
 #[derive(Debug, Clone)]

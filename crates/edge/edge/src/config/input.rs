@@ -10,7 +10,6 @@ mod location;
 mod provisioning;
 mod renewal;
 mod subject;
-mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,7 +23,6 @@ use self::issuance::{cert_issuance, edge_ca};
 use self::keys::{pkcs11_library, preloaded_certs, preloaded_keys, tpm};
 use self::location::file;
 use self::provisioning::provisioning;
-pub(super) use self::values::base64_key;
 use super::fault::Line;
 use super::issuance::CertIssuance;
 use super::location::FileReference;

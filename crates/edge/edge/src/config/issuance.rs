@@ -34,7 +34,7 @@ pub struct Issuance {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IssuanceMethod {
-    Est(EstSettings),
+    Est(Box<EstSettings>),
     /// By the CA of `[cert_issuance.local_ca]`.
     LocalCa,
     SelfSigned,

@@ -1,9 +1,9 @@
 //! `[agent]`, `[watchdog]`, `[image_garbage_collection]`.
 
-use super::values;
 use crate::config::offered::Form;
 use crate::config::reader::{At, Section, TextOrNumber};
 use crate::config::settings::{ImageGc, Watchdog};
+use crate::config::values;
 
 /// Azure's bootstrap agent is a container. Here the agent is part of the daemon, so that only its
 /// environment has an effect.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::location::{file, file_at, key};
 use super::renewal::renewal;
-use super::values;
 use crate::config::issuance::{
     CertIssuance, EstAuth, EstClient, EstClientKind, EstDefaults, EstSettings, EstUrl, EstUser,
 };
 use crate::config::reader::{At, Section};
 use crate::config::secret::Secret;
+use crate::config::values;
 
 /// `[cert_issuance.est]`.
 pub(super) fn est_defaults(section: Section<'_, '_>) -> EstDefaults {

@@ -206,7 +206,8 @@ fn method(
         section.form_of_value(form, &what, line);
     }
     if value == "est" {
-        return est_settings(section, usage.certificate_id(), issuers).map(IssuanceMethod::Est);
+        let settings = est_settings(section, usage.certificate_id(), issuers)?;
+        return Some(IssuanceMethod::Est(Box::new(settings)));
     }
     section.misplaced(&EST_KEYS, "it belongs to method = \"est\"; remove it");
     match value.as_str() {

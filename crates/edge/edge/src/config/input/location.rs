@@ -2,7 +2,6 @@
 
 use wire::sas::SharedAccessKey;
 
-use super::values;
 use crate::config::fault::Line;
 use crate::config::file_uri;
 use crate::config::location::{
@@ -12,6 +11,7 @@ use crate::config::offered::Form;
 use crate::config::pkcs11_uri::{self, Names};
 use crate::config::reader::{At, Section};
 use crate::config::secret::Secret;
+use crate::config::values;
 
 /// A file that a key names by a `file:///…` URI.
 pub(super) fn file(

@@ -4,7 +4,6 @@ use ids::{DeviceId, HubHost, IdScope, RegistrationId};
 
 use super::identity::{self, IdentityName};
 use super::location::{file, inline_key, symmetric_key};
-use super::values::scheme;
 use crate::config::connection_string::read_device_connection;
 use crate::config::fault::Line;
 use crate::config::issuance::CertIssuance;
@@ -14,6 +13,7 @@ use crate::config::provisioning::{
     Attestation, Dps, Manual, ManualCredential, NamedRegistration, Source,
 };
 use crate::config::reader::{At, Section};
+use crate::config::values::scheme;
 
 const MANUAL_KEYS: [&str; 4] = [
     "connection_string",

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::values;
 use crate::config::issuance::{AutoRenew, RenewalTime};
 use crate::config::reader::{At, Section};
+use crate::config::values;
 
 /// `expiry_days`, or ours: `lifetime = "10m"`.
 pub(super) fn lifetime(section: &Section<'_, '_>) -> Option<Duration> {

@@ -171,7 +171,7 @@ default = "https://est.example"
     ),
     (
         "[cert_issuance]\n",
-        "[cert_issuance.local_ca]\ncert = \"file:///l.pem\"\npk = \"pkcs11:object=l\"\n",
+        "[cert_issuance.local_ca]\ncert = \"file:///l.pem\"\npk = \"pkcs11:token=t;object=l\"\n",
     ),
     (
         "[tpm]\n",

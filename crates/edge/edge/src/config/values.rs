@@ -7,8 +7,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ids::HubHost;
 use wire::sas::SharedAccessKey;
 
-use super::super::fault::Line;
-use super::super::issuance::{EstUrl, RenewalTime};
+use super::fault::Line;
+use super::issuance::{EstUrl, RenewalTime};
 
 /// Base64 with or without padding, as Azure's tools take it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -58,8 +58,10 @@ pub(super) fn renewal_time(text: &str) -> Option<RenewalTime> {
 /// `HH:MM`, as minutes after midnight.
 pub(super) fn minute_of_day(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
-    let number = |text: &str| match text.len() {
-        2 => text.parse::<u16>().ok(),
+    let number = |text: &str| match text.as_bytes() {
+        [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => {
+            Some(u16::from(tens - b'0') * 10 + u16::from(ones - b'0'))
+        }
         _ => None,
     };
     let (hours, minutes) = (number(hours)?, number(minutes)?);
