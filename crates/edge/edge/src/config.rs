@@ -31,7 +31,7 @@ pub use apply::{Applied, ApplyError, digest_of, examine_file, read_applied, writ
 pub use connection_string::{DeviceConnection, read_device_connection};
 pub use credential::{Credential, Examined, examine};
 pub use diff::{Change, changes};
-pub use fault::{Fault, Line, Severity, acceptable};
+pub use fault::{Fault, LineNumber, Severity, acceptable};
 pub use issuance::{
     AutoRenew, CertIssuance, DEVICE_ID, EDGE_CA, EdgeCa, EstAuth, EstClient, EstClientKind,
     EstDefaults, EstSettings, EstUrl, EstUser, Issuance, IssuanceMethod, LOCAL_CA, LocalCa,

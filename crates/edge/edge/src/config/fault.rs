@@ -13,18 +13,18 @@ pub enum Severity {
 /// Lines are for messages. Two configurations that differ in lines only are equal, so that
 /// nothing restarts when a comment is added.
 #[derive(Debug, Clone, Copy)]
-pub struct Line(pub usize);
+pub struct LineNumber(pub usize);
 
-impl PartialEq for Line {
+impl PartialEq for LineNumber {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Line {}
+impl Eq for LineNumber {}
 
-impl From<Line> for Option<usize> {
-    fn from(line: Line) -> Self {
+impl From<LineNumber> for Option<usize> {
+    fn from(line: LineNumber) -> Self {
         Some(line.0)
     }
 }

@@ -23,7 +23,7 @@ use self::issuance::{cert_issuance, edge_ca};
 use self::keys::{pkcs11_library, preloaded_certs, preloaded_keys, tpm};
 use self::location::file;
 use self::provisioning::provisioning;
-use super::fault::Line;
+use super::fault::LineNumber;
 use super::issuance::CertIssuance;
 use super::location::FileReference;
 use super::offered::{Form, Offer};
@@ -171,7 +171,7 @@ fn imported_master_key(top: &Section<'_, '_>) -> Option<FileReference> {
     }
     Some(FileReference {
         path: PathBuf::from(value),
-        line: Line(line),
+        line: LineNumber(line),
         key: key.to_owned(),
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ids::HubHost;
 
-use super::fault::Line;
+use super::fault::LineNumber;
 use super::location::{FileReference, KeyLocation};
 use super::secret::Secret;
 
@@ -29,7 +29,7 @@ pub struct Issuance {
     pub lifetime: Option<Duration>,
     /// `None`: it is not renewed.
     pub auto_renew: Option<AutoRenew>,
-    pub line: Line,
+    pub line: LineNumber,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct EstUrl {
     pub host: HubHost,
     /// The path with a slash in front and none at the end: `/.well-known/est`.
     pub path: String,
-    pub line: Line,
+    pub line: LineNumber,
 }
 
 /// How the device proves itself to an EST server. Each part may be absent.
@@ -184,7 +184,7 @@ impl Default for EdgeCa {
             subject: None,
             lifetime: Some(QUICK_START_LIFETIME),
             auto_renew: Some(AutoRenew::default()),
-            line: Line(1),
+            line: LineNumber(1),
         })
     }
 }

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use wire::sas::SharedAccessKey;
 
-use super::fault::Line;
+use super::fault::LineNumber;
 use super::secret::Secret;
 
 /// A file that the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileReference {
     pub path: PathBuf,
-    pub line: Line,
+    pub line: LineNumber,
     /// The key that names it, without its section.
     pub key: String,
 }
@@ -34,7 +34,7 @@ pub enum KeyLocation {
 pub struct TokenReference {
     /// The URI as it was written. Its syntax has been checked; it may hold a PIN.
     pub uri: Secret,
-    pub line: Line,
+    pub line: LineNumber,
     /// The key that names it, without its section.
     pub key: String,
 }
@@ -44,7 +44,7 @@ pub struct TokenReference {
 pub struct TpmReference {
     /// 0x81000000 to 0x81ffffff.
     pub handle: u32,
-    pub line: Line,
+    pub line: LineNumber,
     /// The key that names it, without its section.
     pub key: String,
 }
@@ -63,7 +63,7 @@ pub enum SymmetricKey {
 #[derive(Debug, Clone)]
 pub struct InlineKey {
     pub key: SharedAccessKey,
-    pub line: Line,
+    pub line: LineNumber,
 }
 
 impl PartialEq for InlineKey {

@@ -2,7 +2,7 @@
 
 use ids::{DeviceId, HubHost, IdScope, RegistrationId};
 
-use super::fault::Line;
+use super::fault::LineNumber;
 use super::issuance::Issuance;
 use super::location::{FileReference, KeyLocation, SymmetricKey};
 
@@ -102,7 +102,7 @@ pub enum Attestation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedRegistration {
     pub id: RegistrationId,
-    pub line: Line,
+    pub line: LineNumber,
 }
 
 /// `identity_cert` and `identity_pk`.

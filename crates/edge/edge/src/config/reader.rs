@@ -273,7 +273,7 @@ impl<'f, 't> Section<'f, 't> {
         asking.min_by_key(|(line, _)| *line)
     }
 
-    /// Refuses keys that belong elsewhere: one fault, at the first of them.
+    /// Refuses keys that belong to another section: one fault, at the first of them.
     pub(super) fn misplaced(&self, keys: &[&'static str], why: &str) {
         if let Some((line, key)) = self.first(keys) {
             self.faults.add(line, format!("{}: {why}", self.name(key)));

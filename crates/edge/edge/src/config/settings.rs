@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::fault::Line;
+use super::fault::LineNumber;
 use super::location::{FileReference, TokenReference};
 use super::secret::Secret;
 
@@ -13,7 +13,7 @@ use super::secret::Secret;
 pub struct Pkcs11Library {
     /// `pkcs11_lib_path`.
     pub path: PathBuf,
-    pub line: Line,
+    pub line: LineNumber,
     /// `pkcs11_base_slot`: where the device makes its own keys.
     pub base_slot: Option<TokenReference>,
 }
@@ -37,7 +37,7 @@ pub struct TpmSettings {
     /// `hierarchy_authorization.owner`.
     pub owner: Secret,
     /// The line of the section; that of the attestation where the section is absent.
-    pub line: Line,
+    pub line: LineNumber,
 }
 
 impl Default for TpmSettings {
@@ -47,7 +47,7 @@ impl Default for TpmSettings {
             auth_key_index: 0x100,
             endorsement: Secret::new(String::new()),
             owner: Secret::new(String::new()),
-            line: Line(1),
+            line: LineNumber(1),
         }
     }
 }

@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ids::HubHost;
 use wire::sas::SharedAccessKey;
 
-use super::fault::Line;
+use super::fault::LineNumber;
 use super::issuance::{EstUrl, RenewalTime};
 
 /// Base64 with or without padding, as Azure's tools take it.
@@ -94,7 +94,7 @@ pub(super) fn est_url(text: &str, line: usize) -> Result<EstUrl, String> {
         is_https,
         host,
         path,
-        line: Line(line),
+        line: LineNumber(line),
     })
 }
 

@@ -4,7 +4,7 @@ use super::est::{est_defaults, est_settings};
 use super::location::{file, key};
 use super::renewal::{days, lifetime, renewal};
 use super::subject::subject;
-use crate::config::fault::Line;
+use crate::config::fault::LineNumber;
 use crate::config::issuance::{
     CertIssuance, DEVICE_ID, EDGE_CA, EdgeCa, Issuance, IssuanceMethod, LOCAL_CA, LocalCa,
     QUICK_START_LIFETIME,
@@ -142,7 +142,7 @@ fn quick_start(section: Section<'_, '_>) -> Issuance {
         subject: subject(&section),
         lifetime: days.or(own).or(Some(QUICK_START_LIFETIME)),
         auto_renew: renewal(&section, "auto_renew", true),
-        line: Line(section.line()),
+        line: LineNumber(section.line()),
     };
     if !section.offers(Form::EdgeCaSelfSigned) {
         section.note(
@@ -181,7 +181,7 @@ pub(super) fn issuance(
         subject,
         lifetime,
         auto_renew,
-        line: Line(line),
+        line: LineNumber(line),
     })
 }
 

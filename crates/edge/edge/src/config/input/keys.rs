@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::location::{file_at, key_at, token};
-use crate::config::fault::Line;
+use crate::config::fault::LineNumber;
 use crate::config::location::KeyLocation;
 use crate::config::offered::Form;
 use crate::config::pkcs11_uri::Names;
@@ -41,7 +41,7 @@ pub(super) fn pkcs11_library(top: &Section<'_, '_>) -> Option<Pkcs11Library> {
     }
     Some(Pkcs11Library {
         path: PathBuf::from(value),
-        line: Line(line),
+        line: LineNumber(line),
         base_slot,
     })
 }
@@ -98,7 +98,7 @@ pub(super) fn tpm(top: &Section<'_, '_>) -> Option<TpmSettings> {
         owner = authorization.text("owner");
         authorization.finish();
     }
-    let line = Line(section.line());
+    let line = LineNumber(section.line());
     section.finish();
     let secret = |at: Option<At<String>>| Secret::new(at.map(|at| at.value).unwrap_or_default());
     Some(TpmSettings {

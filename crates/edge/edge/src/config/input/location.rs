@@ -2,7 +2,7 @@
 
 use wire::sas::SharedAccessKey;
 
-use crate::config::fault::Line;
+use crate::config::fault::LineNumber;
 use crate::config::file_uri;
 use crate::config::location::{
     FileReference, InlineKey, KeyLocation, SymmetricKey, TokenReference, TpmReference,
@@ -42,7 +42,7 @@ pub(super) fn file_at(
     match file_uri::path(&value) {
         Ok(path) => Some(FileReference {
             path,
-            line: Line(line),
+            line: LineNumber(line),
             key: key.to_owned(),
         }),
         Err(problem) => {
@@ -68,7 +68,7 @@ pub(super) fn key_at(section: &Section<'_, '_>, key: &str, at: At<String>) -> Op
         return match values::tpm_handle(handle) {
             Ok(handle) => Some(KeyLocation::Tpm(TpmReference {
                 handle,
-                line: Line(at.line),
+                line: LineNumber(at.line),
                 key: key.to_owned(),
             })),
             Err(problem) => {
@@ -96,7 +96,7 @@ pub(super) fn token(
     }
     Some(TokenReference {
         uri: Secret::new(value),
-        line: Line(line),
+        line: LineNumber(line),
         key: key.to_owned(),
     })
 }
@@ -174,6 +174,6 @@ fn inline(table: &Section<'_, '_>, at: &At<String>) -> Option<InlineKey> {
 pub(super) fn inline_key(key: SharedAccessKey, line: usize) -> InlineKey {
     InlineKey {
         key,
-        line: Line(line),
+        line: LineNumber(line),
     }
 }

@@ -5,7 +5,7 @@ use ids::{DeviceId, HubHost, IdScope, RegistrationId};
 use super::identity::{self, IdentityName};
 use super::location::{file, inline_key, symmetric_key};
 use crate::config::connection_string::read_device_connection;
-use crate::config::fault::Line;
+use crate::config::fault::LineNumber;
 use crate::config::issuance::CertIssuance;
 use crate::config::location::SymmetricKey;
 use crate::config::offered::Form;
@@ -239,7 +239,7 @@ fn registration_id(section: &Section<'_, '_>) -> Option<NamedRegistration> {
     match RegistrationId::parse(&value) {
         Ok(id) => Some(NamedRegistration {
             id,
-            line: Line(line),
+            line: LineNumber(line),
         }),
         Err(error) => {
             let message = format!("provisioning.attestation.registration_id: {error}");
