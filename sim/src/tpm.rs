@@ -48,6 +48,15 @@ struct Parts {
 impl Tpm {
     /// Starts a TPM fresh from the factory.
     pub async fn start() -> Result<Self> {
+        Self::with_flags("not-need-init,startup-clear").await
+    }
+
+    /// A TPM that waits for its first command, `TPM2_Startup`.
+    pub async fn not_started() -> Result<Self> {
+        Self::with_flags("not-need-init").await
+    }
+
+    async fn with_flags(flags: &str) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("muster-tpm-").tempdir()?;
         let state = dir.path().join("state");
         std::fs::create_dir(&state)?;
@@ -55,7 +64,7 @@ impl Tpm {
         let port = |port| format!("type=tcp,port={port},bindaddr={address}");
         let mut command = Command::new("swtpm");
         command
-            .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
+            .args(["socket", "--tpm2", "--flags", flags])
             .args(["--tpmstate", &format!("dir={}", state.display())])
             .args(["--server", &port(PORT), "--ctrl", &port(PORT + 1)]);
         let program = Program::start(command, &dir.path().join("swtpm.log"))
@@ -154,25 +163,42 @@ impl Tpm {
         })
     }
 
+    /// How programs reach it: the value of `tpm.tcti`.
+    #[must_use]
+    pub fn tcti(&self) -> String {
+        format!("swtpm:host={},port={PORT}", self.address)
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) -> Result<()> {
+        self.program.kill()
+    }
+
     /// Runs one of the tpm2-tools in this TPM's folder.
-    fn tool(&self, name: &str, arguments: &[&str]) -> Result<()> {
-        let channel = format!("swtpm:host={},port={PORT}", self.address);
+    pub fn tool(&self, name: &str, arguments: &[&str]) -> Result<()> {
+        self.output(name, arguments).map(drop)
+    }
+
+    /// What one of the tpm2-tools prints.
+    pub fn output(&self, name: &str, arguments: &[&str]) -> Result<String> {
         let output = Command::new(format!("tpm2_{name}"))
             .args(arguments)
-            .env("TPM2TOOLS_TCTI", channel)
+            .env("TPM2TOOLS_TCTI", self.tcti())
             .current_dir(self.dir.path())
             .output()
             .with_context(|| format!("tpm2_{name}; `cargo xtask test` installs tpm2-tools"))?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "tpm2_{name} {arguments:?}: {said}");
-        Ok(())
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A file in the folder in which the tools run.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn read(&self, name: &str) -> Result<Vec<u8>> {
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         std::fs::read(self.path(name)).with_context(|| format!("no {name}"))
     }
 

@@ -4,7 +4,7 @@ use ids::{DeviceId, ModuleId, Timestamp};
 use wire::sas::{Draft, SharedAccessKey};
 use wire::service_api::device_view::token_resource;
 
-use crate::{Identity, WorkloadError};
+use crate::{Identity, TpmFault, WorkloadError};
 
 /// The credential of a device or module.
 #[derive(Clone)]
@@ -44,9 +44,11 @@ impl std::fmt::Debug for Credential {
 pub enum SignError {
     #[error("the workload API did not sign")]
     Workload(#[from] WorkloadError),
+    #[error("the TPM did not sign")]
+    Tpm(#[from] TpmFault),
 }
 
-/// Signs with the key of a device or module: the key itself, or a socket of the
+/// Signs with the key of a device or module: the key itself, a TPM, or a socket of the
 /// daemon that holds it.
 pub trait Signer: Sync {
     /// Computes the HMAC-SHA256 of `data`.

@@ -75,6 +75,17 @@ impl HttpsClient {
         }
     }
 
+    /// A client that proves nothing: how a TPM asks for its challenge.
+    pub(crate) fn without_credential(host: HubHost, trust: &Trust) -> Self {
+        Self {
+            endpoint: Endpoint::new(&host, HTTPS_PORT),
+            config: trust.client_config(None),
+            authorization: None,
+            host,
+            open: Mutex::new(None),
+        }
+    }
+
     #[must_use]
     pub fn host(&self) -> &HubHost {
         &self.host

@@ -15,6 +15,8 @@ mod https;
 
 mod credential;
 
+mod tpm;
+
 mod provision;
 
 mod modules;
@@ -36,6 +38,7 @@ pub use hub::{
 };
 pub use identity::{Identity, IdentityError};
 pub use modules::{ModuleError, ModuleIdentities};
-pub use provision::{Assignment, ProvisionError, Provisioning, provision};
+pub use provision::{Assignment, Attestation, ProvisionError, Provisioning, provision};
+pub use tpm::{Tpm, TpmFault, TpmFaultKind, TpmKey, TpmPublicKeys, TpmSigner};
 pub use trust::{Trust, TrustError};
 pub use workload::{Workload, WorkloadError};

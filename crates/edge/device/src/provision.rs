@@ -1,5 +1,7 @@
 //! Registration with a provisioning service.
 
+mod attestation;
+
 use std::time::Duration;
 
 use hyper::Method;
@@ -13,8 +15,10 @@ use wire::device_api::registration::{
 use wire::error::ServiceError;
 use wire::http::encode_segment;
 
+pub use attestation::Attestation;
+
 use crate::backoff::retry_pause;
-use crate::{Answer, Credential, HttpsClient, HttpsError, Trust};
+use crate::{Answer, HttpsClient, HttpsError, TpmFault, TpmFaultKind, TpmKey, Trust};
 
 /// The limits of pauses between polls, whatever the service asks for.
 const SHORTEST_WAIT: Duration = Duration::from_millis(200);
@@ -31,8 +35,7 @@ pub struct Provisioning {
     pub registration_id: RegistrationId,
     /// For a custom allocation.
     pub payload: Option<Value>,
-    /// A client certificate, or a token for `{scope}/registrations/{id}`.
-    pub credential: Credential,
+    pub attestation: Attestation,
     pub trust: Trust,
     /// The longest time of the whole registration.
     pub within: Duration,
@@ -47,12 +50,16 @@ pub struct Assignment {
     pub substatus: Option<Substatus>,
     /// The answer of a custom allocation.
     pub payload: Option<Value>,
+    /// The key that the device signs its tokens for the hub with, if it proved itself by a TPM.
+    pub tpm_key: Option<TpmKey>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
     #[error("the provisioning service cannot be asked")]
     Connection(#[from] HttpsError),
+    #[error("the TPM cannot prove the device")]
+    Tpm(#[from] TpmFault),
     #[error(
         "the provisioning service refused with {status} (error {code}, tracking id \
          {tracking_id}): {message}"
@@ -90,6 +97,7 @@ impl ProvisionError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connection(_) | Self::TimedOut(_) => true,
+            Self::Tpm(fault) => fault.kind == TpmFaultKind::Transient,
             Self::Refused { status, .. } => is_busy(*status),
             Self::NotAssigned { .. } | Self::Answer { .. } => false,
         }
@@ -116,7 +124,7 @@ pub async fn provision(how: &Provisioning) -> Result<Assignment, ProvisionError>
 }
 
 async fn register(how: &Provisioning) -> Result<Assignment, ProvisionError> {
-    let client = HttpsClient::new(how.endpoint.clone(), &how.trust, &how.credential);
+    let end = Instant::now() + how.within;
     let (scope, id) = (
         how.id_scope.as_str(),
         encode_segment(how.registration_id.as_str()),
@@ -124,10 +132,11 @@ async fn register(how: &Provisioning) -> Result<Assignment, ProvisionError> {
     let body = RegisterRequest {
         registration_id: how.registration_id.clone(),
         payload: how.payload.clone(),
+        tpm: None,
     };
-    let body = serde_json::to_value(body).unwrap_or_default();
     let target = query(&register_path(scope, &id));
-    let answer = begin(&client, &target, &body, Instant::now() + how.within).await?;
+    let (client, body) = attestation::prove(how, body, &target, end).await?;
+    let answer = begin(&client, &target, &body, end).await?;
     let mut wait = answer.retry_after;
     let mut operation = read(&answer)?;
     let target = query(&operation_path(
@@ -137,8 +146,10 @@ async fn register(how: &Provisioning) -> Result<Assignment, ProvisionError> {
     ));
     let started = Instant::now();
     loop {
-        if let Some(done) = finished(operation)? {
-            return Ok(done);
+        let blob = attestation::wrapped_key(&operation);
+        if let Some(mut assignment) = finished(operation)? {
+            assignment.tpm_key = attestation::take_key(how, blob).await?;
+            return Ok(assignment);
         }
         pause(wait).await;
         tracing::debug!(
@@ -160,11 +171,12 @@ fn query(path: &str) -> String {
 async fn begin(
     client: &HttpsClient,
     target: &str,
-    body: &Value,
+    body: &RegisterRequest,
     end: Instant,
 ) -> Result<Answer, ProvisionError> {
+    let body = serde_json::to_value(body).unwrap_or_default();
     loop {
-        let answer = client.send(Method::PUT, target, Some(body), None).await?;
+        let answer = client.send(Method::PUT, target, Some(&body), None).await?;
         let asked = answer.retry_after.filter(|_| is_busy(answer.status));
         let wait = asked.map(|asked| retry_pause(asked, rand::random()));
         match wait.filter(|wait| Instant::now() + *wait < end) {
@@ -249,6 +261,7 @@ fn finished(operation: OperationStatus) -> Result<Option<Assignment>, ProvisionE
                 device,
                 substatus,
                 payload,
+                tpm_key: None,
             }))
         }
         status @ (RegistrationStatus::Failed | RegistrationStatus::Disabled) => {

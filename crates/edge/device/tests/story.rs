@@ -13,5 +13,7 @@ mod modules;
 mod provision;
 #[path = "story/server.rs"]
 mod server;
+#[path = "story/tpm.rs"]
+mod tpm;
 #[path = "story/workload.rs"]
 mod workload;

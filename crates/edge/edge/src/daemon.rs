@@ -12,7 +12,7 @@ use std::time::Duration;
 use ids::error_chain;
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use wire::edge_api::local::{Connection, Provisioning, Reload};
+use wire::edge_api::local::{API_VERSIONS, Connection, Provisioning, Reload};
 
 use self::difference::Difference;
 pub use self::start::DaemonError;
@@ -73,7 +73,7 @@ pub async fn run<R: ModuleRuntime>(
     });
     let listener = listen(&paths.management_socket(), MANAGEMENT_MODE)?;
     let answering = management.clone();
-    let socket = tokio::spawn(serve(listener, move |request| {
+    let socket = tokio::spawn(serve(listener, &API_VERSIONS, move |request| {
         let management = answering.clone();
         async move { management.answer(request).await }
     }));

@@ -23,6 +23,8 @@ pub mod provision;
 
 pub mod state;
 
+pub mod device_tpm;
+
 pub mod command;
 pub mod connect;
 pub mod identities;

@@ -74,7 +74,7 @@ pub async fn register(
         id_scope: access.parameters.id_scope.clone(),
         registration_id: access.parameters.registration_id.clone(),
         payload: access.payload.clone(),
-        credential: device::Credential::Certificate(access.credential.identity.clone()),
+        attestation: device::Credential::Certificate(access.credential.identity.clone()).into(),
         trust: access.trust.clone(),
         within: config.cloud_timeout,
     };

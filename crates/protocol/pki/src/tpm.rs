@@ -20,10 +20,11 @@ mod secret;
 
 pub use activation::{ActivationBlob, HMAC_KEY_LENGTH, HmacKey, SealError};
 pub use public::{EndorsementKey, MAX_PUBLIC_BYTES, StorageRootKey, TpmKeyError};
+pub use read::{Reader, TooShort};
 
 /// Appends a `TPM2B`: two bytes of length, then the bytes. What is built here is far
 /// shorter than 64 KiB.
-fn push_sized(into: &mut Vec<u8>, bytes: &[u8]) {
+pub fn push_sized(into: &mut Vec<u8>, bytes: &[u8]) {
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     into.extend_from_slice(&length.to_be_bytes());
     into.extend_from_slice(bytes);

@@ -68,8 +68,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "registry",
         ],
     ),
+    ("tpm", &["pki"]),
     ("device", &["ids", "wire", "pki", "mqtt"]),
-    ("edge", &["ids", "wire", "pki", "mqtt", "device"]),
+    ("edge", &["ids", "wire", "pki", "mqtt", "device", "tpm"]),
     ("sensor", &["ids", "wire", "device"]),
     (
         "muster",
@@ -92,7 +93,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "device",
         ],
     ),
-    ("sim", &["ids", "wire", "pki", "ca", "device"]),
+    ("sim", &["ids", "wire", "pki", "ca", "device", "tpm"]),
     ("xtask", &[]),
 ];
 

@@ -13,7 +13,7 @@ fn how(ca: &TestCa, endpoint: HubHost) -> Provisioning {
         id_scope: IdScope::parse("0ne000A1B2C").unwrap(),
         registration_id: RegistrationId::parse("edge-001").unwrap(),
         payload: Some(json!({"rack": 7})),
-        credential: Credential::Certificate(ca.identity("edge-001")),
+        attestation: Credential::Certificate(ca.identity("edge-001")).into(),
         trust: ca.trust(),
         within: Duration::from_secs(30),
     }

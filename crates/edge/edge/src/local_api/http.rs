@@ -91,9 +91,12 @@ impl Refusal {
     }
 }
 
-/// Serves a socket until its task is aborted.
-pub(crate) async fn serve<H, F>(listener: UnixListener, handler: H)
-where
+/// Serves a socket until its task is aborted. `versions` are the api-versions that are answered.
+pub(crate) async fn serve<H, F>(
+    listener: UnixListener,
+    versions: &'static [&'static str],
+    handler: H,
+) where
     H: Fn(LocalRequest) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply, Refusal>> + Send + 'static,
 {
@@ -115,7 +118,7 @@ where
         tokio::spawn(async move {
             let service = service_fn(|request| {
                 let handler = handler.clone();
-                async move { Ok::<_, Infallible>(answer(request, handler).await) }
+                async move { Ok::<_, Infallible>(answer(request, versions, handler).await) }
             });
             let mut server = hyper::server::conn::http1::Builder::new();
             server
@@ -129,12 +132,12 @@ where
     }
 }
 
-async fn answer<H, F>(request: Request<Incoming>, handler: H) -> Response<Body>
+async fn answer<H, F>(request: Request<Incoming>, versions: &[&str], handler: H) -> Response<Body>
 where
     H: Fn(LocalRequest) -> F,
     F: Future<Output = Result<Reply, Refusal>>,
 {
-    let result = match arrive(request).await {
+    let result = match arrive(request, versions).await {
         Ok(request) => handler(request).await,
         Err(refusal) => Err(refusal),
     };
@@ -176,9 +179,9 @@ fn respond(status: StatusCode, body: Option<&Value>) -> Response<Body> {
     response
 }
 
-async fn arrive(request: Request<Incoming>) -> Result<LocalRequest, Refusal> {
+async fn arrive(request: Request<Incoming>, versions: &[&str]) -> Result<LocalRequest, Refusal> {
     let query = request.uri().query().unwrap_or_default().to_owned();
-    if !version_is_known(&query) {
+    if !version_is_known(&query, versions) {
         return Err(Refusal::new(
             StatusCode::BAD_REQUEST,
             "api-version is missing or not supported",

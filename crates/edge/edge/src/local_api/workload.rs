@@ -17,7 +17,7 @@ use hyper::{Method, StatusCode};
 use ids::{ModuleId, error_chain};
 use pki::Certificate;
 use tokio::task::JoinHandle;
-use wire::edge_api::local::{ModuleList, SignRequest, SignResponse, TrustBundle};
+use wire::edge_api::local::{API_VERSIONS, ModuleList, SignRequest, SignResponse, TrustBundle};
 
 use crate::files::durable::{DurableError, open_folder, private_folder};
 use crate::files::paths::Paths;
@@ -125,7 +125,7 @@ impl ModuleSockets {
         module: Option<ModuleId>,
     ) -> JoinHandle<()> {
         let workload = self.workload.clone();
-        tokio::spawn(serve(listener, move |request| {
+        tokio::spawn(serve(listener, &API_VERSIONS, move |request| {
             let (workload, module) = (workload.clone(), module.clone());
             async move { workload.answer(&request, module.as_ref()) }
         }))

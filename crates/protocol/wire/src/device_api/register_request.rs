@@ -133,6 +133,19 @@ pub struct RegisterRequest {
     /// What it tells a custom allocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
+    /// By which TPM it proves itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmRequest>,
+}
+
+/// The public keys of a device's TPM, each a `TPM2B_PUBLIC`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TpmRequest {
+    /// The endorsement key, which the enrollment names.
+    pub endorsement_key: Base64Bytes,
+    /// The storage root key, under which the TPM keeps what it is given.
+    pub storage_root_key: Base64Bytes,
 }
 
 #[cfg(test)]

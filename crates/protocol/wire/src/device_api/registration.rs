@@ -117,6 +117,14 @@ pub struct TpmChallenge {
     pub key_name: &'static str,
 }
 
+/// What a device reads of a [`TpmChallenge`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TpmChallengeKey {
+    /// The key that the next request's token is to be signed with, wrapped for the TPM.
+    pub authentication_key: Base64Bytes,
+}
+
 /// By which key a device proved itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

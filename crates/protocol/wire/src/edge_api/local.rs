@@ -33,12 +33,12 @@ pub struct ErrorBody {
     pub message: String,
 }
 
-/// Whether a query string names a version that is answered.
+/// Whether a query string names one of the versions that are answered.
 #[must_use]
-pub fn version_is_known(query: &str) -> bool {
+pub fn version_is_known(query: &str, answered: &[&str]) -> bool {
     let given = query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
         .find(|(name, _)| *name == "api-version");
-    given.is_some_and(|(_, version)| API_VERSIONS.contains(&version))
+    given.is_some_and(|(_, version)| answered.contains(&version))
 }

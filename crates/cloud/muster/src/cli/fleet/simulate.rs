@@ -202,7 +202,7 @@ impl Factory {
             id_scope: self.id_scope.clone(),
             registration_id: RegistrationId::parse(name)?,
             payload: None,
-            credential: Credential::Certificate(Identity::new(&chain, &key)?),
+            attestation: Credential::Certificate(Identity::new(&chain, &key)?).into(),
             trust: self.trust.clone(),
             within: Duration::from_secs(60),
         };
