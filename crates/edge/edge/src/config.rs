@@ -5,8 +5,8 @@
 mod apply;
 mod characters;
 mod connection_string;
-mod credential;
 mod diff;
+mod examine;
 mod fault;
 mod file_uri;
 mod input;
@@ -29,8 +29,8 @@ use std::time::Duration;
 
 pub use apply::{Applied, ApplyError, digest_of, examine_file, read_applied, write_applied};
 pub use connection_string::{DeviceConnection, read_device_connection};
-pub use credential::{Credential, Examined, examine};
 pub use diff::{Change, changes};
+pub use examine::{Credential, Examined, examine};
 pub use fault::{Fault, LineNumber, Severity, acceptable};
 pub use issuance::{
     AutoRenew, CertIssuance, DEVICE_ID, EDGE_CA, EdgeCa, EstAuth, EstClient, EstClientKind,

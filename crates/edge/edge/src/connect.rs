@@ -125,7 +125,7 @@ impl<R: ModuleRuntime> CloudTask<R> {
     }
 
     async fn attempt(&self, attempts: &mut Attempts) -> Result<Session<R>, AttemptError> {
-        let access = CloudAccess::new(&self.config, examine(&self.config, clock::now()));
+        let access = CloudAccess::new(&self.config, examine(&self.config, Some(clock::now())));
         let parameters = access.as_ref().ok().map(|access| &access.parameters);
         let decision = match &attempts.register_because {
             Some(reason) => AssignmentDecision::Register(reason.clone()),

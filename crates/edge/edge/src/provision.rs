@@ -48,8 +48,11 @@ impl CloudAccess {
             let problem = "manual provisioning is not offered yet".to_owned();
             return Err(RegisterError::Credential(problem));
         };
-        let parameters =
-            RegistrationParameters::new(dps, &credential.registration_id, &credential.key_digest);
+        let Some(registration_id) = &credential.registration_id else {
+            let problem = "the device has no registration id".to_owned();
+            return Err(RegisterError::Credential(problem));
+        };
+        let parameters = RegistrationParameters::new(dps, registration_id, &credential.key_digest);
         let trust = Trust::native_and(&examined.roots)?;
         Ok(Self {
             credential,

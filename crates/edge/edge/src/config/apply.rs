@@ -68,7 +68,7 @@ pub fn examine_file(path: &Path, now: Timestamp) -> Result<Applied, ApplyError> 
     };
     let (config, mut notes) = Config::parse(&text).map_err(faulty)?;
     notes.extend(open_to_everybody(path));
-    let examined = examine(&config, now);
+    let examined = examine(&config, Some(now));
     if !acceptable(&examined.faults) {
         let mut faults = [notes, examined.faults].concat();
         faults.sort_by_key(|fault| fault.line);

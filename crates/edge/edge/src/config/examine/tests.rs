@@ -1,6 +1,7 @@
 //! Mistakes with certificates and keys, each with its message.
 
 mod files;
+mod forms;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pki::{Issuer, KeyType, Profile, Serial, Subject, Validity, prepare};
+use pki::{Issuer, KeyType, PrivateKey, Profile, Serial, Subject, Validity, prepare};
 
 use super::*;
 
@@ -93,7 +94,7 @@ impl TestIdentity {
              identity_cert = \"file://{dir}/chain.pem\"\nidentity_pk = \"file://{dir}/key.pem\"\n"
         );
         let (config, _) = Config::parse(&text).unwrap();
-        examine(&config, now)
+        examine(&config, Some(now))
     }
 
     /// The one error, which keeps the device from having a credential.
@@ -117,8 +118,8 @@ fn a_full_chain_with_its_key_is_a_credential() {
         let examined = identity.examine(id, NOW);
         assert_eq!(examined.faults, []);
         let credential = examined.credential.unwrap();
-        assert_eq!(credential.registration_id.folded(), "edge-001");
         assert_eq!(credential.identity.leaf(), &identity.leaf);
+        assert_eq!(credential.registration_id.unwrap().folded(), "edge-001");
     }
 }
 

@@ -33,7 +33,7 @@ fn missing_files_and_files_of_another_kind_are_named() {
 /// Root may read everything, so that the refusal is looked at where it is made.
 #[test]
 fn an_unreadable_file_is_named() {
-    let denied = problem_of(
+    let denied = super::super::files::problem_of(
         Path::new("/k.pem"),
         &std::io::ErrorKind::PermissionDenied.into(),
     );

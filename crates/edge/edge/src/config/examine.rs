@@ -1,0 +1,87 @@
+//! The files that a configuration names: whether they exist, can be read, are private, and fit
+//! together. Nothing but files is looked at.
+
+mod chain;
+mod files;
+mod identity;
+mod issuers;
+
+use ids::{RegistrationId, Timestamp};
+use pki::Certificate;
+use serde_json::Value;
+use wire::sas::SharedAccessKey;
+
+use super::{Config, Fault};
+
+/// The device's certificate chain and key, complete and consistent. Only [`examine`] makes one.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    pub identity: device::Identity,
+    /// `None` when the device does not register.
+    pub registration_id: Option<RegistrationId>,
+    /// SHA-256 of the public key in hexadecimal, to recognise another key.
+    pub key_digest: String,
+    /// The end of the leaf's validity.
+    pub not_after: Timestamp,
+}
+
+/// What the files of a configuration hold.
+#[derive(Debug, Clone, Default)]
+pub struct Examined {
+    /// In the order of the checks.
+    pub faults: Vec<Fault>,
+    /// `None` when certificate or key are not in files, or one of the files has an error.
+    pub credential: Option<Credential>,
+    /// The symmetric key of the configuration or of its file.
+    pub symmetric_key: Option<SharedAccessKey>,
+    pub roots: Vec<Certificate>,
+    /// The JSON of `payload.uri`.
+    pub payload: Option<Value>,
+}
+
+/// Reads every file that `config` names. Without a time that can be believed, no certificate is
+/// called expired.
+#[must_use]
+pub fn examine(config: &Config, now: Option<Timestamp>) -> Examined {
+    let mut examiner = Examiner {
+        now,
+        faults: Vec::new(),
+    };
+    let roots = config
+        .trust_bundle
+        .as_ref()
+        .and_then(|file| examiner.certificates(file))
+        .unwrap_or_default();
+    let payload = config
+        .source
+        .payload()
+        .and_then(|file| examiner.payload(file));
+    let credential = examiner.identity(&config.source);
+    let symmetric_key = examiner.symmetric_key(&config.source);
+    examiner.edge_ca(&config.edge_ca);
+    examiner.issuers(config);
+    examiner.preloaded(config);
+    for file in config
+        .additional_info
+        .iter()
+        .chain(&config.imported_master_key)
+    {
+        let _ = examiner.bytes(file);
+    }
+    Examined {
+        faults: examiner.faults,
+        credential,
+        symmetric_key,
+        roots,
+        payload,
+    }
+}
+
+/// Collects the faults of files.
+struct Examiner {
+    now: Option<Timestamp>,
+    faults: Vec<Fault>,
+}
+
+#[cfg(test)]
+mod tests;
