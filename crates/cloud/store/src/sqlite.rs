@@ -18,6 +18,7 @@ mod blocks;
 pub(crate) mod ca_certificates;
 mod certificate_log;
 mod certificate_takeover;
+pub(crate) mod checkpoint;
 mod configurations;
 mod consumer_groups;
 mod enrollment_ca_certificates;

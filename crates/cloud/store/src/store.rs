@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::audit::AuditLimits;
+use crate::sqlite::checkpoint::{self, Checkpointer};
 use crate::sqlite::connection::open_writer;
 use crate::sqlite::job::{Job, Queued, UnitJob};
 use crate::sqlite::lanes::Lane;
@@ -65,7 +66,8 @@ impl Store {
         let file: Arc<Path> = DataDirectory::database(directory.path()).into();
         let connection = open_writer(&file)?;
         let (sender, queue) = mpsc::channel(QUEUE);
-        let writer = Writer::new(connection, file.clone(), queue, options);
+        let checkpointer = Checkpointer::start(&file, checkpoint::PAGES)?;
+        let writer = Writer::new(connection, file.clone(), queue, options, checkpointer);
         let group_generation = writer.group_generation();
         let revocations = writer.revocations();
         let thread = std::thread::Builder::new()

@@ -12,7 +12,13 @@ pub(crate) struct HashChains {
     decisions: Chain,
     refusals: Chain,
     limits: AuditLimits,
+    /// What the records of a commit are written into. Kept, because fresh memory of this size costs
+    /// as much as what is written there.
+    buffer: Vec<u8>,
 }
+
+/// The buffer that is kept after a large commit.
+const MAX_BUFFER: usize = 1 << 20;
 
 /// Where a stream stands.
 struct Chain {
@@ -37,6 +43,7 @@ impl HashChains {
             decisions: Chain::load(view, AuditStream::Decisions)?,
             refusals: Chain::load(view, AuditStream::Refusals)?,
             limits,
+            buffer: Vec::new(),
         })
     }
 
@@ -55,8 +62,10 @@ impl HashChains {
         for chain in [&mut self.acts, &mut self.decisions, &mut self.refusals] {
             let stream = chain.stream;
             let own = entries.iter().filter(|entry| entry.stream == stream);
-            chain.append(tx, own, self.limits)?;
+            chain.append(tx, own, self.limits, &mut self.buffer)?;
         }
+        self.buffer.clear();
+        self.buffer.shrink_to(MAX_BUFFER);
         Ok(())
     }
 
@@ -99,23 +108,25 @@ impl Chain {
         tx: &Tx<'_>,
         entries: impl Iterator<Item = &'e Entry>,
         limits: AuditLimits,
+        buffer: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
         let before = self.head;
-        let mut block = BlockRow {
-            first: before.number + 1,
-            since: i64::MAX,
-            until: i64::MIN,
-            records: Vec::new(),
-        };
+        let (mut since, mut until) = (i64::MAX, i64::MIN);
+        buffer.clear();
         for entry in entries {
-            self.head
-                .append(entry.time, &entry.body, &mut block.records);
-            block.since = block.since.min(entry.time);
-            block.until = block.until.max(entry.time);
+            self.head.append(entry.time, &entry.body, buffer);
+            since = since.min(entry.time);
+            until = until.max(entry.time);
         }
-        if block.records.is_empty() {
+        if buffer.is_empty() {
             return Ok(());
         }
+        let block = BlockRow {
+            first: before.number + 1,
+            since,
+            until,
+            records: std::mem::take(buffer),
+        };
         let begun = self.growing(&block, before, limits);
         let segment = SegmentRow {
             last: self.head.number,
@@ -127,6 +138,7 @@ impl Chain {
         };
         tx.insert_audit_block(self.stream, &block)?;
         tx.put_audit_segment(self.stream, &segment)?;
+        *buffer = block.records;
         self.segments.push_back(segment);
         Ok(())
     }

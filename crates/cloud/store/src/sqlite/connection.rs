@@ -16,14 +16,25 @@ pub(crate) fn open_writer(file: &Arc<Path>) -> Result<Connection, OpenError> {
     create_private(file)?;
     let mut connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Durable means on disk: the WAL is synced at every commit. 64 MiB of cache keep the upper
-    // levels of the indexes. A WAL that a long scan let grow is cut to 64 MiB again.
+    // levels of the indexes. A WAL that a long scan let grow is cut to 64 MiB again. It is copied
+    // to the database apart: see `checkpoint.rs`.
     let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
                    PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA
-                   journal_size_limit = 67108864;";
+                   wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;";
     connection
         .execute_batch(pragmas)
         .map_err(|error| StoreError::sql("opening", file, error))?;
     schema::migrate(&mut connection, file)?;
+    Ok(connection)
+}
+
+/// Opens a connection that copies the WAL to the database, and does nothing else.
+pub(crate) fn open_checkpointer(file: &Arc<Path>) -> Result<Connection, OpenError> {
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // The sync of the database before the WAL begins anew.
+    connection
+        .execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")
+        .map_err(|error| StoreError::sql("opening", file, error))?;
     Ok(connection)
 }
 

@@ -35,6 +35,18 @@ impl View<'_> {
         self.one(sql, [id_scope, &name.folded()], read)
     }
 
+    /// The row id and the version of an issuer.
+    pub fn issuer_version(
+        &self,
+        id_scope: &str,
+        name: &IssuerName,
+    ) -> Result<Option<(i64, Etag)>, StoreError> {
+        let sql = "SELECT id, etag FROM issuers WHERE id_scope = ?1 AND folded = ?2";
+        self.one(sql, [id_scope, &name.folded()], |row| {
+            Ok((row.get(0)?, decode::id(row, 1, "etag")?))
+        })
+    }
+
     /// The issuers of all services.
     pub fn all_issuers(&self) -> Result<Vec<IssuerRow>, StoreError> {
         self.all(select!("ORDER BY id"), [], read)

@@ -86,6 +86,9 @@ pub(crate) fn difference(first: &Run, second: &Run) -> Option<String> {
     if first.effects.counts != second.effects.counts {
         return Some("both runs counted other devices".to_owned());
     }
+    if first.effects.log_appends != second.effects.log_appends {
+        return Some("both runs appended other certificates to the log".to_owned());
+    }
     let effects = |run: &Run| {
         let TxEffects {
             after,

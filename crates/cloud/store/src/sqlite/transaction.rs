@@ -18,8 +18,8 @@ impl Writer {
         let mut effects = TxEffects::default();
         while let Some((lane, mut job)) = self.next_job() {
             let ran = match self.options.rehearse {
-                true => self.rehearse(job.as_mut()).map(Some),
-                false => self.run_unguarded(job.as_mut()),
+                true => self.rehearse(job.as_mut(), &effects).map(Some),
+                false => self.run_unguarded(job.as_mut(), &effects),
             };
             batch.push(job);
             match ran? {
@@ -42,8 +42,12 @@ impl Writer {
 
     /// Runs a unit. `None` when it failed while it wrote: what it wrote can be taken back
     /// with the transaction only.
-    fn run_unguarded(&self, job: &mut dyn Job) -> Result<Option<TxEffects>, StoreError> {
-        let tx = Tx::new(&self.connection, &self.file, self.batch);
+    fn run_unguarded(
+        &self,
+        job: &mut dyn Job,
+        before: &TxEffects,
+    ) -> Result<Option<TxEffects>, StoreError> {
+        let tx = Tx::new(&self.connection, &self.file, self.batch).after(before);
         let ran = job.run(&tx);
         self.require_transaction()?;
         Ok(match ran {
@@ -62,15 +66,16 @@ impl Writer {
         self.sql("BEGIN IMMEDIATE")?;
         let mut effects = TxEffects::default();
         for job in batch {
-            effects.add(self.run_guarded(job.as_mut())?);
+            let more = self.run_guarded(job.as_mut(), &effects)?;
+            effects.add(more);
         }
         Ok(effects)
     }
 
     /// Runs a unit behind a savepoint. Nobody else writes: a row that is in conflict again stays so.
-    fn run_guarded(&self, job: &mut dyn Job) -> Result<TxEffects, StoreError> {
+    fn run_guarded(&self, job: &mut dyn Job, before: &TxEffects) -> Result<TxEffects, StoreError> {
         self.sql("SAVEPOINT unit")?;
-        let tx = Tx::new(&self.connection, &self.file, self.batch);
+        let tx = Tx::new(&self.connection, &self.file, self.batch).after(before);
         let ran = job.run(&tx);
         self.require_transaction()?;
         if ran == Ran::Kept {
@@ -86,11 +91,11 @@ impl Writer {
     }
 
     /// Runs a unit, rolls it back, and runs it again: see `rehearsal.rs`.
-    fn rehearse(&self, job: &mut dyn Job) -> Result<TxEffects, StoreError> {
+    fn rehearse(&self, job: &mut dyn Job, before: &TxEffects) -> Result<TxEffects, StoreError> {
         self.sql("SAVEPOINT unit")?;
-        let first = self.trace(job)?;
+        let first = self.trace(job, before)?;
         self.sql("ROLLBACK TO unit")?;
-        let mut second = self.trace(job)?;
+        let mut second = self.trace(job, before)?;
         if let Some(cause) = rehearsal::difference(&first, &second) {
             let error = StoreError::words("rehearsing a write of", &self.file, cause);
             job.fail(error);
@@ -109,8 +114,9 @@ impl Writer {
         })
     }
 
-    fn trace(&self, job: &mut dyn Job) -> Result<Run, StoreError> {
-        let tx = Tx::traced(&self.connection, &self.file, self.batch);
+    fn trace(&self, job: &mut dyn Job, before: &TxEffects) -> Result<Run, StoreError> {
+        let tx = Tx::new(&self.connection, &self.file, self.batch);
+        let tx = tx.after(before).traced();
         let ran = job.run(&tx);
         self.require_transaction()?;
         let (effects, trace) = tx.into_parts();

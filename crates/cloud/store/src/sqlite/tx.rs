@@ -1,4 +1,4 @@
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use ids::HubName;
 use rusqlite::{Connection, Params};
 
 use crate::audit::Entry;
+use crate::sqlite::certificate_log::LogAppends;
 use crate::sqlite::identity_counts::{CountChanges, Counted};
 use crate::sqlite::rehearsal::Trace;
 use crate::{Lock, StoreError, View};
@@ -19,6 +20,8 @@ pub struct Tx<'c> {
     view: View<'c>,
     wrote: Cell<bool>,
     effects: RefCell<TxEffects>,
+    /// What the units before this one leave for the end of the transaction.
+    before: Option<&'c TxEffects>,
     trace: Option<Trace>,
 }
 
@@ -33,6 +36,7 @@ pub(crate) struct TxEffects {
     /// Whether a certificate was revoked, held or restored.
     pub(crate) bumps_revocations: bool,
     pub(crate) counts: CountChanges,
+    pub(crate) log_appends: LogAppends,
 }
 
 impl TxEffects {
@@ -42,6 +46,7 @@ impl TxEffects {
         self.bumps_group_generation |= more.bumps_group_generation;
         self.bumps_revocations |= more.bumps_revocations;
         self.counts.extend(more.counts);
+        self.log_appends.extend(more.log_appends);
     }
 }
 
@@ -63,15 +68,24 @@ impl<'c> Tx<'c> {
             },
             wrote: Cell::new(false),
             effects: RefCell::default(),
+            before: None,
             trace: None,
         }
     }
 
+    /// The same, after units that left `before` for the end of the transaction.
+    pub(crate) fn after(self, before: &'c TxEffects) -> Self {
+        Self {
+            before: Some(before),
+            ..self
+        }
+    }
+
     /// The same, and keeps a trace of what the run writes.
-    pub(crate) fn traced(connection: &'c Connection, file: &'c Arc<Path>, batch: u64) -> Self {
+    pub(crate) fn traced(self) -> Self {
         Self {
             trace: Some(Trace::default()),
-            ..Self::new(connection, file, batch)
+            ..self
         }
     }
 
@@ -95,6 +109,15 @@ impl<'c> Tx<'c> {
         if counted != Counted::default() {
             self.effects.borrow_mut().counts.add(hub, counted);
         }
+    }
+
+    pub(super) fn effects(&self) -> RefMut<'_, TxEffects> {
+        self.effects.borrow_mut()
+    }
+
+    /// What the units before this one append to logs.
+    pub(super) fn log_appends_before(&self) -> Option<&LogAppends> {
+        self.before.map(|before| &before.log_appends)
     }
 
     pub(crate) fn enter(&self, entry: Entry) {
@@ -121,10 +144,16 @@ impl<'c> Tx<'c> {
         sql: &'static str,
         params: impl Params,
     ) -> Result<usize, StoreError> {
-        if let Some(trace) = &self.trace {
-            trace.require(lock, self.file)?;
-        }
+        self.require(lock)?;
         self.run(sql, params)
+    }
+
+    /// Refuses to write what the unit did not name, when it is rehearsed.
+    pub(super) fn require(&self, lock: Lock<'_>) -> Result<(), StoreError> {
+        match &self.trace {
+            Some(trace) => trace.require(lock, self.file),
+            None => Ok(()),
+        }
     }
 
     /// Like [`write`](Self::write), for a row that was read at a version: when it has another one
@@ -147,7 +176,7 @@ impl<'c> Tx<'c> {
     }
 
     /// Runs a statement on a table that the writer fills at the end of a commit, from what units
-    /// left for it: the audit, counts.
+    /// left for it: the audit, counts, logs of certificates.
     pub(crate) fn write_at_end(
         &self,
         sql: &'static str,

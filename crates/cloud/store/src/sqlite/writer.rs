@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use crate::audit::{Entry, HashChains};
+use crate::sqlite::checkpoint::Checkpointer;
 use crate::sqlite::job::{Job, Queued};
 use crate::sqlite::lanes::{BATCH, Progress, Waiting};
 use crate::sqlite::tx::{AfterCommit, Tx};
@@ -40,6 +41,7 @@ pub(crate) struct Writer {
     /// The heads of the audit's streams; `None` before the first commit and after one that failed.
     chains: Option<HashChains>,
     pub(super) batch: u64,
+    checkpointer: Checkpointer,
 }
 
 impl Writer {
@@ -48,6 +50,7 @@ impl Writer {
         file: Arc<Path>,
         queue: mpsc::Receiver<Queued>,
         options: StoreOptions,
+        checkpointer: Checkpointer,
     ) -> Self {
         Self {
             connection,
@@ -60,6 +63,7 @@ impl Writer {
             revocations: Arc::default(),
             chains: None,
             batch: 0,
+            checkpointer,
         }
     }
 
@@ -86,6 +90,7 @@ impl Writer {
             for job in batch.drain(..) {
                 job.answer(failure.as_ref());
             }
+            self.checkpointer.committed(&self.connection, &self.file);
         }
     }
 
@@ -156,6 +161,7 @@ impl Writer {
             self.seal(std::mem::take(&mut effects.entries))?;
             let tx = Tx::new(&self.connection, &self.file, self.batch);
             std::mem::take(&mut effects.counts).write(&tx)?;
+            std::mem::take(&mut effects.log_appends).write(&tx)?;
             self.sql("COMMIT")?;
             Ok(effects)
         });

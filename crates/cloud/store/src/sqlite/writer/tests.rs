@@ -1,6 +1,7 @@
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::sqlite::checkpoint;
 use crate::sqlite::job::UnitJob;
 use crate::sqlite::lanes::Lane;
 use crate::store::tests::write;
@@ -9,7 +10,14 @@ fn writer() -> (mpsc::Sender<Queued>, Writer) {
     let (sender, queue) = mpsc::channel(4096);
     let connection = Connection::open_in_memory().unwrap();
     let file = Path::new(":memory:").into();
-    let writer = Writer::new(connection, file, queue, StoreOptions::default());
+    let checkpointer = Checkpointer::start(&file, checkpoint::PAGES).unwrap();
+    let writer = Writer::new(
+        connection,
+        file,
+        queue,
+        StoreOptions::default(),
+        checkpointer,
+    );
     (sender, writer)
 }
 
