@@ -120,6 +120,7 @@ pub async fn sign(
     })?;
     let entry = IssuedCertificate {
         issuer: issuer.name.clone(),
+        issuer_version: issuer.etag.clone(),
         authority,
         serial,
         common_name: admitted.common_name().to_owned(),

@@ -9,6 +9,8 @@ use store::{CertificateOrigin, IssuedState};
 #[derive(Debug, Clone, PartialEq)]
 pub struct IssuedCertificate {
     pub issuer: IssuerName,
+    /// The version of the issuer that had it signed.
+    pub issuer_version: Etag,
     /// SHA-256 of the CA certificate that signed it.
     pub authority: Thumbprint,
     pub serial: CertificateSerial,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ids::{CertificateSerial, IssuerName, IssuerUserName, Thumbprint, Timestamp};
 use registry::revocation::Revocations;
 use registry::{BadContinuation, Continuation, ListError, Page, StorageError};
-use serde_json::json;
+use serde::Serialize;
 use store::audit::AuditStream;
 use store::{
     IssuedCertificateRow, IssuedFilter, IssuedState, IssuerUserRow, Lock, StoreError, Tx, Unit,
@@ -302,12 +302,18 @@ impl EnterIssued {
     }
 }
 
-/// The row id of the issuer, whose CA that signed may still do so.
+/// The row id of the issuer, whose CA that signed may still do so. It may while the issuer is the
+/// same as when it signed; the CAs of another version are read.
 pub(super) fn admitted_issuer(
     view: &View<'_>,
     id_scope: &str,
     issued: &IssuedCertificate,
 ) -> Result<i64, EnterError> {
+    if let Some((id, version)) = view.issuer_version(id_scope, &issued.issuer)?
+        && version == issued.issuer_version
+    {
+        return Ok(id);
+    }
     let gone = || EnterError::IssuerGone(issued.issuer.clone());
     let issuer = view.issuer(id_scope, &issued.issuer)?.ok_or_else(gone)?;
     let generations = generations(view, &issuer)?;
@@ -350,12 +356,33 @@ pub(super) fn enter_issued(
         changed: None,
     };
     tx.insert_issued_certificate(id_scope, &row, Some(&issued.der))?;
-    let body = json!({
-        "kind": "certificate.issued", "idScope": id_scope, "registrationId": issued.common_name,
-        "issuer": issued.issuer, "serialNumber": issued.serial.to_string(),
-        "sha256Thumbprint": issued.thumbprint.to_string(), "notAfterUtc": issued.not_after,
-        "origin": row.origin.name(), "username": row.username,
-    });
-    let body = body.to_string().into_bytes();
+    let act = IssuedAct {
+        kind: "certificate.issued",
+        id_scope,
+        registration_id: &issued.common_name,
+        issuer: &issued.issuer,
+        serial_number: issued.serial.to_string(),
+        sha256_thumbprint: issued.thumbprint.to_string(),
+        not_after_utc: issued.not_after,
+        origin: row.origin.name(),
+        username: row.username.as_ref(),
+    };
+    let body = serde_json::to_vec(&act)
+        .map_err(|error| StoreError::damaged_document("certificate", error.to_string()))?;
     tx.audit(AuditStream::Decisions, now.ticks(), body)
+}
+
+/// What the audit says of a certificate.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IssuedAct<'a> {
+    kind: &'static str,
+    id_scope: &'a str,
+    registration_id: &'a str,
+    issuer: &'a IssuerName,
+    serial_number: String,
+    sha256_thumbprint: String,
+    not_after_utc: Timestamp,
+    origin: &'static str,
+    username: Option<&'a IssuerUserName>,
 }

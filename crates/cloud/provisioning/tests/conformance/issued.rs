@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use ids::{CertificateSerial, IssuerName, ProfileKind, Thumbprint, Timestamp};
+use ids::{CertificateSerial, Etag, IssuerName, ProfileKind, Thumbprint, Timestamp};
 use provisioning::{
     AssignError, CertificateOrigin, EnterError, IssuedCertificate, IssuedQuery, IssuerDraft,
     IssuerGeneration, MAX_ISSUERS, NextAuthority, PendingRegistration, PendingStep, Placement,
@@ -61,6 +61,8 @@ pub(crate) fn certificate(number: u8, common_name: &str) -> IssuedCertificate {
     let day = i64::from(number) * 86_400;
     IssuedCertificate {
         issuer: issuer("fleet"),
+        // One that the issuer does not have any more: its CAs are read.
+        issuer_version: Etag::parse("earlier").unwrap(),
         authority: Thumbprint::from_bytes([1; 32]),
         serial: CertificateSerial::from_bytes(&[1, number]).unwrap(),
         common_name: common_name.to_owned(),
