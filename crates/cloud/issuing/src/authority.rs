@@ -46,7 +46,7 @@ pub fn authority(
                 key: TokenKeyReference {
                     library: Path::new(&key.library).to_owned(),
                     uri: key.uri.parse()?,
-                    pin: key.pin.clone(),
+                    pin: Some(key.pin.clone()),
                 },
                 chain: chain.clone(),
                 common_name: common_name.to_owned(),

@@ -201,10 +201,8 @@ impl TokenKey for SigningKey {
         self.public.key()
     }
 
-    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        let digest = scheme.digest(message).ok_or(TpmError::Scheme(scheme));
-        let signed = digest.and_then(|digest| self.sign_digest(scheme, &digest));
-        signed.map_err(SignError::new)
+    fn sign_digest(&self, scheme: SignatureScheme, digest: &[u8]) -> Result<Vec<u8>, SignError> {
+        Self::sign_digest(self, scheme, digest).map_err(SignError::new)
     }
 }
 

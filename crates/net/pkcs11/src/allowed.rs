@@ -7,18 +7,39 @@ use super::TokenError;
 /// administrator writes there.
 const REGISTRIES: [&str; 2] = ["/etc/pkcs11/modules", "/usr/share/p11-kit/modules"];
 
-/// The PKCS#11 libraries that may be loaded: those that `muster serve` was started with, and those
-/// that are registered with p11-kit on the machine. Loading a library runs its code in the server,
-/// so a request can only choose one of these.
-#[derive(Debug, Clone, Default)]
-pub struct AllowedLibraries(Vec<PathBuf>);
+/// The PKCS#11 libraries that may be loaded. Loading a library runs its code in the program, so a
+/// request of somebody else can only choose one of these.
+#[derive(Debug, Clone)]
+pub struct AllowedLibraries(Allowed);
+
+#[derive(Debug, Clone)]
+enum Allowed {
+    /// Those that `muster serve` was started with, and those that are registered with p11-kit.
+    Only(Vec<PathBuf>),
+    /// What the configuration of the program itself names.
+    Any,
+}
+
+impl Default for AllowedLibraries {
+    fn default() -> Self {
+        Self(Allowed::Only(Vec::new()))
+    }
+}
 
 impl AllowedLibraries {
     /// Allows `named`, and what is registered on the machine.
     #[must_use]
     pub fn of_machine(named: &[PathBuf]) -> Self {
         let registered = REGISTRIES.iter().flat_map(|dir| registered(Path::new(dir)));
-        Self(named.iter().cloned().chain(registered).collect())
+        Self(Allowed::Only(
+            named.iter().cloned().chain(registered).collect(),
+        ))
+    }
+
+    /// Allows every library: only the administrator of the machine names them.
+    #[must_use]
+    pub fn any() -> Self {
+        Self(Allowed::Any)
     }
 
     /// The file that is loaded for `path`.
@@ -26,8 +47,12 @@ impl AllowedLibraries {
         let refused = || TokenError::NotAllowed {
             library: path.to_owned(),
         };
+        let known = match &self.0 {
+            Allowed::Any => return Ok(path.to_owned()),
+            Allowed::Only(known) => known,
+        };
         let wanted = path.canonicalize().map_err(|_| refused())?;
-        let mut allowed = self.0.iter().filter_map(|one| one.canonicalize().ok());
+        let mut allowed = known.iter().filter_map(|one| one.canonicalize().ok());
         allowed.find(|one| *one == wanted).ok_or_else(refused)
     }
 }
@@ -58,7 +83,7 @@ mod tests {
         let (named, other) = (dir.path().join("a.so"), dir.path().join("b.so"));
         fs::write(&named, "").unwrap();
         fs::write(&other, "").unwrap();
-        let allowed = AllowedLibraries(vec![named.clone()]);
+        let allowed = AllowedLibraries(Allowed::Only(vec![named.clone()]));
         let detour = dir.path().join("x/../a.so");
         fs::create_dir(dir.path().join("x")).unwrap();
         assert!(allowed.find(&named).is_ok() && allowed.find(&detour).is_ok());

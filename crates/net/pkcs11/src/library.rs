@@ -13,15 +13,23 @@ use super::session::Sessions;
 use super::{AllowedLibraries, TokenError, TokenKeyReference};
 
 /// A token that is slower is taken for gone: RSA 4096 on a smart card takes about a second.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// A TPM looks for the primes of an RSA key for a minute.
+pub(super) const PATIENCE_TO_MAKE: Duration = Duration::from_secs(120);
 /// How many calls may wait for the thread of a library.
 const WAITING: usize = 64;
 
 /// The libraries that are loaded, each once.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Libraries {
     allowed: AllowedLibraries,
     open: Mutex<HashMap<PathBuf, Arc<Library>>>,
+}
+
+impl std::fmt::Debug for Libraries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Libraries({:?})", self.allowed)
+    }
 }
 
 impl Libraries {
@@ -48,7 +56,6 @@ impl Libraries {
 }
 
 /// The thread of a library.
-#[derive(Debug)]
 pub(super) struct Library {
     path: PathBuf,
     calls: SyncSender<Call>,
@@ -56,18 +63,8 @@ pub(super) struct Library {
     hangs: Arc<AtomicBool>,
 }
 
-enum Call {
-    Sign {
-        key: Arc<TokenKeyReference>,
-        scheme: SignatureScheme,
-        message: Vec<u8>,
-        answer: SyncSender<Result<Vec<u8>, TokenError>>,
-    },
-    PublicKey {
-        key: Arc<TokenKeyReference>,
-        answer: SyncSender<Result<PublicKey, TokenError>>,
-    },
-}
+/// What the thread does next. It sends its own answer.
+type Call = Box<dyn FnOnce(&mut Sessions) + Send>;
 
 impl Library {
     fn start(path: PathBuf) -> Result<Self, TokenError> {
@@ -87,44 +84,45 @@ impl Library {
         Ok(Self { path, calls, hangs })
     }
 
+    /// Signs a digest.
     pub(super) fn sign(
         &self,
         key: &Arc<TokenKeyReference>,
         scheme: SignatureScheme,
-        message: &[u8],
+        digest: &[u8],
     ) -> Result<Vec<u8>, TokenError> {
-        let (answer, answered) = sync_channel(1);
-        let (key, message) = (key.clone(), message.to_vec());
-        let call = Call::Sign {
-            key,
-            scheme,
-            message,
-            answer,
-        };
-        self.call(call, &answered)
+        let (key, digest) = (key.clone(), digest.to_vec());
+        self.call(PATIENCE, move |sessions| {
+            sessions.sign(&key, scheme, &digest)
+        })
     }
 
     pub(super) fn public_key(&self, key: &Arc<TokenKeyReference>) -> Result<PublicKey, TokenError> {
-        let (answer, answered) = sync_channel(1);
         let key = key.clone();
-        self.call(Call::PublicKey { key, answer }, &answered)
+        self.call(PATIENCE, move |sessions| sessions.public_key(&key))
     }
 
-    fn call<T>(
+    /// Has the thread of the library do something, and waits for its answer.
+    pub(super) fn call<T: Send + 'static>(
         &self,
-        call: Call,
-        answered: &Receiver<Result<T, TokenError>>,
+        patience: Duration,
+        act: impl FnOnce(&mut Sessions) -> Result<T, TokenError> + Send + 'static,
     ) -> Result<T, TokenError> {
         let no_answer = || TokenError::NoAnswer {
             library: self.path.clone(),
-            seconds: PATIENCE.as_secs(),
+            seconds: patience.as_secs(),
         };
         if self.hangs.load(Ordering::SeqCst) {
             return Err(no_answer());
         }
+        let (answer, answered) = sync_channel(1);
+        let call: Call = Box::new(move |sessions| {
+            // Nobody may wait for an answer any more; that is not an error.
+            let _ = answer.try_send(act(sessions));
+        });
         self.calls.try_send(call).map_err(|_| no_answer())?;
-        let answer = answered.recv_timeout(PATIENCE);
-        let answer = answer.ok().or_else(|| self.last_look(answered));
+        let answer = answered.recv_timeout(patience);
+        let answer = answer.ok().or_else(|| self.last_look(&answered));
         answer.unwrap_or_else(|| Err(no_answer()))
     }
 
@@ -138,23 +136,10 @@ impl Library {
     }
 }
 
-/// Answers calls until the last handle of the library is dropped. Nobody may wait for an answer any
-/// more; that is not an error.
+/// Answers calls until the last handle of the library is dropped.
 fn run(mut sessions: Sessions, calls: &Receiver<Call>, hangs: &AtomicBool) {
     while let Ok(call) = calls.recv() {
-        match call {
-            Call::Sign {
-                key,
-                scheme,
-                message,
-                answer,
-            } => {
-                let _ = answer.try_send(sessions.sign(&key, scheme, &message));
-            }
-            Call::PublicKey { key, answer } => {
-                let _ = answer.try_send(sessions.public_key(&key));
-            }
-        }
+        call(&mut sessions);
         hangs.store(false, Ordering::SeqCst);
     }
 }

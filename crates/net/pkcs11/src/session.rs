@@ -1,6 +1,8 @@
 //! What is done with a library on its own thread.
 
 mod find;
+pub(super) mod make;
+pub(super) mod report;
 mod sign;
 
 use std::path::PathBuf;
@@ -10,9 +12,12 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
-use pki::{PublicKey, SignatureScheme};
+use pki::{KeyType, PublicKey, SignatureScheme};
+use zeroize::Zeroizing;
 
-use super::{KeyLocation, TokenError, TokenKeyReference};
+use super::{
+    KeyLocation, SlotReference, SlotUri, TokenError, TokenKeyReference, TokenReport, TokenUri,
+};
 
 /// How many refused PINs are remembered.
 const MAX_REFUSED: usize = 64;
@@ -33,9 +38,20 @@ struct OpenKey {
     at: KeyLocation,
 }
 
+/// A PIN that a token refused. It is not tried again with any key of that token.
 struct RefusedPin {
-    reference: TokenKeyReference,
+    slot: SlotUri,
+    pin: Option<Zeroizing<String>>,
     error: TokenError,
+}
+
+/// What a session is opened for.
+struct Access<'a> {
+    slot: &'a SlotUri,
+    pin: &'a Option<Zeroizing<String>>,
+    /// What errors name.
+    wanted: String,
+    writes: bool,
 }
 
 impl TokenKeyReference {
@@ -54,14 +70,23 @@ impl Sessions {
         }
     }
 
-    /// Signs. A token that was lost since the last call is looked for once more.
+    /// Signs a digest. A token that was lost since the last call is looked for once more.
     pub(super) fn sign(
         &mut self,
         reference: &TokenKeyReference,
         scheme: SignatureScheme,
+        digest: &[u8],
+    ) -> Result<Vec<u8>, TokenError> {
+        self.with_key(reference, |open| sign::sign(open, scheme, digest))
+    }
+
+    /// HMAC-SHA256 with a secret key.
+    pub(super) fn hmac(
+        &mut self,
+        reference: &TokenKeyReference,
         message: &[u8],
     ) -> Result<Vec<u8>, TokenError> {
-        self.with_key(reference, |open| sign::sign(open, scheme, message))
+        self.with_key(reference, |open| sign::hmac(open, message))
     }
 
     /// The public half of a key.
@@ -70,6 +95,74 @@ impl Sessions {
         reference: &TokenKeyReference,
     ) -> Result<PublicKey, TokenError> {
         self.with_key(reference, find::public_key)
+    }
+
+    /// Makes a key pair that cannot leave the token.
+    pub(super) fn make_pair(
+        &mut self,
+        slot: &SlotReference,
+        name: &make::KeyName<'_>,
+        kind: KeyType,
+    ) -> Result<TokenUri, TokenError> {
+        self.writing(slot, |at, session| {
+            make::pair(session, at, &slot.uri, name, kind)
+        })
+    }
+
+    /// Makes a secret key for HMAC-SHA256 that cannot leave the token.
+    pub(super) fn make_secret(
+        &mut self,
+        slot: &SlotReference,
+        name: &make::KeyName<'_>,
+    ) -> Result<TokenUri, TokenError> {
+        self.writing(slot, |at, session| {
+            make::secret(session, at, &slot.uri, name)
+        })
+    }
+
+    /// Destroys a key, with the public half beside it. A key that is not there is destroyed.
+    pub(super) fn destroy(&mut self, key: &TokenKeyReference) -> Result<(), TokenError> {
+        self.open.retain(|open| !open.reference.is(key));
+        let slot = SlotReference {
+            library: key.library.clone(),
+            uri: key.uri.slot.clone(),
+            pin: key.pin.clone(),
+        };
+        self.writing(&slot, |at, session| make::destroy(session, at, &key.uri))
+    }
+
+    /// What the token of a slot can do.
+    pub(super) fn report(&mut self, slot: &SlotReference) -> Result<TokenReport, TokenError> {
+        let path = self.path.clone();
+        self.finalize_if_lost(&slot.uri);
+        let library = self.library()?;
+        report::read(&path, library, &slot.uri)
+    }
+
+    fn writing<T>(
+        &mut self,
+        slot: &SlotReference,
+        act: impl FnOnce(&KeyLocation, &Session) -> Result<T, TokenError>,
+    ) -> Result<T, TokenError> {
+        self.finalize_if_lost(&slot.uri);
+        let (session, at) = self.session(&Access {
+            slot: &slot.uri,
+            pin: &slot.pin,
+            wanted: slot.uri.to_string(),
+            writes: true,
+        })?;
+        act(&at, &session)
+    }
+
+    /// Many libraries look for tokens only when they are initialised.
+    fn finalize_if_lost(&mut self, slot: &SlotUri) {
+        let path = self.path.clone();
+        let found = self
+            .library()
+            .and_then(|library| find::slot(&path, library, slot, slot.to_string()));
+        if found.is_err() {
+            self.finalize();
+        }
     }
 
     fn with_key<T>(
@@ -144,28 +237,13 @@ impl Sessions {
     }
 
     fn connect(&mut self, reference: &TokenKeyReference) -> Result<OpenKey, TokenError> {
-        let known = self.refused.iter().find(|one| one.reference.is(reference));
-        if let Some(refused) = known {
-            return Err(refused.error.clone());
-        }
-        let path = self.path.clone();
-        let library = self.library()?;
-        let (slot, at) = find::slot(&path, library, &reference.uri)?;
-        let session = library.open_ro_session(slot);
-        let session = session.map_err(|error| at.failed("open a session", &error))?;
-        if let Err(refused) = self.log_in(&session, &at, reference) {
-            if matches!(refused, TokenError::Pin { .. }) {
-                if self.refused.len() == MAX_REFUSED {
-                    self.refused.remove(0);
-                }
-                self.refused.push(RefusedPin {
-                    reference: reference.clone(),
-                    error: refused.clone(),
-                });
-            }
-            return Err(refused);
-        }
-        let key = find::private_key(&at, &session)?;
+        let (session, at) = self.session(&Access {
+            slot: &reference.uri.slot,
+            pin: &reference.pin,
+            wanted: reference.uri.to_string(),
+            writes: false,
+        })?;
+        let key = find::key(&reference.uri, &at, &session)?;
         Ok(OpenKey {
             reference: reference.clone(),
             session,
@@ -174,18 +252,50 @@ impl Sessions {
         })
     }
 
+    /// A session that is logged in, unless there is no PIN.
+    fn session(&mut self, access: &Access<'_>) -> Result<(Session, KeyLocation), TokenError> {
+        let is_refused = |one: &&RefusedPin| one.slot == *access.slot && one.pin == *access.pin;
+        if let Some(refused) = self.refused.iter().find(is_refused) {
+            return Err(refused.error.clone());
+        }
+        let path = self.path.clone();
+        let library = self.library()?;
+        let (slot, at) = find::slot(&path, library, access.slot, access.wanted.clone())?;
+        let session = match access.writes {
+            true => library.open_rw_session(slot),
+            false => library.open_ro_session(slot),
+        };
+        let session = session.map_err(|error| at.failed("open a session", &error))?;
+        let Some(pin) = access.pin else {
+            return Ok((session, at));
+        };
+        if let Err(refused) = self.log_in(&session, &at, pin) {
+            if matches!(refused, TokenError::Pin { .. }) {
+                if self.refused.len() == MAX_REFUSED {
+                    self.refused.remove(0);
+                }
+                self.refused.push(RefusedPin {
+                    slot: access.slot.clone(),
+                    pin: access.pin.clone(),
+                    error: refused.clone(),
+                });
+            }
+            return Err(refused);
+        }
+        Ok((session, at))
+    }
+
     fn log_in(
         &self,
         session: &Session,
         at: &KeyLocation,
-        reference: &TokenKeyReference,
+        pin: &Zeroizing<String>,
     ) -> Result<(), TokenError> {
-        let pin = AuthPin::from(reference.pin.as_str());
-        match session.login(UserType::User, Some(&pin)) {
+        match session.login(UserType::User, Some(&AuthPin::from(pin.as_str()))) {
             // By another session: a login is the whole program's, and the token compares no PIN.
             Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
                 let open = self.open.iter().find(|open| open.at.slot == at.slot);
-                match open.is_none_or(|open| open.reference.pin == reference.pin) {
+                match open.is_none_or(|open| open.reference.pin.as_ref() == Some(pin)) {
                     true => Ok(()),
                     false => Err(TokenError::Pin {
                         at: Box::new(at.clone()),

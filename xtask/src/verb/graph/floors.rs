@@ -70,7 +70,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("tpm", &["pki"]),
     ("device", &["ids", "wire", "pki", "mqtt"]),
-    ("edge", &["ids", "wire", "pki", "mqtt", "device", "tpm"]),
+    ("keys", &["wire", "pki", "pkcs11", "tpm"]),
+    (
+        "edge",
+        &["ids", "wire", "pki", "mqtt", "device", "tpm", "keys"],
+    ),
     ("sensor", &["ids", "wire", "device"]),
     (
         "muster",

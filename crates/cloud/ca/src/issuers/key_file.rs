@@ -68,9 +68,10 @@ fn reference(
 ) -> Result<Zeroizing<String>, IssuerError> {
     let (library, uri) = (token.library.display(), &token.uri);
     let head = format!("{LIBRARY}{library}\n{URI}{uri}\n");
+    let pin = token.pin.as_deref().map_or("", String::as_str);
     let pin = match passphrase {
-        None => Zeroizing::new(format!("{PIN}{}\n", *token.pin)),
-        Some(passphrase) => pki::seal(SEALED_PIN, token.pin.as_bytes(), passphrase)?,
+        None => Zeroizing::new(format!("{PIN}{pin}\n")),
+        Some(passphrase) => pki::seal(SEALED_PIN, pin.as_bytes(), passphrase)?,
     };
     let mut text = Zeroizing::new(String::with_capacity(head.len() + pin.len()));
     text.push_str(&head);
@@ -98,7 +99,7 @@ pub(super) fn read(
     let reference = TokenKeyReference {
         library: Path::new(library).to_owned(),
         uri: uri.parse::<TokenUri>()?,
-        pin,
+        pin: Some(pin),
     };
     Ok((StoredKey::Token(reference), chain))
 }

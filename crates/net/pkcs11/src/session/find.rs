@@ -9,13 +9,15 @@ use cryptoki::slot::Slot;
 use pki::{KeyAlgorithm, PublicKey};
 
 use super::{OpenKey, in_words};
-use crate::{KeyLocation, TokenError, TokenUri};
+use crate::uri::KeyClass;
+use crate::{KeyLocation, SlotUri, TokenError, TokenUri};
 
-/// The slot with the token of a URI.
+/// The slot with the token of a URI. `wanted` is what errors name.
 pub(super) fn slot(
     path: &Path,
     library: &Pkcs11,
-    uri: &TokenUri,
+    uri: &SlotUri,
+    wanted: String,
 ) -> Result<(Slot, KeyLocation), TokenError> {
     let slots = library.get_slots_with_initialized_token();
     let slots = slots.map_err(|error| TokenError::Library {
@@ -35,7 +37,7 @@ pub(super) fn slot(
                 library: path.to_path_buf(),
                 slot: slot.id(),
                 token: token.label().to_owned(),
-                uri: uri.clone(),
+                uri: wanted,
             };
             return Ok((slot, at));
         }
@@ -43,7 +45,7 @@ pub(super) fn slot(
     }
     Err(TokenError::NoToken {
         library: path.to_path_buf(),
-        uri: uri.to_string(),
+        uri: wanted,
         present,
     })
 }
@@ -52,9 +54,17 @@ fn is_text(wanted: Option<&str>, found: &str) -> bool {
     wanted.is_none_or(|wanted| wanted == found.trim_end())
 }
 
-/// The one private key of a URI.
-pub(super) fn private_key(at: &KeyLocation, session: &Session) -> Result<ObjectHandle, TokenError> {
-    let found = session.find_objects(&template(&at.uri, ObjectClass::PRIVATE_KEY));
+/// The one key of a URI.
+pub(super) fn key(
+    uri: &TokenUri,
+    at: &KeyLocation,
+    session: &Session,
+) -> Result<ObjectHandle, TokenError> {
+    let class = match uri.class {
+        KeyClass::Private => ObjectClass::PRIVATE_KEY,
+        KeyClass::Secret => ObjectClass::SECRET_KEY,
+    };
+    let found = session.find_objects(&template(uri, class));
     let found = found.map_err(|error| at.failed("find a key", &error))?;
     match found.as_slice() {
         [key] => Ok(*key),
@@ -65,7 +75,7 @@ pub(super) fn private_key(at: &KeyLocation, session: &Session) -> Result<ObjectH
     }
 }
 
-fn template(uri: &TokenUri, class: ObjectClass) -> Vec<Attribute> {
+pub(super) fn template(uri: &TokenUri, class: ObjectClass) -> Vec<Attribute> {
     let mut wanted = vec![Attribute::Class(class)];
     wanted.extend(
         uri.object
@@ -76,20 +86,17 @@ fn template(uri: &TokenUri, class: ObjectClass) -> Vec<Attribute> {
     wanted
 }
 
-/// Reads the public half from the public key object beside the private key.
+/// Reads the public half from the public key object beside the private key, or from the private
+/// key itself: an RSA key has its modulus there.
 pub(super) fn public_key(open: &OpenKey) -> Result<PublicKey, TokenError> {
-    let uri = &open.at.uri;
+    let uri = &open.reference.uri;
     let failed = |error| open.at.failed("show the public key", &error);
     let session = &open.session;
     let found = session.find_objects(&template(uri, ObjectClass::PUBLIC_KEY));
+    let beside = found.map_err(failed)?.into_iter().next();
     let unknown = |found: &str| TokenError::KeyKind {
         uri: uri.to_string(),
         found: found.to_owned(),
-    };
-    let Some(object) = found.map_err(failed)?.into_iter().next() else {
-        return Err(unknown(
-            "without a public key object; give the certificate of the key",
-        ));
     };
     let wanted = [
         AttributeType::KeyType,
@@ -98,9 +105,12 @@ pub(super) fn public_key(open: &OpenKey) -> Result<PublicKey, TokenError> {
         AttributeType::Modulus,
         AttributeType::PublicExponent,
     ];
-    let attributes = session.get_attributes(object, &wanted).map_err(failed)?;
-    let public = Attributes(attributes);
-    public.key().ok_or_else(|| unknown("of another kind"))
+    let attributes = session.get_attributes(beside.unwrap_or(open.key), &wanted);
+    let public = Attributes(attributes.map_err(failed)?).key();
+    public.ok_or_else(|| match beside {
+        Some(_) => unknown("of another kind"),
+        None => unknown("without a public key object; put the public key beside it"),
+    })
 }
 
 struct Attributes(Vec<Attribute>);

@@ -14,13 +14,14 @@ struct Input<'a> {
     data: Vec<u8>,
 }
 
+/// Signs a digest.
 pub(super) fn sign(
     open: &OpenKey,
     scheme: SignatureScheme,
-    message: &[u8],
+    digest: &[u8],
 ) -> Result<Vec<u8>, TokenError> {
-    let input = input(scheme, message).ok_or_else(|| TokenError::KeyKind {
-        uri: open.at.uri.to_string(),
+    let input = input(scheme, digest).ok_or_else(|| TokenError::KeyKind {
+        uri: open.at.uri.clone(),
         found: "Ed25519".to_owned(),
     })?;
     let signed = open.session.sign(&input.mechanism, open.key, &input.data);
@@ -32,28 +33,33 @@ pub(super) fn sign(
     })
 }
 
-fn input(scheme: SignatureScheme, message: &[u8]) -> Option<Input<'static>> {
-    let digest = scheme.digest(message)?;
+fn input(scheme: SignatureScheme, digest: &[u8]) -> Option<Input<'static>> {
     Some(match scheme {
         SignatureScheme::EcdsaP256Sha256
         | SignatureScheme::EcdsaP384Sha384
         | SignatureScheme::EcdsaP521Sha512 => Input {
             mechanism: Mechanism::Ecdsa,
             name: "CKM_ECDSA",
-            data: digest,
+            data: digest.to_vec(),
         },
         SignatureScheme::Ed25519 => return None,
         SignatureScheme::RsaPkcs1(hash) => Input {
             mechanism: Mechanism::RsaPkcs,
             name: "CKM_RSA_PKCS",
-            data: [digest_info(hash), &digest].concat(),
+            data: [digest_info(hash), digest].concat(),
         },
         SignatureScheme::RsaPss(hash) => Input {
             mechanism: Mechanism::RsaPkcsPss(pss(hash)),
             name: "CKM_RSA_PKCS_PSS",
-            data: digest,
+            data: digest.to_vec(),
         },
     })
+}
+
+/// HMAC-SHA256 with a secret key.
+pub(super) fn hmac(open: &OpenKey, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+    let signed = open.session.sign(&Mechanism::Sha256Hmac, open.key, message);
+    signed.map_err(|error| open.at.failed("sign by CKM_SHA256_HMAC", &error))
 }
 
 /// What stands before the digest in a DigestInfo (RFC 8017, 9.2, note 1).

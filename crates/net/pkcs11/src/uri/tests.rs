@@ -7,13 +7,19 @@ fn parsed(text: &str) -> TokenUri {
 #[test]
 fn what_is_written_is_what_was_read() {
     let uri = parsed("pkcs11:token=My%20Token;object=fleet%3Bca;id=%01%aF;type=private");
-    assert_eq!(uri.token.as_deref(), Some("My Token"));
+    assert_eq!(uri.slot.token.as_deref(), Some("My Token"));
     assert_eq!(uri.object.as_deref(), Some("fleet;ca"));
     assert_eq!(uri.id.as_deref(), Some(&[1, 0xaf][..]));
     assert_eq!(parsed(&uri.to_string()), uri);
     let slot = parsed("pkcs11:slot-id=7;serial=ab;object=x");
-    assert_eq!((slot.slot, slot.serial.as_deref()), (Some(7), Some("ab")));
+    let place = &slot.slot;
+    assert_eq!((place.slot, place.serial.as_deref()), (Some(7), Some("ab")));
     assert_eq!(parsed(&slot.to_string()), slot);
+    let secret = parsed("pkcs11:token=a;object=b;type=secret-key");
+    assert_eq!(secret, parsed("pkcs11:token=a;object=b").of_secret());
+    assert_eq!(parsed(&secret.to_string()), secret);
+    let place: SlotUri = "pkcs11:token=a%3B;slot-id=1".parse().unwrap();
+    assert_eq!(place.to_string().parse::<SlotUri>().unwrap(), place);
 }
 
 #[test]
@@ -34,6 +40,22 @@ fn what_names_no_key_is_refused_with_the_reason() {
         assert!(found.contains(wanted), "{text}: {found}");
         assert!(!found.contains("1234"), "{found}");
     }
+}
+
+#[test]
+fn a_slot_is_named_without_a_key() {
+    for (text, wanted) in [
+        ("pkcs11:object=a", "names a key"),
+        ("pkcs11:token=a;id=%01", "names a key"),
+        ("pkcs11:", "names no token"),
+        ("pkcs11:token=a;manufacturer=x", "\"manufacturer\""),
+    ] {
+        let found = text.parse::<SlotUri>().unwrap_err().to_string();
+        assert!(found.contains(wanted), "{text}: {found}");
+    }
+    let (slot, pin) = SlotUri::with_pin("pkcs11:slot-id=0?pin-value=1234").unwrap();
+    assert_eq!(slot.to_string(), "pkcs11:slot-id=0");
+    assert!(matches!(pin, Some(PinSource::Value(pin)) if *pin == "1234"));
 }
 
 #[test]

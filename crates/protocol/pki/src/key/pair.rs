@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::Digest;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -119,6 +120,27 @@ impl KeyPair {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 let encoding = rsa_encoding(scheme)?;
                 pair.sign(encoding, &random, message, &mut signature).ok()?;
+                Some(signature)
+            }
+        }
+    }
+}
+
+impl KeyPair {
+    /// Signs a digest; `None` as for [`sign`](Self::sign), for Ed25519, and when the digest is not
+    /// as long as those of the scheme.
+    pub(super) fn sign_digest(&self, scheme: SignatureScheme, digest: &[u8]) -> Option<Vec<u8>> {
+        if !SignatureScheme::of_key(self.algorithm()).contains(&scheme) {
+            return None;
+        }
+        let digest = Digest::import_less_safe(digest, scheme.hash()?).ok()?;
+        match self {
+            Self::Ec(pair, _) => Some(pair.sign_digest(&digest).ok()?.as_ref().to_vec()),
+            Self::Ed25519(_) => None,
+            Self::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                let encoding = rsa_encoding(scheme)?;
+                pair.sign_digest(encoding, &digest, &mut signature).ok()?;
                 Some(signature)
             }
         }

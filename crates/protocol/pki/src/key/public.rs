@@ -2,7 +2,7 @@ use rcgen::{PublicKeyData, SignatureAlgorithm};
 
 use super::{KeyMatches, KeyMismatch};
 use crate::Certificate;
-use crate::der::Writer;
+use crate::der::{Reader, Writer, tag};
 
 /// The kinds of keys that sign here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,21 @@ impl PublicKey {
             der.unsigned(exponent);
         });
         Self::from_bits(KeyAlgorithm::Rsa, &der.finish())
+    }
+
+    /// Modulus and exponent of an RSA key, without leading zeros; `None` for another key.
+    #[must_use]
+    pub fn rsa_numbers(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        if self.algorithm != KeyAlgorithm::Rsa {
+            return None;
+        }
+        let mut key = Reader::only(&self.bits, tag::SEQUENCE).ok()?;
+        let (modulus, exponent) = (key.integer().ok()?, key.integer().ok()?);
+        let plain = |number: &[u8]| {
+            let zeros = number.iter().take_while(|byte| **byte == 0).count();
+            number[zeros..].to_vec()
+        };
+        Some((plain(modulus), plain(exponent)))
     }
 
     /// The key of a certificate; `None` when nothing here signs with keys of its kind.

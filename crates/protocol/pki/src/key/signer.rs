@@ -73,7 +73,13 @@ impl SignatureScheme {
     /// The digest that is signed; `None` for Ed25519, which signs the message itself.
     #[must_use]
     pub fn digest(self, message: &[u8]) -> Option<Vec<u8>> {
-        let algorithm = match self {
+        let digest = digest::digest(self.hash()?, message);
+        Some(digest.as_ref().to_vec())
+    }
+
+    /// `None` for Ed25519.
+    pub(super) fn hash(self) -> Option<&'static digest::Algorithm> {
+        Some(match self {
             Self::EcdsaP256Sha256
             | Self::RsaPkcs1(RsaHash::Sha256)
             | Self::RsaPss(RsaHash::Sha256) => &digest::SHA256,
@@ -84,8 +90,7 @@ impl SignatureScheme {
             | Self::RsaPkcs1(RsaHash::Sha512)
             | Self::RsaPss(RsaHash::Sha512) => &digest::SHA512,
             Self::Ed25519 => return None,
-        };
-        Some(digest::digest(algorithm, message).as_ref().to_vec())
+        })
     }
 }
 
@@ -119,10 +124,23 @@ pub trait TokenKey: fmt::Debug + Send + Sync {
     /// The public half. It never changes.
     fn public_key(&self) -> &PublicKey;
 
-    /// Signs a message, of any length, with one of the [schemes](SignatureScheme::of_key) of the
-    /// key.
-    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, SignError>;
+    /// Signs the [digest](SignatureScheme::digest) of a message with one of the
+    /// [schemes](SignatureScheme::of_key) of the key.
+    fn sign_digest(&self, scheme: SignatureScheme, digest: &[u8]) -> Result<Vec<u8>, SignError>;
+
+    /// Signs a message of any length. A place with Ed25519 keys, which sign messages themselves,
+    /// has its own.
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        match scheme.digest(message) {
+            Some(digest) => self.sign_digest(scheme, &digest),
+            None => Err(SignError::new(NotDigested)),
+        }
+    }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the place of the key signs digests only, and Ed25519 signs messages")]
+struct NotDigested;
 
 /// A key that signs: in memory, or in a token. It signs certificates through
 /// [`Issuer`](crate::Issuer) and handshakes through [`certified`](Self::certified). The bytes of the
@@ -176,6 +194,23 @@ impl Signer {
                 .sign(scheme, message)
                 .ok_or_else(|| SignError::new(LibraryFailed(public.kind()))),
             Location::Token(key) => key.sign(scheme, message),
+        }
+    }
+
+    /// Signs a [digest](SignatureScheme::digest) that somebody else made.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign), and when the digest has another length than that of the scheme.
+    pub fn sign_digest(
+        &self,
+        scheme: SignatureScheme,
+        digest: &[u8],
+    ) -> Result<Vec<u8>, SignError> {
+        match &self.0 {
+            Location::Memory { pair, public } => pair
+                .sign_digest(scheme, digest)
+                .ok_or_else(|| SignError::new(LibraryFailed(public.kind()))),
+            Location::Token(key) => key.sign_digest(scheme, digest),
         }
     }
 

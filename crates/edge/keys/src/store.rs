@@ -1,0 +1,199 @@
+//! The keys themselves.
+
+mod held;
+mod opened;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use pkcs11::{AllowedLibraries, Libraries, SlotReference, SlotUri, TokenReport};
+use pki::{KeyType, Signer};
+use zeroize::Zeroizing;
+
+use crate::secrets::Secret;
+use crate::{KeyError, KeyId, NewKeys, SecretKey, Settings, files};
+use opened::Opened;
+
+/// A key pair that signs, and stays where it is.
+#[derive(Debug, Clone)]
+pub struct OpenPair {
+    pub signer: Signer,
+    /// Where it is, for people.
+    pub place: String,
+}
+
+/// Opens and makes the keys of a device. Each call may take seconds, or minutes where a TPM makes
+/// an RSA key, and blocks its thread.
+pub trait KeyStore: fmt::Debug + Send + Sync {
+    /// The key pair of an id.
+    fn pair(&self, id: &KeyId) -> Result<OpenPair, KeyError>;
+
+    /// The key pair of an id. A missing one is made, of the first kind
+    /// that is possible.
+    fn make_pair(&self, id: &KeyId, kinds: &[KeyType]) -> Result<OpenPair, KeyError>;
+
+    /// Gives a key pair another id, in the place of the key pair that has it. What was made in that
+    /// place before is gone.
+    fn move_pair(&self, from: &KeyId, to: &KeyId) -> Result<(), KeyError>;
+
+    /// Deletes a key pair that was made by [`make_pair`](Self::make_pair).
+    fn delete_pair(&self, id: &KeyId) -> Result<(), KeyError>;
+
+    /// The symmetric key of an id.
+    fn secret(&self, id: &KeyId) -> Result<Arc<dyn SecretKey>, KeyError>;
+
+    /// The symmetric key of an id. A missing one is made.
+    fn make_secret(&self, id: &KeyId) -> Result<Arc<dyn SecretKey>, KeyError>;
+
+    /// Keeps a symmetric key, unless there is one with this id.
+    fn import_secret(&self, id: &KeyId, bytes: &[u8]) -> Result<(), KeyError>;
+
+    /// Deletes a symmetric key that was made or imported.
+    fn delete_secret(&self, id: &KeyId) -> Result<(), KeyError>;
+}
+
+/// The keys of a device, in the process that holds them.
+pub struct Keys {
+    folder: PathBuf,
+    settings: RwLock<Settings>,
+    libraries: Libraries,
+    opened: Opened,
+    /// Held while a key is made, moved or deleted.
+    changing: Mutex<()>,
+}
+
+impl Keys {
+    /// Opens the folder in which keys are that this device made. It is made if it is missing.
+    pub fn in_folder(folder: &Path, settings: Settings) -> Result<Self, KeyError> {
+        files::private_folder(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            settings: RwLock::new(settings),
+            libraries: Libraries::new(AllowedLibraries::any()),
+            opened: Opened::default(),
+            changing: Mutex::new(()),
+        })
+    }
+
+    /// Obeys another configuration from now on.
+    pub fn configure(&self, settings: Settings) {
+        *self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = settings;
+        self.opened.forget_all();
+    }
+
+    /// What the token in which keys are made can do; `None` when they are made in files.
+    pub fn token_for_new_keys(&self) -> Option<Result<TokenReport, KeyError>> {
+        let new_keys = self.settings().new_keys?;
+        let report = slot_reference(&new_keys).and_then(|slot| Ok(self.libraries.report(&slot)?));
+        Some(report)
+    }
+
+    /// Opens a key anew when it is next used.
+    pub(crate) fn forget(&self, id: &KeyId) {
+        self.opened.forget(id);
+    }
+
+    fn settings(&self) -> Settings {
+        let settings = self.settings.read();
+        settings.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self) -> MutexGuard<'_, ()> {
+        let changing = self.changing.lock();
+        changing.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A key that the configuration names is not the role's to change.
+    fn require_own(&self, id: &KeyId) -> Result<(), KeyError> {
+        match self.settings().sources.contains_key(id) {
+            false => Ok(()),
+            true => Err(KeyError::invalid(format!(
+                "the configuration says where the key {id} is; it is not changed"
+            ))),
+        }
+    }
+}
+
+/// The token of `pkcs11_base_slot`.
+fn slot_reference(new_keys: &NewKeys) -> Result<SlotReference, KeyError> {
+    let (uri, source) = SlotUri::with_pin(new_keys.slot.reveal())?;
+    Ok(SlotReference {
+        library: new_keys.library.clone(),
+        uri,
+        pin: opened::pin(source)?,
+    })
+}
+
+impl KeyStore for Keys {
+    fn pair(&self, id: &KeyId) -> Result<OpenPair, KeyError> {
+        self.open_pair(id)
+    }
+
+    fn make_pair(&self, id: &KeyId, kinds: &[KeyType]) -> Result<OpenPair, KeyError> {
+        let _changing = self.change();
+        match self.open_pair(id) {
+            Err(KeyError::NotFound(_)) => {}
+            other => return other,
+        }
+        files::room(&self.folder)?;
+        self.new_pair(id, kinds)?;
+        self.open_pair(id)
+    }
+
+    fn move_pair(&self, from: &KeyId, to: &KeyId) -> Result<(), KeyError> {
+        let _changing = self.change();
+        self.require_own(from)?;
+        self.require_own(to)?;
+        // It has to be a key pair that works before it takes another one's place.
+        self.open_pair(from)?;
+        let replaced = self.reference_of(to);
+        files::rename(&self.folder, from, to)?;
+        self.opened.forget(from);
+        self.opened.forget(to);
+        if let Some(replaced) = replaced {
+            self.destroy_in_token(to, &replaced);
+        }
+        Ok(())
+    }
+
+    fn delete_pair(&self, id: &KeyId) -> Result<(), KeyError> {
+        self.delete(id, &self.open_pair(id).map(drop))
+    }
+
+    fn secret(&self, id: &KeyId) -> Result<Arc<dyn SecretKey>, KeyError> {
+        Ok(Arc::new(self.open_secret(id)?))
+    }
+
+    fn make_secret(&self, id: &KeyId) -> Result<Arc<dyn SecretKey>, KeyError> {
+        Ok(Arc::new(self.secret_or_new(id)?))
+    }
+
+    fn import_secret(&self, id: &KeyId, bytes: &[u8]) -> Result<(), KeyError> {
+        let _changing = self.change();
+        match self.open_secret(id) {
+            Err(KeyError::NotFound(_)) => {}
+            other => return other.map(drop),
+        }
+        files::room(&self.folder)?;
+        let bytes = Zeroizing::new(bytes.to_vec());
+        Secret::in_memory(bytes.clone(), id, "to be imported".to_owned())?;
+        files::write(&self.folder, id, &bytes)
+    }
+
+    fn delete_secret(&self, id: &KeyId) -> Result<(), KeyError> {
+        self.delete(id, &self.open_secret(id).map(drop))
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({})", self.folder.display())
+    }
+}
+
+#[cfg(test)]
+mod tests;
