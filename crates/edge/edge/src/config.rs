@@ -48,7 +48,7 @@ pub use provisioning::{
 pub use secret::Secret;
 pub use settings::{
     AddressRange, ImageGc, MobyRuntime, Network, Pkcs11Library, PreloadedCertificate, Sockets,
-    Tcti, TpmSettings, Watchdog,
+    TpmSection, Watchdog,
 };
 
 /// What `iotedge config template` prints. A line that is commented with a single `#` and no
@@ -96,7 +96,8 @@ pub struct Config {
     pub preloaded_keys: BTreeMap<String, KeyLocation>,
     /// `[preloaded_certs]`, by certificate id.
     pub preloaded_certs: BTreeMap<String, PreloadedCertificate>,
-    pub tpm: TpmSettings,
+    /// `[tpm]`. Without it, the TPM of the machine is used where something asks for one.
+    pub tpm: Option<TpmSection>,
     /// `imported_master_encryption_key`: with it, modules of 1.1 encrypted.
     pub imported_master_key: Option<FileReference>,
     /// `additional_info`: a TOML file with texts for `/systeminfo`.
@@ -124,6 +125,29 @@ impl Config {
     pub fn parse(text: &str) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
         let table = syntax::parse(text)?;
         input::read(text, &table, Offer::Built)
+    }
+
+    /// Whether something asks for a TPM.
+    #[must_use]
+    pub fn uses_tpm(&self) -> bool {
+        let attests = matches!(
+            &self.source,
+            Source::Dps(Dps {
+                attestation: Attestation::Tpm { .. },
+                ..
+            })
+        );
+        let identity = self.source.x509().map(|identity| &identity.key);
+        self.tpm.is_some() || attests || matches!(identity, Some(KeyLocation::Tpm(_)))
+    }
+
+    /// How the TPM of the device is reached and used.
+    #[must_use]
+    pub fn tpm_settings(&self) -> tpm::TpmSettings {
+        let section = self.tpm.as_ref();
+        section
+            .map(|section| section.settings.clone())
+            .unwrap_or_default()
     }
 
     /// As [`parse`](Self::parse), with the forms that are not offered yet.

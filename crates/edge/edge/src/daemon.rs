@@ -5,6 +5,7 @@
 
 mod difference;
 mod start;
+mod tpm_service;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use wire::edge_api::local::{API_VERSIONS, Connection, Provisioning, Reload};
 
 use self::difference::Difference;
 pub use self::start::DaemonError;
+use self::tpm_service::TpmService;
 use crate::clock;
 use crate::command::Command;
 use crate::config::Config;
@@ -83,6 +85,7 @@ pub async fn run<R: ModuleRuntime>(
         master,
         management,
         running: None,
+        tpm_service: TpmService::default(),
     };
     match applied {
         Some(config) => device.start(config).await,
@@ -90,6 +93,7 @@ pub async fn run<R: ModuleRuntime>(
     }
     let ended = device.serve(requests, stop).await;
     device.end().await;
+    device.tpm_service.stop();
     socket.abort();
     tracing::info!(?ended, "ended; modules go on");
     Ok(ended)
@@ -101,6 +105,7 @@ struct Device<R> {
     master: Arc<MasterKey>,
     management: Arc<Management<R>>,
     running: Option<Running<R>>,
+    tpm_service: TpmService,
 }
 
 /// The tasks that run for one configuration.
@@ -152,6 +157,7 @@ impl<R: ModuleRuntime> Device<R> {
     }
 
     async fn start(&mut self, config: Config) {
+        self.tpm_service.follow(&config, &self.paths);
         let runtime = Arc::new((self.make_runtime)(&config, &self.paths));
         let (cloud, commands) = mpsc::channel(8);
         let handle = AgentHandle {
@@ -237,6 +243,7 @@ impl<R: ModuleRuntime> Device<R> {
             return;
         };
         stop_cloud(&running).await;
+        self.tpm_service.follow(&config, &self.paths);
         let (cloud, commands) = mpsc::channel(8);
         running.handle.cloud = cloud;
         running.cloud = self.spawn_cloud(&config, &running.handle, commands);

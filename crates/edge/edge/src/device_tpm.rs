@@ -1,7 +1,10 @@
 //! The TPM of this device, as registration, tokens and the local API use it.
 
 use device::{TpmFault, TpmFaultKind, TpmKey, TpmPublicKeys};
+use ids::error_chain;
 use tpm::{ImportedKey, Tpm, TpmError, TpmSettings};
+
+use crate::config::{Config, Fault};
 
 /// The TPM that `[tpm]` names. Its calls block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,23 @@ impl DeviceTpm {
     /// a hub has accepted the device with it.
     pub fn keep(&self, key: &TpmKey) -> Result<(), TpmFault> {
         self.0.persist(&imported(key)?).map_err(fault)
+    }
+}
+
+/// Asks the TPM that a configuration uses for its name, and says so if there is no answer.
+#[must_use]
+pub fn unreachable(config: &Config) -> Option<Fault> {
+    if !config.uses_tpm() {
+        return None;
+    }
+    let line = config.tpm.as_ref().map(|section| section.line.0);
+    match Tpm::new(config.tpm_settings()).about() {
+        Ok(about) if about.is_locked_out => Some(Fault::warning(
+            line,
+            "tpm: wrong authorization values were given to the TPM too often; it refuses keys              that need one until its recovery time is over",
+        )),
+        Ok(_) => None,
+        Err(error) => Some(Fault::error(line, format!("tpm: {}", error_chain(&error)))),
     }
 }
 
@@ -63,6 +83,6 @@ fn fault(error: TpmError) -> TpmFault {
     };
     TpmFault {
         kind,
-        message: ids::error_chain(&error),
+        message: error_chain(&error),
     }
 }

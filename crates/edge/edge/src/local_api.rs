@@ -2,5 +2,6 @@
 
 pub(crate) mod http;
 pub mod management;
+pub(crate) mod tpm;
 pub mod unix_socket;
 pub mod workload;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 const DEVICE: &str = "/dev/tpmrm0";
-const SWTPM_HOST: &str = "127.0.0.1";
+const SWTPM_HOST: &str = "localhost";
 const SWTPM_PORT: u16 = 2321;
 
 /// The way to the TPM, in the words of tpm2-tools and of Azure's `tpm.tcti`.
@@ -81,7 +81,10 @@ fn swtpm(options: &str) -> Result<Tcti, TctiError> {
         let unknown = || TctiError::Option(option.to_owned());
         match option.split_once('=') {
             Some(("host", value)) if !value.is_empty() => host = Some(value.to_owned()),
-            Some(("port", value)) => port = Some(value.parse().map_err(|_| unknown())?),
+            Some(("port", value)) => match value.parse() {
+                Ok(0) | Err(_) => return Err(unknown()),
+                Ok(number) => port = Some(number),
+            },
             Some(("path", value)) => path = Some(absolute(value)?),
             _ => return Err(unknown()),
         }
@@ -123,8 +126,8 @@ mod tests {
             ("device", Tcti::Device("/dev/tpmrm0".into())),
             ("device:", Tcti::Device("/dev/tpmrm0".into())),
             ("device:/dev/tpm0", Tcti::Device("/dev/tpm0".into())),
-            ("swtpm", tcp("127.0.0.1", 2321)),
-            ("swtpm:port=7", tcp("127.0.0.1", 7)),
+            ("swtpm", tcp("localhost", 2321)),
+            ("swtpm:port=7", tcp("localhost", 7)),
             ("swtpm:host=tpm.local,port=2322", tcp("tpm.local", 2322)),
             (
                 "swtpm:path=/run/a.sock",
@@ -148,6 +151,7 @@ mod tests {
             ("/dev/tpm0", "device:/dev/tpmrm0"),
             ("device:dev/tpm0", "absolute"),
             ("swtpm:port=70000", "port=NUMBER"),
+            ("swtpm:port=0", "port=NUMBER"),
             ("swtpm:host=", "host=NAME"),
             ("swtpm:path=/a,port=1", "not both"),
         ] {

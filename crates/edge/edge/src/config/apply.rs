@@ -11,6 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use ids::Timestamp;
 
 use super::{Config, Examined, Fault, acceptable, examine};
+use crate::device_tpm::unreachable;
 use crate::files::durable::{self, DurableError};
 
 const DIGEST: &str = "# sha256: ";
@@ -68,7 +69,8 @@ pub fn examine_file(path: &Path, now: Timestamp) -> Result<Applied, ApplyError> 
     };
     let (config, mut notes) = Config::parse(&text).map_err(faulty)?;
     notes.extend(open_to_everybody(path));
-    let examined = examine(&config, Some(now));
+    let mut examined = examine(&config, Some(now));
+    examined.faults.extend(unreachable(&config));
     if !acceptable(&examined.faults) {
         let mut faults = [notes, examined.faults].concat();
         faults.sort_by_key(|fault| fault.line);

@@ -84,7 +84,7 @@ fn top(top: Section<'_, '_>) -> Option<Config> {
         pkcs11,
         preloaded_keys,
         preloaded_certs,
-        tpm: tpm?,
+        tpm,
         imported_master_key,
         additional_info,
         local_id_domain,

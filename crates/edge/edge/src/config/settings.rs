@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tpm::TpmSettings;
+
 use super::fault::LineNumber;
 use super::location::{FileReference, TokenReference};
-use super::secret::Secret;
 
 /// `[aziot_keys]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,58 +29,9 @@ pub enum PreloadedCertificate {
 
 /// `[tpm]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TpmSettings {
-    pub tcti: Tcti,
-    /// `auth_key_index`: the key of DPS attestation is kept at 0x81000000 and this.
-    pub auth_key_index: u32,
-    /// `hierarchy_authorization.endorsement`.
-    pub endorsement: Secret,
-    /// `hierarchy_authorization.owner`.
-    pub owner: Secret,
-    /// The line of the section; that of the attestation where the section is absent.
+pub struct TpmSection {
+    pub settings: TpmSettings,
     pub line: LineNumber,
-}
-
-impl Default for TpmSettings {
-    fn default() -> Self {
-        Self {
-            tcti: Tcti::default(),
-            auth_key_index: 0x100,
-            endorsement: Secret::new(String::new()),
-            owner: Secret::new(String::new()),
-            line: LineNumber(1),
-        }
-    }
-}
-
-/// How the TPM is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tcti {
-    /// `device` or `device:/dev/tpmrm0`.
-    Device(PathBuf),
-    /// `swtpm:host=localhost,port=2321`: a simulator that speaks TCP.
-    Swtpm { host: String, port: u16 },
-    /// `swtpm:path=/run/swtpm.sock`: a simulator with a socket in the file system.
-    SwtpmSocket(PathBuf),
-    /// `tabrmd`: the access broker on the system's bus.
-    Tabrmd,
-}
-
-impl Default for Tcti {
-    fn default() -> Self {
-        Self::Device(Path::new("/dev/tpmrm0").to_owned())
-    }
-}
-
-impl std::fmt::Display for Tcti {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Device(path) => write!(f, "device:{}", path.display()),
-            Self::Swtpm { host, port } => write!(f, "swtpm:host={host},port={port}"),
-            Self::SwtpmSocket(path) => write!(f, "swtpm:path={}", path.display()),
-            Self::Tabrmd => f.write_str("tabrmd:"),
-        }
-    }
 }
 
 /// `[watchdog]`: how often the agent is started again after a failure.

@@ -22,6 +22,7 @@ pub(super) fn between(old: &Config, old_files: &[u8], new: &Config) -> Differenc
     agent.source.clone_from(&old.source);
     agent.reprovisioning = old.reprovisioning;
     agent.cloud_timeout = old.cloud_timeout;
+    agent.tpm.clone_from(&old.tpm);
     if agent != *old {
         Difference::Agent
     } else if old != new || old_files != digest_of_files(new) {

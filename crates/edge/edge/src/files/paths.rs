@@ -125,6 +125,12 @@ impl Paths {
         self.root.join("run/iotedge/workload.sock")
     }
 
+    /// The socket of the TPM service.
+    #[must_use]
+    pub fn tpm_socket(&self) -> PathBuf {
+        self.root.join("run/aziot/tpmd.sock")
+    }
+
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.root.join("var/log/aziot/aziot-edged.log")

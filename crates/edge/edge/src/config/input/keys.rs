@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use tpm::{Authorization, Tcti, TctiError, TpmSettings};
+
 use super::location::{file_at, key_at, token};
 use crate::config::fault::LineNumber;
 use crate::config::location::KeyLocation;
 use crate::config::offered::Form;
 use crate::config::pkcs11_uri::Names;
 use crate::config::reader::{At, Section, TextOrNumber, TextOrTexts};
-use crate::config::secret::Secret;
-use crate::config::settings::{Pkcs11Library, PreloadedCertificate, Tcti, TpmSettings};
+use crate::config::settings::{Pkcs11Library, PreloadedCertificate, TpmSection};
 
 /// The largest `auth_key_index`: persistent objects of the owner.
 const MAX_INDEX: u64 = 0x7f_ffff;
-const SWTPM_PORT: u16 = 2321;
 
 /// `[aziot_keys]`.
 pub(super) fn pkcs11_library(top: &Section<'_, '_>) -> Option<Pkcs11Library> {
@@ -81,17 +81,17 @@ pub(super) fn preloaded_certs(top: &Section<'_, '_>) -> BTreeMap<String, Preload
 }
 
 /// `[tpm]`.
-pub(super) fn tpm(top: &Section<'_, '_>) -> Option<TpmSettings> {
-    let Some(section) = top.asking_section("tpm") else {
-        return Some(TpmSettings::default());
-    };
-    top.form(Form::TpmSettings, "tpm", section.line());
+pub(super) fn tpm(top: &Section<'_, '_>) -> Option<TpmSection> {
+    let section = top.asking_section("tpm")?;
+    let usual = TpmSettings::default();
     let tcti = match section.text("tcti") {
-        None if section.has("tcti") => None,
-        None => Some(Tcti::default()),
-        Some(at) => tcti(&section, &at),
+        None => usual.tcti,
+        Some(At { value, line }) => value.parse().unwrap_or_else(|error: TctiError| {
+            section.fault(line, format!("tpm.tcti: {error}"));
+            Tcti::default()
+        }),
     };
-    let auth_key_index = auth_key_index(&section);
+    let auth_key_index = auth_key_index(&section).unwrap_or(usual.auth_key_index);
     let (mut endorsement, mut owner) = (None, None);
     if let Some(authorization) = section.section("hierarchy_authorization") {
         endorsement = authorization.text("endorsement");
@@ -100,22 +100,22 @@ pub(super) fn tpm(top: &Section<'_, '_>) -> Option<TpmSettings> {
     }
     let line = LineNumber(section.line());
     section.finish();
-    let secret = |at: Option<At<String>>| Secret::new(at.map(|at| at.value).unwrap_or_default());
-    Some(TpmSettings {
-        tcti: tcti?,
-        auth_key_index: auth_key_index?,
-        endorsement: secret(endorsement),
-        owner: secret(owner),
-        line,
-    })
+    let value = |at: Option<At<String>>| {
+        at.map(|at| Authorization::new(&at.value))
+            .unwrap_or_default()
+    };
+    let settings = TpmSettings {
+        tcti,
+        auth_key_index,
+        owner: value(owner),
+        endorsement: value(endorsement),
+    };
+    Some(TpmSection { settings, line })
 }
 
-/// A number, or a text as Azure's template shows it: `"0x00_01_00"`.
+/// A number, or a text as Azure's template shows it: `"0x00_01_00"`. What is wrong is a fault.
 fn auth_key_index(section: &Section<'_, '_>) -> Option<u32> {
-    let Some(At { value, line }) = section.text_or_unsigned("auth_key_index") else {
-        let is_absent = !section.has("auth_key_index");
-        return is_absent.then(|| TpmSettings::default().auth_key_index);
-    };
+    let At { value, line } = section.text_or_unsigned("auth_key_index")?;
     let number = match &value {
         TextOrNumber::Number(number) => Some(*number),
         TextOrNumber::Text(text) => {
@@ -134,43 +134,4 @@ fn auth_key_index(section: &Section<'_, '_>) -> Option<u32> {
         section.fault(line, message);
     }
     index
-}
-
-fn tcti(section: &Section<'_, '_>, at: &At<String>) -> Option<Tcti> {
-    let (name, settings) = at.value.split_once(':').unwrap_or((&at.value, ""));
-    let found = match name {
-        // Azure's tools look for a TPM themselves when there is no name.
-        "" | "device" if settings.is_empty() => Some(Tcti::default()),
-        "device" if settings.starts_with('/') => Some(Tcti::Device(PathBuf::from(settings))),
-        "swtpm" => swtpm(settings),
-        "tabrmd" => {
-            section.form(Form::TpmBroker, "tcti", at.line);
-            Some(Tcti::Tabrmd)
-        }
-        _ => None,
-    };
-    if found.is_none() {
-        let message = format!(
-            "tpm.tcti: {:?} is not a way to a TPM; write \"device:/dev/tpmrm0\", \
-             \"swtpm:host=localhost,port=2321\" or \"swtpm:path=/run/swtpm.sock\"",
-            at.value
-        );
-        section.fault(at.line, message);
-    }
-    found
-}
-
-fn swtpm(settings: &str) -> Option<Tcti> {
-    let (mut host, mut port) = ("localhost".to_owned(), SWTPM_PORT);
-    for setting in settings.split(',').filter(|text| !text.is_empty()) {
-        match setting.split_once('=')? {
-            ("path", path) if path.starts_with('/') => {
-                return Some(Tcti::SwtpmSocket(PathBuf::from(path)));
-            }
-            ("host", value) if !value.is_empty() => value.clone_into(&mut host),
-            ("port", value) => port = value.parse().ok().filter(|port| *port != 0)?,
-            _ => return None,
-        }
-    }
-    Some(Tcti::Swtpm { host, port })
 }

@@ -64,6 +64,16 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "hostname = 1",
         "line 1: hostname: a text in quotes was expected, found integer",
     ),
+    (
+        "[moby_runtime]",
+        "[tpm]\ntcti = \"tabrmd:\"\n[moby_runtime]",
+        "line 17: tpm.tcti: tabrmd, the broker on D-Bus, is not offered",
+    ),
+    (
+        "[moby_runtime]",
+        "[tpm]\nauth_key_index = \"0x80_00_00\"\n[moby_runtime]",
+        "line 17: tpm.auth_key_index: it has to be a number",
+    ),
 ];
 
 #[test]
@@ -102,11 +112,6 @@ const NOT_OFFERED: &[(&str, &str, &str)] = &[
         "hostname = \"d1\"",
         "parent_hostname = \"up\"",
         "line 1: parent_hostname is known",
-    ),
-    (
-        "[moby_runtime]",
-        "[tpm]\ntcti = \"device\"\n[moby_runtime]",
-        "line 16: tpm is known",
     ),
 ];
 
