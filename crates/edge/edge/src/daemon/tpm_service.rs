@@ -16,10 +16,10 @@ const MODE: u32 = 0o660;
 
 /// Serves the TPM of a configuration that uses one.
 #[derive(Debug, Default)]
-pub(super) struct TpmService(Option<Serving>);
+pub(super) struct TpmService(Option<Open>);
 
 #[derive(Debug)]
-struct Serving {
+struct Open {
     settings: TpmSettings,
     task: JoinHandle<()>,
 }
@@ -28,20 +28,20 @@ impl TpmService {
     /// Obeys another configuration.
     pub(super) fn follow(&mut self, config: &Config, paths: &Paths) {
         let wanted = config.uses_tpm().then(|| config.tpm_settings());
-        let serving = self.0.as_ref().map(|serving| &serving.settings);
-        if serving == wanted.as_ref() {
+        let current = self.0.as_ref().map(|open| &open.settings);
+        if current == wanted.as_ref() {
             return;
         }
         self.stop();
         let Some(settings) = wanted else { return };
         match listen(&paths.tpm_socket(), MODE) {
             Ok(listener) => {
-                tracing::info!(tcti = %settings.tcti, "serving the TPM");
+                tracing::info!(tcti = %settings.tcti, "the TPM service is open");
                 let tpm = Tpm::new(settings.clone());
                 let task = tokio::spawn(serve(listener, &API_VERSIONS, move |request| {
                     answer(tpm.clone(), request)
                 }));
-                self.0 = Some(Serving { settings, task });
+                self.0 = Some(Open { settings, task });
             }
             // Registration and tokens do not need the socket.
             Err(error) => {
@@ -52,8 +52,8 @@ impl TpmService {
     }
 
     pub(super) fn stop(&mut self) {
-        if let Some(serving) = self.0.take() {
-            serving.task.abort();
+        if let Some(open) = self.0.take() {
+            open.task.abort();
         }
     }
 }
