@@ -33,6 +33,7 @@ impl Device {
                 payload: None,
                 credential: Credential::Certificate(identity_of),
                 trust: Trust::only(&ca)?,
+                request: None,
                 within: Duration::from_secs(30),
             },
         })

@@ -16,13 +16,14 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::dial::{Endpoint, dial};
-use crate::{ConnectError, Credential, Trust};
+use crate::{ConnectError, Credential, Identity, Trust};
 
 /// The longest answer that is read, bytes. A device's list of modules is the longest.
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
 /// The longest wait for an answer on an open connection.
 const WITHIN: Duration = Duration::from_secs(60);
 const HTTPS_PORT: u16 = 443;
+const JSON: &str = "application/json; charset=utf-8";
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +50,17 @@ pub struct Answer {
     pub status: u16,
     /// The header `Retry-After`, read as seconds.
     pub retry_after: Option<Duration>,
+    /// The header `Content-Type`.
+    pub content_type: Option<String>,
     /// The body, at most 2 MiB.
     pub body: Bytes,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Content {
+    pub(crate) media_type: &'static str,
+    pub(crate) bytes: Bytes,
 }
 
 /// A client of one server, over HTTP/1.1. It keeps its connection between requests.
@@ -66,10 +76,21 @@ impl HttpsClient {
     /// A client of `host`, on port 443 unless it has a port. Connects with the first request.
     #[must_use]
     pub fn new(host: HubHost, trust: &Trust, credential: &Credential) -> Self {
+        let authorization = credential.token().map(str::to_owned);
+        Self::with(host, trust, credential.identity(), authorization)
+    }
+
+    /// A client with a client certificate, an `Authorization` header, both, or neither.
+    pub(crate) fn with(
+        host: HubHost,
+        trust: &Trust,
+        identity: Option<&Identity>,
+        authorization: Option<String>,
+    ) -> Self {
         Self {
             endpoint: Endpoint::new(&host, HTTPS_PORT),
-            config: trust.client_config(credential.identity()),
-            authorization: credential.token().map(str::to_owned),
+            config: trust.client_config(identity),
+            authorization,
             host,
             open: Mutex::new(None),
         }
@@ -100,7 +121,21 @@ impl HttpsClient {
         body: Option<&Value>,
         if_match: Option<&str>,
     ) -> Result<Answer, HttpsError> {
-        let body = body.map(|body| Bytes::from(body.to_string()));
+        let content = body.map(|body| Content {
+            media_type: JSON,
+            bytes: Bytes::from(body.to_string()),
+        });
+        self.send_content(method, target, content, if_match).await
+    }
+
+    /// As [`send`](Self::send), with a body of any media type.
+    pub(crate) async fn send_content(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<Content>,
+        if_match: Option<&str>,
+    ) -> Result<Answer, HttpsError> {
         let mut kept = self.open.lock().await;
         if let Some(mut sender) = kept.take()
             && sender.ready().await.is_ok()
@@ -137,7 +172,7 @@ impl HttpsClient {
         &self,
         method: &Method,
         target: &str,
-        body: Option<Bytes>,
+        body: Option<Content>,
         if_match: Option<&str>,
     ) -> Result<Request<Full<Bytes>>, HttpsError> {
         let mut request = Request::builder()
@@ -150,10 +185,11 @@ impl HttpsClient {
         if let Some(if_match) = if_match {
             request = request.header(IF_MATCH, if_match);
         }
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json; charset=utf-8");
+        if let Some(content) = &body {
+            request = request.header(CONTENT_TYPE, content.media_type);
         }
-        Ok(request.body(Full::new(body.unwrap_or_default()))?)
+        let bytes = body.map(|content| content.bytes).unwrap_or_default();
+        Ok(request.body(Full::new(bytes))?)
     }
 
     async fn exchange(
@@ -175,6 +211,9 @@ impl HttpsClient {
     async fn read(&self, response: Response<Incoming>) -> Result<Answer, HttpsError> {
         let retry_after = response.headers().get(RETRY_AFTER);
         let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        let content_type = content_type.map(str::to_owned);
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), MAX_ANSWER)
             .collect()
@@ -186,6 +225,7 @@ impl HttpsClient {
         Ok(Answer {
             status,
             retry_after: retry_after.map(Duration::from_secs),
+            content_type,
             body: body.to_bytes(),
         })
     }

@@ -2,11 +2,13 @@
 
 mod call;
 mod driver;
+mod renewal;
 mod transport;
 mod websocket;
 
 pub use call::{CallError, Hub};
 pub use driver::Lost;
+pub use renewal::{RenewalError, renew_at_hub};
 
 use std::time::Duration;
 

@@ -31,9 +31,9 @@ impl Identity {
     ///
     /// # Errors
     /// When the chain is empty, or the key is not the leaf's.
-    pub fn new(chain: &[Certificate], key: &PrivateKey) -> Result<Self, IdentityError> {
+    pub fn new(chain: &[Certificate], key: &impl AsRef<Signer>) -> Result<Self, IdentityError> {
         let leaf = chain.first().ok_or(IdentityError::NoCertificate)?;
-        let key: &Signer = key.as_ref();
+        let key = key.as_ref();
         Ok(Self {
             leaf: leaf.clone(),
             certified: key.certified(leaf, &chain[1..])?,

@@ -19,6 +19,8 @@ mod tpm;
 
 mod provision;
 
+pub mod est;
+
 mod modules;
 
 mod hub;
@@ -35,6 +37,7 @@ pub use dial::ConnectError;
 pub use https::{Answer, HttpsClient, HttpsError};
 pub use hub::{
     CallError, DesiredChange, Event, Events, Hub, HubError, HubOptions, Lost, MethodCall,
+    RenewalError, renew_at_hub,
 };
 pub use identity::{Identity, IdentityError};
 pub use modules::{ModuleError, ModuleIdentities};

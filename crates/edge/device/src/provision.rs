@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use hyper::Method;
 use ids::{DeviceId, HubHost, IdScope, RegistrationId};
+use pki::{Certificate, CertificateError};
 use serde_json::Value;
 use tokio::time::Instant;
+use wire::binary::Base64Bytes;
 use wire::device_api::register_request::RegisterRequest;
 use wire::device_api::registration::{
-    API_VERSION, OperationStatus, RegistrationStatus, Substatus, operation_path, register_path,
+    API_VERSION, ISSUING_API_VERSION, OperationStatus, RegistrationStatus, Substatus,
+    operation_path, register_path,
 };
 use wire::error::ServiceError;
 use wire::http::encode_segment;
@@ -37,6 +40,8 @@ pub struct Provisioning {
     pub payload: Option<Value>,
     pub attestation: Attestation,
     pub trust: Trust,
+    /// A certificate request (PKCS#10, DER), for a certificate that opens the hub.
+    pub request: Option<Vec<u8>>,
     /// The longest time of the whole registration.
     pub within: Duration,
 }
@@ -52,6 +57,8 @@ pub struct Assignment {
     pub payload: Option<Value>,
     /// The key that the device signs its tokens for the hub with, if it proved itself by a TPM.
     pub tpm_key: Option<TpmKey>,
+    /// The certificate that was issued for the request, and those above it, leaf first.
+    pub issued: Vec<Certificate>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -133,17 +140,19 @@ async fn register(how: &Provisioning) -> Result<Assignment, ProvisionError> {
         registration_id: how.registration_id.clone(),
         payload: how.payload.clone(),
         tpm: None,
+        csr: how.request.clone().map(Into::into),
     };
-    let target = query(&register_path(scope, &id));
+    let version = match how.request {
+        None => API_VERSION,
+        Some(_) => ISSUING_API_VERSION,
+    };
+    let target = query(&register_path(scope, &id), version);
     let (client, body) = attestation::prove(how, body, &target, end).await?;
     let answer = begin(&client, &target, &body, end).await?;
     let mut wait = answer.retry_after;
     let mut operation = read(&answer)?;
-    let target = query(&operation_path(
-        scope,
-        &id,
-        &encode_segment(&operation.operation_id),
-    ));
+    let path = operation_path(scope, &id, &encode_segment(&operation.operation_id));
+    let target = query(&path, version);
     let started = Instant::now();
     loop {
         let blob = attestation::wrapped_key(&operation);
@@ -163,8 +172,8 @@ async fn register(how: &Provisioning) -> Result<Assignment, ProvisionError> {
     }
 }
 
-fn query(path: &str) -> String {
-    format!("{path}?api-version={API_VERSION}")
+fn query(path: &str, version: &str) -> String {
+    format!("{path}?api-version={version}")
 }
 
 /// Sends the registration, and sends it again after each `Retry-After`, if that is before `end`.
@@ -244,24 +253,32 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(body).chars().take(200).collect()
 }
 
+fn issued(chain: &[Base64Bytes]) -> Result<Vec<Certificate>, CertificateError> {
+    let certificates = chain
+        .iter()
+        .map(|der| Certificate::from_der(der.as_bytes()));
+    certificates.collect()
+}
+
 fn finished(operation: OperationStatus) -> Result<Option<Assignment>, ProvisionError> {
     let state = operation.registration_state;
     match operation.status {
         RegistrationStatus::Assigning | RegistrationStatus::Unassigned => Ok(None),
         RegistrationStatus::Assigned => {
-            let place =
-                state.and_then(|s| Some((s.assigned_hub?, s.device_id?, s.substatus, s.payload)));
-            let (hub, device, substatus, payload) =
-                place.ok_or_else(|| ProvisionError::Answer {
-                    status: 200,
-                    problem: "it is assigned and names no hub or device".into(),
-                })?;
+            let unreadable = |problem: String| ProvisionError::Answer {
+                status: 200,
+                problem,
+            };
+            let nowhere = || unreadable("it is assigned and names no hub or device".into());
+            let state = state.ok_or_else(nowhere)?;
+            let issued = issued(&state.detail.issued_certificate_chain);
             Ok(Some(Assignment {
-                hub,
-                device,
-                substatus,
-                payload,
+                hub: state.assigned_hub.ok_or_else(nowhere)?,
+                device: state.device_id.ok_or_else(nowhere)?,
+                substatus: state.substatus,
+                payload: state.payload,
                 tpm_key: None,
+                issued: issued.map_err(|error| unreadable(error.to_string()))?,
             }))
         }
         status @ (RegistrationStatus::Failed | RegistrationStatus::Disabled) => {

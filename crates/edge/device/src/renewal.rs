@@ -42,17 +42,27 @@ pub enum Candidate<K, C> {
 /// What a device keeps, durable as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slots<K, C> {
-    active: Credential<K, C>,
+    active: Option<Credential<K, C>>,
     candidate: Option<Candidate<K, C>>,
 }
 
 /// When a certificate is renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RenewalPolicy {
-    /// Percent of a certificate's life after which it is renewed, 1 to 99.
-    pub after_percent: u8,
-    /// Percent of its life over which the devices of a batch are spread.
+    /// The latest moment.
+    pub threshold: Threshold,
+    /// Percent of a certificate's life, before the threshold, over which the devices of a batch are
+    /// spread.
     pub spread_percent: u8,
+}
+
+/// A moment in a certificate's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threshold {
+    /// When this percentage of its life is over, 1 to 99.
+    Percent(u8),
+    /// This long before it expires.
+    Before(Duration),
 }
 
 /// The next thing to do about renewal.
@@ -75,10 +85,11 @@ pub enum NextStep<'a, K, C> {
 pub struct NotRequested;
 
 impl<K, C> Credential<K, C> {
-    /// Whether it is within its validity.
+    /// Whether it has expired. A certificate whose time has not come has not expired: the clock of
+    /// the device may be wrong, and the hub knows the time.
     #[must_use]
-    pub fn is_valid_at(&self, now: Timestamp) -> bool {
-        self.not_before <= now && now <= self.not_after
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.not_after < now
     }
 }
 
@@ -88,27 +99,48 @@ impl RenewalPolicy {
     #[must_use]
     pub fn due_at<K, C>(self, credential: &Credential<K, C>, chance: f64) -> Timestamp {
         let life = credential.not_after.since(credential.not_before);
-        let after = life.mul_f64(f64::from(self.after_percent.clamp(1, 99)) / 100.0);
+        let latest = self.threshold.after(life);
         let spread = life.mul_f64(f64::from(self.spread_percent.min(99)) / 100.0);
-        let due = after + spread.mul_f64(chance.clamp(0.0, 1.0));
-        // A tenth of its life is always left for attempts.
-        let latest = life.mul_f64(0.9);
-        credential.not_before.plus(due.min(latest))
+        let spread = spread.min(latest / 2);
+        let due = latest.saturating_sub(spread.mul_f64(chance.clamp(0.0, 1.0)));
+        credential.not_before.plus(due)
+    }
+}
+
+impl Threshold {
+    /// How much of `life` passes before it. Of a life that is shorter than the time before its end,
+    /// a tenth passes all the same, because a renewal would be due for ever.
+    fn after(self, life: Duration) -> Duration {
+        match self {
+            Self::Percent(percent) => life.mul_f64(f64::from(percent.clamp(1, 99)) / 100.0),
+            Self::Before(time) => life.saturating_sub(time).max(life / 10),
+        }
     }
 }
 
 impl<K: PartialEq + Clone, C: Clone> Slots<K, C> {
-    /// What a device begins with: a credential that opens the hub, or registers.
+    /// The slots of a device that has no credential yet. Its first one is a candidate like those
+    /// that follow.
     #[must_use]
-    pub fn first(active: Credential<K, C>) -> Self {
+    pub fn empty() -> Self {
         Self {
-            active,
+            active: None,
             candidate: None,
         }
     }
 
-    pub fn active(&self) -> &Credential<K, C> {
-        &self.active
+    /// The slots with a credential that opens the hub, or registers.
+    #[must_use]
+    pub fn first(active: Credential<K, C>) -> Self {
+        Self {
+            active: Some(active),
+            candidate: None,
+        }
+    }
+
+    /// `None` before the first candidate has opened the hub.
+    pub fn active(&self) -> Option<&Credential<K, C>> {
+        self.active.as_ref()
     }
 
     pub fn candidate(&self) -> Option<&Candidate<K, C>> {
@@ -123,30 +155,28 @@ impl<K: PartialEq + Clone, C: Clone> Slots<K, C> {
         chance: f64,
         now: Timestamp,
     ) -> NextStep<'_, K, C> {
-        match &self.candidate {
-            Some(Candidate::Issued(issued)) if issued.is_valid_at(now) => NextStep::Prove(issued),
-            // It expired while the hub could not be reached; its key may get another one.
-            Some(Candidate::Issued(expired)) => NextStep::Request(&expired.key),
-            Some(Candidate::Requested(key)) => NextStep::Request(key),
-            None => {
-                let due = policy.due_at(&self.active, chance);
-                match due <= now {
-                    true => NextStep::MakeKey,
-                    false => NextStep::Wait(due),
-                }
+        let due = self.active.as_ref().map(|one| policy.due_at(one, chance));
+        match (&self.candidate, due) {
+            (Some(Candidate::Issued(issued)), _) if !issued.has_expired(now) => {
+                NextStep::Prove(issued)
             }
+            // It expired while the hub could not be reached; its key may get another one.
+            (Some(Candidate::Issued(expired)), _) => NextStep::Request(&expired.key),
+            (Some(Candidate::Requested(key)), _) => NextStep::Request(key),
+            (None, Some(due)) if due > now => NextStep::Wait(due),
+            (None, _) => NextStep::MakeKey,
         }
     }
 
     /// The credentials that may open the hub now, in the order in which they are tried: the newest
-    /// first.
+    /// first. One that has expired is not among them.
     pub fn to_open_with(&self, now: Timestamp) -> impl Iterator<Item = &Credential<K, C>> {
         let issued = match &self.candidate {
             Some(Candidate::Issued(issued)) => Some(issued),
             Some(Candidate::Requested(_)) | None => None,
         };
-        let both = issued.into_iter().chain([&self.active]);
-        both.filter(move |credential| credential.is_valid_at(now))
+        let both = issued.into_iter().chain(&self.active);
+        both.filter(move |credential| !credential.has_expired(now))
     }
 
     /// With a new key, for which no certificate is requested before these slots are written. A
@@ -193,15 +223,32 @@ impl<K: PartialEq + Clone, C: Clone> Slots<K, C> {
     /// candidate only.
     #[must_use]
     pub fn without_refused_candidate(self) -> Self {
-        Self::first(self.active)
+        self.without_candidate()
+    }
+
+    /// Without the active one, because its key is lost.
+    #[must_use]
+    pub fn without_active(self) -> Self {
+        Self {
+            active: None,
+            candidate: self.candidate,
+        }
+    }
+
+    /// Without the candidate, because what it was made for is not wanted any more.
+    #[must_use]
+    pub fn without_candidate(self) -> Self {
+        Self {
+            active: self.active,
+            candidate: None,
+        }
     }
 }
 
 /// How long a device may be unable to renew before its certificate expires, whatever its chance.
 #[must_use]
 pub fn shortest_grace(policy: RenewalPolicy, life: Duration) -> Duration {
-    let latest = u32::from(policy.after_percent.clamp(1, 99)) + u32::from(policy.spread_percent);
-    life.mul_f64(f64::from(100 - latest.min(90)) / 100.0)
+    life.saturating_sub(policy.threshold.after(life))
 }
 
 #[cfg(test)]

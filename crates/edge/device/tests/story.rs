@@ -5,12 +5,16 @@
     reason = "a test that meets an error has failed and may say so by panicking"
 )]
 
+#[path = "story/est.rs"]
+mod est;
 #[path = "story/hub.rs"]
 mod hub;
 #[path = "story/modules.rs"]
 mod modules;
 #[path = "story/provision.rs"]
 mod provision;
+#[path = "story/renewal.rs"]
+mod renewal;
 #[path = "story/server.rs"]
 mod server;
 #[path = "story/tpm.rs"]

@@ -79,6 +79,7 @@ pub async fn register(
         payload: access.payload.clone(),
         attestation: device::Credential::Certificate(access.credential.identity.clone()).into(),
         trust: access.trust.clone(),
+        request: None,
         within: config.cloud_timeout,
     };
     let assignment = device::provision(&how)

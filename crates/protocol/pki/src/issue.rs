@@ -12,7 +12,8 @@ use rcgen::{CertificateParams, PublicKeyData, SerialNumber};
 
 use crate::key::{KeyAlgorithm, RcgenKey, SignError, Signer};
 use crate::lint::{self, LintError};
-use crate::profile::{MAX_COMMON_NAME, Profile, Subject, Validity};
+use crate::profile::{Profile, Validity};
+use crate::subject::{MAX_COMMON_NAME, Subject};
 use crate::{Certificate, CertificateError, KeyMismatch};
 
 pub use for_request::{PreparedRequest, RequestToken};
@@ -34,6 +35,21 @@ pub enum IssueError {
         name: String,
         /// The length of the whole name, in characters.
         length: usize,
+    },
+    /// Another attribute of a subject than its common name.
+    #[error(
+        "{attribute} of the subject cannot be {value:?}; {least} to {most} characters are \
+             allowed, for C and serialNumber of those that PrintableString has"
+    )]
+    NameAttribute {
+        /// The short name, such as `OU`.
+        attribute: &'static str,
+        /// The value that is refused, shortened.
+        value: String,
+        /// The fewest characters.
+        least: usize,
+        /// The most characters.
+        most: usize,
     },
     /// The identity's name is no registration id.
     #[error("the name of a device's identity must be a registration id")]
@@ -266,7 +282,7 @@ pub fn prepare<'a>(
     now: Timestamp,
 ) -> Result<Prepared<'a>, IssueError> {
     if profile.is_identity() {
-        RegistrationId::parse(&subject.0)?;
+        RegistrationId::parse(subject.as_str())?;
     }
     let (not_before, not_after) = lifetime(issuer, validity, now)?;
     let mut params = profile.params(subject)?;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use ids::{ProfileKind, RegistrationId};
 use rcgen::PublicKeyData as _;
 
-use crate::profile::{Profile, ServerName, Subject, Validity};
+use crate::Subject;
+use crate::profile::{Profile, ServerName, Validity};
 use crate::request::{ProvenRequest, RequestError, RequestKey, shortened};
 
 /// The shortest life that a profile may give, which is for tests of renewal.
@@ -164,7 +165,7 @@ impl AdmittedRequest {
     /// The common name that the certificate will have.
     #[must_use]
     pub fn common_name(&self) -> &str {
-        &self.subject.0
+        self.subject.as_str()
     }
 
     /// The key that will be certified, as DER SubjectPublicKeyInfo.

@@ -26,6 +26,7 @@ mod request;
 
 mod issuing_profile;
 mod profile;
+mod subject;
 
 mod lint;
 
@@ -68,8 +69,9 @@ pub use ocsp::{
 };
 pub use pkcs12::export_pkcs12;
 pub use possession::{PossessionError, PossessionProof, prove_possession};
-pub use profile::{Profile, ServerName, Subject, Validity};
+pub use profile::{Profile, ServerName, Validity};
 pub use request::{
     MAX_REQUEST_BYTES, MAX_REQUEST_NAMES, ProvenRequest, RequestClaim, RequestError, RequestKey,
-    prove_request,
+    make_request, prove_request,
 };
+pub use subject::{NameAttribute, Subject};

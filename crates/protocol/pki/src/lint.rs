@@ -62,8 +62,8 @@ pub(crate) fn lint(
         "authorityKeyIdentifier is missing",
     );
     findings.require(
-        issuer.is_some() || matches!(profile, Profile::Root { .. }),
-        "only a root signs itself",
+        issuer.is_some() || profile.may_sign_itself(),
+        "only a root, and what a device makes for itself, signs itself",
     );
     if findings.0.is_empty() {
         return Ok(());

@@ -3,16 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ids::RegistrationId;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType,
 };
 
 use crate::IssueError;
-
-/// The longest common name, in characters: ub-common-name of X.520.
-pub(crate) const MAX_COMMON_NAME: usize = 64;
+use crate::subject::Subject;
 
 /// A kind of certificate. It decides every extension; there is no other way to choose them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +35,11 @@ pub enum Profile {
         /// The names of the server; at least one.
         names: Vec<ServerName>,
     },
+    /// The identity of a module, by the CA of its device: CA:FALSE, digitalSignature, clientAuth.
+    Module {
+        /// Which module of which device, as URI of the subjectAltName.
+        uri: String,
+    },
     /// A leaf whose CN is a verification code, which proves that the issuer's key is at hand.
     Verification,
 }
@@ -58,6 +59,15 @@ impl Profile {
         matches!(self, Self::EdgeIdentity | Self::Device)
     }
 
+    /// Whether such a certificate may sign itself: a root, and what a device makes for itself when
+    /// it has no CA.
+    pub(crate) fn may_sign_itself(&self) -> bool {
+        matches!(
+            self,
+            Self::Root { .. } | Self::EdgeCa | Self::EdgeIdentity | Self::Device
+        )
+    }
+
     pub(crate) fn path_length(&self) -> Option<u8> {
         match self {
             Self::Root { path_length } | Self::Intermediate { path_length } => Some(*path_length),
@@ -68,9 +78,7 @@ impl Profile {
 
     pub(crate) fn params(&self, subject: &Subject) -> Result<CertificateParams, IssueError> {
         let mut params = CertificateParams::default();
-        let mut name = DistinguishedName::new();
-        name.push(DnType::CommonName, subject.0.as_str());
-        params.distinguished_name = name;
+        params.distinguished_name = subject.distinguished_name()?;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.is_ca = IsCa::ExplicitNoCa;
@@ -89,43 +97,14 @@ impl Profile {
                 let names = names.iter().map(ServerName::to_san);
                 params.subject_alt_names = names.collect::<Result<_, _>>()?;
             }
+            Self::Module { uri } => {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+                let name = uri.as_str().try_into();
+                let name = name.map_err(|_| IssueError::ServerName(uri.clone()))?;
+                params.subject_alt_names = vec![SanType::URI(name)];
+            }
         }
         Ok(params)
-    }
-}
-
-/// A certificate's subject: one common name of 1 to 64 characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject(pub(crate) String);
-
-impl Subject {
-    /// A subject with this common name.
-    ///
-    /// # Errors
-    /// When it is empty, longer than 64 characters or has control characters.
-    pub fn common_name(text: &str) -> Result<Self, IssueError> {
-        let length = text.chars().count();
-        if length == 0 || length > MAX_COMMON_NAME || text.chars().any(char::is_control) {
-            return Err(IssueError::CommonName {
-                name: text.chars().take(160).collect(),
-                length,
-            });
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// The common name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The common name of a device's identity: its registration id as spelled.
-    ///
-    /// # Errors
-    /// When the id is longer than the 64 characters that a common name may have.
-    pub fn registration(id: &RegistrationId) -> Result<Self, IssueError> {
-        Self::common_name(id.as_str())
     }
 }
 

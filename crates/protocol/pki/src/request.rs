@@ -7,6 +7,7 @@
 //! is ignored.
 
 mod claim;
+mod make;
 mod names;
 
 use rcgen::{PublicKeyData, SignatureAlgorithm};
@@ -17,9 +18,10 @@ use crate::cert::{
     RsaWeakness, SubjectKey, algorithm_of_key, common_name, is_request, is_signed_with, pem_blocks,
     pem_text, reason,
 };
-use crate::profile::MAX_COMMON_NAME;
+use crate::subject::MAX_COMMON_NAME;
 use crate::{Certificate, KeyAlgorithm, ServerName};
 pub use claim::RequestClaim;
+pub use make::make_request;
 pub(crate) use names::RequestedNames;
 
 /// Longest request, bytes of DER: an RSA 8192 key and signature with room for

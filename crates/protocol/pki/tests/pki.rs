@@ -58,6 +58,8 @@ mod profiles;
 mod request_claims;
 #[path = "pki/requests.rs"]
 mod requests;
+#[path = "pki/requests_made.rs"]
+mod requests_made;
 #[path = "pki/toy.rs"]
 mod toy;
 #[path = "pki/tpm.rs"]

@@ -2,6 +2,7 @@
 
 mod incoming;
 mod outgoing;
+mod renewal;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -9,7 +9,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 const POLICY: RenewalPolicy = RenewalPolicy {
-    after_percent: 50,
+    threshold: Threshold::Percent(60),
     spread_percent: 10,
 };
 
@@ -25,20 +25,67 @@ fn issued(key: u32, number: u32, from: Timestamp) -> Held {
 }
 
 #[test]
-fn a_certificate_is_due_after_half_its_life_and_a_little_by_chance() {
+fn a_certificate_is_due_before_its_threshold_by_chance() {
     let slots = Slots::first(issued(1, 1, START));
-    let due = |chance| POLICY.due_at(slots.active(), chance);
-    assert_eq!(due(0.0), START.plus(15 * DAY));
-    assert_eq!(due(1.0), START.plus(18 * DAY));
-    let waits = slots.next_step(POLICY, 0.5, START);
-    assert_eq!(waits, NextStep::Wait(due(0.5)));
-    assert_eq!(slots.next_step(POLICY, 0.5, due(0.5)), NextStep::MakeKey);
-    let late = RenewalPolicy {
-        after_percent: 99,
-        spread_percent: 99,
-    };
-    assert_eq!(late.due_at(slots.active(), 1.0), START.plus(27 * DAY));
+    let due_by = |policy: RenewalPolicy, chance| policy.due_at(slots.active().unwrap(), chance);
+    assert_eq!(due_by(POLICY, 0.0), START.plus(18 * DAY));
+    assert_eq!(due_by(POLICY, 1.0), START.plus(15 * DAY));
+    let due = due_by(POLICY, 0.5);
+    assert_eq!(slots.next_step(POLICY, 0.5, START), NextStep::Wait(due));
+    assert_eq!(slots.next_step(POLICY, 0.5, due), NextStep::MakeKey);
     assert_eq!(shortest_grace(POLICY, LIFE), 12 * DAY);
+    for (threshold, earliest, latest) in [
+        (Threshold::Percent(99), 26.7, 29.7),
+        // Half of it at least, so that a new certificate is not due at once.
+        (Threshold::Percent(1), 0.15, 0.3),
+        (Threshold::Before(DAY), 26.0, 29.0),
+        (Threshold::Before(LIFE * 2), 1.5, 3.0),
+    ] {
+        let policy = RenewalPolicy {
+            threshold,
+            ..POLICY
+        };
+        let days = |chance| due_by(policy, chance).since(START).as_secs_f64() / DAY.as_secs_f64();
+        assert!(
+            (days(1.0) - earliest).abs() < 0.01,
+            "{threshold:?}: {}",
+            days(1.0)
+        );
+        assert!(
+            (days(0.0) - latest).abs() < 0.01,
+            "{threshold:?}: {}",
+            days(0.0)
+        );
+    }
+}
+
+#[test]
+fn a_device_without_a_credential_begins_with_a_key() {
+    let slots = Slots::<u32, u32>::empty();
+    assert_eq!(slots.next_step(POLICY, 0.0, START), NextStep::MakeKey);
+    let slots = slots.with_key(7);
+    assert_eq!(slots.next_step(POLICY, 0.0, START), NextStep::Request(&7));
+    let slots = slots.with_certificate(issued(7, 1, START)).unwrap();
+    assert_eq!(slots.to_open_with(START).count(), 1);
+    let slots = slots.with_proven_candidate();
+    assert_eq!(slots, Slots::first(issued(7, 1, START)));
+    assert_eq!(
+        slots.with_key(8).without_candidate().active().unwrap().key,
+        7
+    );
+}
+
+/// The clock of the device may be behind that of the issuer.
+#[test]
+fn a_certificate_whose_time_has_not_come_is_tried() {
+    let slots = Slots::empty().with_key(2);
+    let slots = slots.with_certificate(issued(2, 2, START)).unwrap();
+    let behind = START.minus(DAY);
+    assert!(matches!(
+        slots.next_step(POLICY, 0.0, behind),
+        NextStep::Prove(_)
+    ));
+    assert_eq!(slots.to_open_with(behind).count(), 1);
 }
 
 #[test]
@@ -55,7 +102,7 @@ fn a_renewal_keeps_the_old_one_until_the_new_one_has_opened_the_hub() {
     assert_eq!(back.next_step(POLICY, 0.0, due), NextStep::MakeKey);
     let renewed = slots.with_proven_candidate();
     assert_eq!(
-        (renewed.active().certificate, renewed.candidate()),
+        (renewed.active().unwrap().certificate, renewed.candidate()),
         (2, None)
     );
 }
@@ -188,9 +235,9 @@ proptest! {
         let (mut world, mut now) = (World::new(), START);
         let mut last_success = now;
         for (luck, by_hub) in attempts {
-            let before = world.disk.active().certificate;
+            let before = world.disk.active().unwrap().certificate;
             world.attempt(luck, by_hub, now);
-            if world.disk.active().certificate != before {
+            if world.disk.active().unwrap().certificate != before {
                 last_success = now;
             }
             prop_assert!(world.has_one_that_works(now), "{luck:?} at {now:?}");

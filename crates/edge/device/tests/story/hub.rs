@@ -17,13 +17,13 @@ use wire::device_api::message::PropertyBag;
 use crate::server::{Listener, TestCa};
 
 /// The hub's end of one connection, packet by packet.
-struct Peer {
+pub struct Peer {
     socket: WebSocketStream<TlsStream<TcpStream>>,
     received: BytesMut,
 }
 
 impl Peer {
-    async fn accept(listener: &Listener) -> Self {
+    pub async fn accept(listener: &Listener) -> Self {
         #[expect(clippy::result_large_err, reason = "the library's signature")]
         let check = |request: &Request, mut response: Response| {
             assert_eq!(request.uri().path(), "/$iothub/websocket");
@@ -45,7 +45,7 @@ impl Peer {
     }
 
     /// The next packet; `None` when the device has gone.
-    async fn receive(&mut self) -> Option<Packet> {
+    pub async fn receive(&mut self) -> Option<Packet> {
         loop {
             if let Some(packet) = decode(&mut self.received, 1 << 20).unwrap() {
                 return Some(packet);
@@ -58,7 +58,7 @@ impl Peer {
         }
     }
 
-    async fn publish(&mut self) -> Publish {
+    pub async fn publish(&mut self) -> Publish {
         match self.receive().await {
             Some(Packet::Publish(publish)) => publish,
             other => panic!("a PUBLISH was expected, not {other:?}"),
@@ -80,7 +80,7 @@ impl Peer {
             .unwrap();
     }
 
-    async fn say(&mut self, topic: impl Into<String>, payload: impl Into<Bytes>) {
+    pub async fn say(&mut self, topic: impl Into<String>, payload: impl Into<Bytes>) {
         let (topic, payload) = (topic.into(), payload.into());
         let delivery = Delivery::AtMostOnce;
         self.send(Packet::Publish(Publish {
@@ -93,6 +93,16 @@ impl Peer {
     }
 
     async fn greet(&mut self) -> Connect {
+        self.greet_for(&[
+            "$iothub/twin/res/#",
+            "$iothub/twin/PATCH/properties/desired/#",
+            "$iothub/methods/POST/#",
+        ])
+        .await
+    }
+
+    /// Accepts a client that subscribes to these filters.
+    pub async fn greet_for(&mut self, expected: &[&str]) -> Connect {
         let Some(Packet::Connect(connect)) = self.receive().await else {
             panic!("no CONNECT")
         };
@@ -109,11 +119,6 @@ impl Peer {
             .iter()
             .map(|f| f.filter.as_str())
             .collect();
-        let expected = [
-            "$iothub/twin/res/#",
-            "$iothub/twin/PATCH/properties/desired/#",
-            "$iothub/methods/POST/#",
-        ];
         assert_eq!(filters, expected);
         let results = subscribe
             .filters

@@ -15,6 +15,7 @@ fn how(ca: &TestCa, endpoint: HubHost) -> Provisioning {
         payload: Some(json!({"rack": 7})),
         attestation: Credential::Certificate(ca.identity("edge-001")).into(),
         trust: ca.trust(),
+        request: None,
         within: Duration::from_secs(30),
     }
 }

@@ -136,6 +136,9 @@ pub struct RegisterRequest {
     /// By which TPM it proves itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tpm: Option<TpmRequest>,
+    /// A certificate request (PKCS#10, DER).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csr: Option<Base64Bytes>,
 }
 
 /// The public keys of a device's TPM, each a `TPM2B_PUBLIC`.

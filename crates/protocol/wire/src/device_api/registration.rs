@@ -14,6 +14,8 @@ use crate::muster_api::trust_bundle::TrustBundle;
 
 /// The api-version that device daemons send.
 pub const API_VERSION: &str = "2021-06-01";
+/// The api-version of requests with `csr`.
+pub const ISSUING_API_VERSION: &str = "2025-07-01-preview";
 /// Seconds a device is asked to wait before it polls. Ours is finished when the first answer
 /// leaves, so the shortest there is.
 pub const RETRY_AFTER_SECONDS: u32 = 1;

@@ -204,6 +204,7 @@ impl Factory {
             payload: None,
             attestation: Credential::Certificate(Identity::new(&chain, &key)?).into(),
             trust: self.trust.clone(),
+            request: None,
             within: Duration::from_secs(60),
         };
         self.persist(&how).await?;

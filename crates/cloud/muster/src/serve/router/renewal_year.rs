@@ -11,7 +11,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use ::device::renewal::RenewalPolicy;
+use ::device::renewal::{RenewalPolicy, Threshold};
 
 use counts::Counts;
 use device::{Issuer, SimulatedDevice};
@@ -23,7 +23,7 @@ const DAYS: u32 = 365;
 const TICK: Duration = Duration::from_secs(6 * 3600);
 const CERTIFICATE_DAYS: u32 = 30;
 const POLICY: RenewalPolicy = RenewalPolicy {
-    after_percent: 50,
+    threshold: Threshold::Percent(60),
     spread_percent: 10,
 };
 

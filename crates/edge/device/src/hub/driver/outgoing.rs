@@ -50,7 +50,7 @@ impl Driver {
         rid
     }
 
-    fn say(
+    pub(super) fn say(
         &mut self,
         topic: DeviceTopic,
         payload: Bytes,

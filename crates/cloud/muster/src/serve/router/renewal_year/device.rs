@@ -133,7 +133,7 @@ impl SimulatedDevice {
                 }
                 if self.open(world, &credential.certificate).await? {
                     self.connected = true;
-                    if credential.key != self.disk.active().key {
+                    if credential.key != self.disk.active().unwrap().key {
                         self.activate_candidate()?;
                     }
                     return Ok(());
@@ -185,7 +185,7 @@ impl SimulatedDevice {
             true => "simplereenroll",
             false => "simpleenroll",
         };
-        let current = self.disk.active().certificate.clone();
+        let current = self.disk.active().unwrap().certificate.clone();
         let issued = world
             .enroll(operation, &key.csr, Proof::Certificate(&current))
             .await;
