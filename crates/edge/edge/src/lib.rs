@@ -19,6 +19,8 @@ pub mod files;
 
 pub mod config;
 
+pub mod certificates;
+
 pub mod provision;
 
 pub mod state;

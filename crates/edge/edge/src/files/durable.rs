@@ -95,6 +95,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), DurableError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = folder.join(format!(".{name}.new"));
     let replace = || {
+        power::step()?;
         // A file that a crash has left may have any mode.
         match fs::remove_file(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -105,12 +106,27 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), DurableError> {
             .create_new(true)
             .mode(PRIVATE_FILE)
             .open(&beside)?;
+        power::step()?;
         file.write_all(content)?;
         file.sync_all()?;
+        power::step()?;
         fs::rename(&beside, path)?;
+        power::step()?;
         File::open(folder)?.sync_all()
     };
     replace().map_err(|source| io_error("write", path, source))
+}
+
+/// Removes a file, if there is one.
+pub fn remove(path: &Path) -> Result<(), DurableError> {
+    let removed = power::step().and_then(|()| fs::remove_file(path));
+    let removed = match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other,
+    };
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let flushed = removed.and_then(|()| File::open(folder)?.sync_all());
+    flushed.map_err(|source| io_error("remove", path, source))
 }
 
 /// Replaces `path` with `value` as JSON.
@@ -141,6 +157,46 @@ fn io_error(what: &'static str, path: &Path, source: io::Error) -> DurableError 
         what,
         path: path.to_owned(),
         source,
+    }
+}
+
+/// Nothing but a mark where a test lets the power fail.
+#[cfg(not(test))]
+mod power {
+    pub(super) fn step() -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Lets the power of a device fail between the steps of its writes. Each thread is a device.
+#[cfg(test)]
+pub(crate) mod power {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    /// After this many steps nothing is written until [`restore`].
+    pub(crate) fn cut_after(steps: u32) {
+        LEFT.set(Some(steps));
+    }
+
+    /// Returns the steps that were left.
+    pub(crate) fn restore() -> u32 {
+        LEFT.take().unwrap_or_default()
+    }
+
+    pub(super) fn step() -> io::Result<()> {
+        match LEFT.get() {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("the power is off")),
+            Some(left) => {
+                LEFT.set(Some(left - 1));
+                Ok(())
+            }
+        }
     }
 }
 
