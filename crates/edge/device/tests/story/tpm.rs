@@ -82,6 +82,7 @@ async fn run(
             token_expiry: Timestamp::from_unix_seconds(4_102_444_800),
         },
         trust: ca.trust(),
+        request: None,
         within: Duration::from_secs(30),
     };
     let assigned = provision(&how).await;

@@ -186,7 +186,7 @@ fn only_a_ca_with_its_own_key_issues() {
     let refused = Issuer::new(root.certificate().clone(), key(3));
     assert!(matches!(refused, Err(IssueError::IssuerKey(_))));
     let unsigned_by_others = issue(
-        Profile::EdgeIdentity,
+        Profile::Verification,
         "edge-001",
         None,
         Validity::UpTo(DAY),
