@@ -12,7 +12,7 @@ use crate::files::durable::{self, DurableError};
 
 /// Makes and keeps key pairs under ids. What it has made is durable when it returns.
 pub trait KeyPairs: Debug + Send + Sync {
-    /// The key of this id. Makes one of `kind` if there is none.
+    /// The key of this id. Makes one of `kind`, unless it exists.
     fn open_or_make(&self, id: &str, kind: KeyType) -> Result<Signer, KeyPairError>;
 
     /// The key of this id; `None` when there certainly is none.

@@ -230,7 +230,7 @@ impl Managed {
             .unwrap_or_default()
     }
 
-    /// What is wanted of whoever issues it, if anything: the request for the key that waits.
+    /// The request for the key that waits.
     #[must_use]
     pub fn pending(&self, now: Timestamp) -> Option<HeldKey> {
         match self.next(now) {

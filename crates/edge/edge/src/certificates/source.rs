@@ -8,7 +8,7 @@ use super::managed::{Managed, ManagedError};
 
 /// The X.509 identity of the device, which changes while it runs.
 ///
-/// Whoever connects reads [`held`](Self::held), tries its entries in their order, and says which of
+/// The connection reads [`held`](Self::held), tries its entries in their order, and says which of
 /// them the hub accepted. During a renewal there are two: the newest comes first, and the other one
 /// stays until the hub has accepted the newest.
 pub trait IdentitySource: std::fmt::Debug + Send + Sync {

@@ -27,14 +27,15 @@ fn openssl_reads_what_a_request_asks_for() {
         let key = PrivateKey::generate(kind).unwrap();
         let request = make_request(&Profile::EdgeIdentity, &subject(), &key).unwrap();
         std::fs::write(shop.path().join("a.der"), &request).unwrap();
-        let shown = shop.openssl("req -in a.der -inform DER -noout -text -verify -nameopt RFC2253");
+        let printed =
+            shop.openssl("req -in a.der -inform DER -noout -text -verify -nameopt RFC2253");
         for part in [
             "L=AQ",
             "CN=press-7",
             "TLS Web Client Authentication",
             "CA:FALSE",
         ] {
-            assert!(shown.contains(part), "{part} in {shown}");
+            assert!(printed.contains(part), "{part} in {printed}");
         }
         let proven = prove_request(&request).unwrap();
         assert_eq!(proven.common_name(), Some("press-7"));

@@ -130,7 +130,7 @@ impl World {
     }
 
     /// Runs until there is nothing to do. Says whether power was lost.
-    fn settle(&mut self, device: &Device<'_>, now: Timestamp) -> bool {
+    fn finish(&mut self, device: &Device<'_>, now: Timestamp) -> bool {
         for _ in 0..10 {
             match self.attempt(device, now) {
                 Ok(Step::Wait(_)) => return false,
@@ -155,7 +155,7 @@ fn a_certificate_is_issued_renewed_and_its_old_key_destroyed() {
     let dir = tempfile::tempdir().unwrap();
     let (mut world, mut device) = (World::new(), Device::start(dir.path(), wanted("d", true)));
     assert!(device.managed.presentable(START).unwrap().is_empty());
-    assert!(!world.settle(&device, START));
+    assert!(!world.finish(&device, START));
     let first = device.managed.active_chain();
     let Step::Wait(Some(due)) = device.managed.next(START) else {
         panic!("it waits for its renewal")
@@ -166,7 +166,7 @@ fn a_certificate_is_issued_renewed_and_its_old_key_destroyed() {
     );
     device.restart();
     assert_eq!(device.managed.next(START), Step::Wait(Some(due)));
-    assert!(!world.settle(&device, due));
+    assert!(!world.finish(&device, due));
     let second = device.managed.active_chain();
     assert_ne!(first[0].spki_der(), second[0].spki_der());
     assert_eq!(device.key_files(), 1);
@@ -178,9 +178,9 @@ fn a_certificate_is_issued_renewed_and_its_old_key_destroyed() {
 fn the_key_stays_when_it_is_not_rotated() {
     let dir = tempfile::tempdir().unwrap();
     let (mut world, device) = (World::new(), Device::start(dir.path(), wanted("d", false)));
-    world.settle(&device, START);
+    world.finish(&device, START);
     let first = device.managed.active_chain();
-    world.settle(&device, START.plus(DAY * 25));
+    world.finish(&device, START.plus(DAY * 25));
     let second = device.managed.active_chain();
     assert_ne!(first[0], second[0]);
     assert_eq!(first[0].spki_der(), second[0].spki_der());
@@ -198,7 +198,7 @@ fn a_refused_certificate_is_dropped_only_while_there_is_another() {
         panic!("it is issued")
     };
     assert!(!device.managed.disproven(&first).unwrap());
-    world.settle(&device, START);
+    world.finish(&device, START);
     let due = START.plus(DAY * 25);
     for _ in 0..2 {
         world.attempt(&device, due).unwrap();
@@ -218,7 +218,7 @@ fn a_refused_certificate_is_dropped_only_while_there_is_another() {
 fn a_certificate_for_another_name_is_requested_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let (mut world, device) = (World::new(), Device::start(dir.path(), wanted("old", true)));
-    world.settle(&device, START);
+    world.finish(&device, START);
     drop(device);
     let device = Device::start(dir.path(), wanted("new", true));
     assert_eq!(device.managed.next(START), Step::MakeKey);
@@ -231,7 +231,7 @@ fn a_certificate_for_another_name_is_requested_at_once() {
     assert!(matches!(device.managed.next(START), Step::Wait(_)));
     drop(device);
     let device = Device::start(dir.path(), wanted("new", true));
-    world.settle(&device, START);
+    world.finish(&device, START);
     assert_eq!(device.managed.active_chain()[0].subject(), "CN=new");
     assert_eq!(device.key_files(), 1);
 }
@@ -240,15 +240,15 @@ fn a_certificate_for_another_name_is_requested_at_once() {
 fn a_key_that_is_gone_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let (mut world, mut device) = (World::new(), Device::start(dir.path(), wanted("d", true)));
-    world.settle(&device, START);
+    world.finish(&device, START);
     fs::remove_dir_all(dir.path().join("keys")).unwrap();
     device.restart();
     assert_eq!(device.managed.next(START), Step::MakeKey);
-    world.settle(&device, START);
+    world.finish(&device, START);
     assert_eq!(device.managed.presentable(START).unwrap().len(), 1);
     fs::write(dir.path().join("slots.json"), "{").unwrap();
     device.restart();
-    world.settle(&device, START);
+    world.finish(&device, START);
     assert_eq!(device.managed.presentable(START).unwrap().len(), 1);
 }
 
@@ -280,11 +280,11 @@ fn power_may_be_lost_before_any_step_of_any_write() {
             let mut left = steps;
             for now in [START, START.plus(DAY * 25)] {
                 power::cut_after(left);
-                world.settle(&device, now);
+                world.finish(&device, now);
                 left = power::restore();
                 device.restart();
                 world.require_working(&device, now);
-                assert!(!world.settle(&device, now), "it goes on where it was");
+                assert!(!world.finish(&device, now), "it goes on where it was");
                 world.require_working(&device, now);
                 assert_eq!(device.key_files(), 1, "after {steps} steps");
             }
@@ -317,7 +317,7 @@ proptest! {
             );
             if let Ok(managed) = opened {
                 let device = Device { folder: dir.path(), wanted: wanted("d", rotate), managed };
-                world.settle(&device, now);
+                world.finish(&device, now);
             }
             power::restore();
             let device = Device::start(dir.path(), wanted("d", rotate));
@@ -325,7 +325,7 @@ proptest! {
             now = now.plus(DAY * u32::try_from(days).unwrap());
         }
         let device = Device::start(dir.path(), wanted("d", rotate));
-        prop_assert!(!world.settle(&device, now));
+        prop_assert!(!world.finish(&device, now));
         prop_assert_eq!(device.key_files(), 1);
     }
 }
