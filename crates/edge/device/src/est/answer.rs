@@ -42,8 +42,8 @@ pub fn complete_chain(leaf: Certificate, pool: &[Certificate]) -> Vec<Certificat
 /// The start of a text for people.
 pub(super) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    let shown = |c: char| if c.is_control() { ' ' } else { c };
-    let text: String = text.trim().chars().take(200).map(shown).collect();
+    let printed = |c: char| if c.is_control() { ' ' } else { c };
+    let text: String = text.trim().chars().take(200).map(printed).collect();
     match text.is_empty() {
         true => "(no text)".to_owned(),
         false => text,

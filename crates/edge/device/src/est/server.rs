@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn urls_as_configurations_have_them() {
-        for (url, shown, target) in [
+        for (url, printed, target) in [
             (
                 "https://hub.example/.well-known/est",
                 "https://hub.example/.well-known/est",
@@ -98,7 +98,7 @@ mod tests {
             ("https://hub.example", "https://hub.example", "/cacerts"),
         ] {
             let server = EstServer::parse(url).unwrap();
-            assert_eq!(server.to_string(), shown);
+            assert_eq!(server.to_string(), printed);
             assert_eq!(server.target(Operation::CaCerts), target);
         }
     }

@@ -15,7 +15,7 @@ pub trait KeyPairs: Debug + Send + Sync {
     /// The key of this id. Makes one of `kind`, unless it exists.
     fn open_or_make(&self, id: &str, kind: KeyType) -> Result<Signer, KeyPairError>;
 
-    /// The key of this id; `None` when there certainly is none.
+    /// The key of this id; `None` when it certainly does not exist.
     fn open(&self, id: &str) -> Result<Option<Signer>, KeyPairError>;
 
     /// Destroys the key of this id, if there is one.
