@@ -14,6 +14,7 @@ mod policy;
 mod service;
 
 mod ca_certificate;
+mod certificate_report;
 mod detail;
 mod enrollment;
 mod issuance;

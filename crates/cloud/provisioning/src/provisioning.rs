@@ -11,6 +11,7 @@ use crate::service::ProvisioningService;
 
 mod act;
 mod certificate_log;
+mod certificate_report;
 mod in_force;
 mod init;
 mod issued;

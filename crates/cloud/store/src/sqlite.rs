@@ -16,6 +16,7 @@ mod allocations;
 mod audit;
 mod blocks;
 pub(crate) mod ca_certificates;
+mod certificate_counts;
 mod certificate_log;
 mod certificate_takeover;
 pub(crate) mod checkpoint;

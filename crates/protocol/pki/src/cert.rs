@@ -1,5 +1,6 @@
 //! One certificate, parsed once.
 
+mod algorithms;
 mod ca;
 mod digest;
 mod extensions;
@@ -15,7 +16,7 @@ use ids::{CertificateSerial, IdError, Thumbprint, ThumbprintSha1, Timestamp};
 use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::{KeyAlgorithm, ServerName, SignatureScheme};
+use crate::{ServerName, SignatureScheme};
 pub(crate) use digest::sha1;
 pub use digest::sha256;
 use extensions::Extensions;
@@ -302,25 +303,6 @@ impl Certificate {
     /// key can have made.
     pub(crate) fn is_signed_in_a_supported_way(&self, issuer: &Self) -> bool {
         signature::is_supported(self, issuer)
-    }
-
-    pub(crate) fn has_supported_key(&self) -> bool {
-        self.key().is_supported()
-    }
-
-    /// The kind of its key; `None` when nothing here signs with it.
-    pub(crate) fn key_kind(&self) -> Option<KeyAlgorithm> {
-        self.key().kind()
-    }
-
-    /// What kind of key it has, in words.
-    pub(crate) fn key_in_words(&self) -> String {
-        self.key().in_words()
-    }
-
-    /// How it is signed, in words.
-    pub(crate) fn signature_in_words(&self) -> String {
-        signature::in_words(self.der())
     }
 
     pub(crate) fn key(&self) -> SubjectKey<'_> {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 pub mod audit;
 pub mod block;
 pub mod certificate_log;
+pub mod certificate_report;
 pub mod consumer_group;
 pub mod explain;
 pub mod hub;

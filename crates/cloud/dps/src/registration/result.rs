@@ -44,6 +44,7 @@ fn describe(record: &RegistrationRecord) -> RegistrationState {
     state.etag = Some(record.etag.to_string());
     state.payload.clone_from(&record.payload);
     state.detail = detail(record);
+    state.detail.presented_key = None;
     match &record.state {
         Stored::Assigned {
             host: Some(host),

@@ -22,6 +22,7 @@ use crate::error::{NounError, ServiceFault};
 
 mod certificates;
 mod log;
+mod report;
 mod revocation;
 mod roll;
 mod trusts;
@@ -33,6 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
         revocation::routes(),
         roll::routes(),
         log::routes(),
+        report::routes(),
         trusts::routes(),
         users::routes(),
     ];

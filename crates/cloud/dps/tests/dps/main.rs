@@ -14,6 +14,7 @@ mod blocks;
 mod ca_certificates;
 mod ca_references;
 mod certificate_log;
+mod certificate_report;
 mod clients;
 mod custom_allocation;
 mod enrollment_lists;

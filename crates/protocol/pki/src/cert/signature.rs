@@ -13,7 +13,7 @@ mod words;
 mod wycheproof;
 
 pub use rsa::RsaWeakness;
-pub(super) use words::in_words;
+pub(super) use words::{dotted, in_words};
 
 /// What may sign a certificate: RSA of 2048 to 8192 bits with SHA-2, P-256, P-384, P-521, Ed25519.
 pub(crate) static CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
@@ -102,6 +102,11 @@ pub(super) fn is_supported(certificate: &Certificate, issuer: &Certificate) -> b
                 .iter()
                 .any(|a| a.public_key_alg_id().as_ref() == issuer.key_algorithm())
         })
+}
+
+/// The content of the AlgorithmIdentifier of a certificate's signature.
+pub(super) fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
+    Signed::split(certificate).map(|signed| signed.algorithm)
 }
 
 fn named(signature_algorithm: &[u8]) -> Vec<&'static dyn SignatureVerificationAlgorithm> {
@@ -208,6 +213,12 @@ impl<'a> LeafKey<'a> {
     #[must_use]
     pub fn spki(&self) -> &'a [u8] {
         self.spki
+    }
+
+    /// The length of an RSA modulus in bits; `None` for other kinds of keys.
+    #[must_use]
+    pub fn rsa_bits(&self) -> Option<u32> {
+        self.key.rsa_bits().and_then(|bits| bits.try_into().ok())
     }
 
     /// What is wrong with its kind; `None` when signatures of it can be verified.

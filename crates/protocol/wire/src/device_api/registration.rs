@@ -3,6 +3,8 @@
 //! HTTPS and MQTT carry the same JSON. The server writes it and our own devices read it, so
 //! the types do both.
 
+use std::borrow::Cow;
+
 use ids::{DeviceId, EnrollmentId, HubHost, RegistrationId, Timestamp, TrustBundleId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -95,6 +97,22 @@ pub struct AttestationDetail {
     /// [`RegistrationState::trust_bundle`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_bundle_id: Option<TrustBundleId>,
+    /// What [`CertificateInfo`] does not say of the leaf; remembered, and in no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presented_key: Option<PresentedKey>,
+}
+
+/// The algorithms of a leaf that a device presented, as reports name them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PresentedKey {
+    /// `P-256`, `RSA`, …; an OID for kinds without a name.
+    pub key_type: Cow<'static, str>,
+    /// The length of an RSA modulus in bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_bits: Option<u32>,
+    /// `ECDSA-SHA256`, `RSA-SHA256`, …; an OID for those without a name.
+    pub signature_algorithm: Cow<'static, str>,
 }
 
 /// What a device with a TPM is given.

@@ -6,7 +6,7 @@ use provisioning::{
     RegistrationFailure,
 };
 use wire::device_api::registration::{
-    AttestationDetail, SymmetricKeyResult, TpmResult, X509Result,
+    AttestationDetail, PresentedKey, SymmetricKeyResult, TpmResult, X509Result,
 };
 use wire::error::DpsErrorCode;
 
@@ -71,6 +71,11 @@ fn attestation(device: &AttestedDevice) -> AttestationDetail {
                 certificate_info: Some(issuing::describe(leaf)),
                 enrollment_group_id: group,
                 signing_certificate_info: None,
+            }),
+            presented_key: Some(PresentedKey {
+                key_type: leaf.key_name(),
+                key_bits: leaf.rsa_bits(),
+                signature_algorithm: leaf.signature_name(),
             }),
             ..AttestationDetail::default()
         },

@@ -20,6 +20,7 @@ use source::SourceFlags;
 
 mod certificate;
 mod log;
+mod report;
 mod roll;
 mod trust;
 mod user;
@@ -72,6 +73,11 @@ pub enum IssuerCommand {
     /// The log of issued certificates, which no certificate leaves.
     #[command(subcommand)]
     Log(log::LogCommand),
+    /// Count the fleet's certificates by kind of key, signature, issuer and expiry: those that
+    /// issuers issued, and those that devices presented as they registered last.
+    #[command(after_help = "Example:\n  \
+            muster dps issuer report --output table --data-dir ./data")]
+    Report,
     /// Users who have certificates issued over EST with a password.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -206,6 +212,7 @@ pub async fn run(command: IssuerCommand, invocation: &Invocation) -> anyhow::Res
             return certificate::run(command, &client, invocation).await;
         }
         IssuerCommand::Log(command) => return log::run(command, &client, invocation).await,
+        IssuerCommand::Report => return report::run(&client, invocation).await,
         IssuerCommand::User(command) => return user::run(command, &client, invocation).await,
         IssuerCommand::Trust(flags) => return trust::run(flags, &client, invocation).await,
         IssuerCommand::Roll(arguments) => {

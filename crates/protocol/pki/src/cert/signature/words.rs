@@ -82,6 +82,11 @@ fn salt(parameters: &[u8]) -> Option<u64> {
     Some(20)
 }
 
+/// The OID of the content of an AlgorithmIdentifier, dotted; empty when there is none.
+pub(in crate::cert) fn dotted(algorithm: &[u8]) -> String {
+    oid(algorithm).map_or_else(String::new, |(oid, _)| oid)
+}
+
 /// The OID that the bytes begin with, dotted, and what follows it.
 fn oid(der: &[u8]) -> Option<(String, &[u8])> {
     let (first, rest) = read(der).filter(|(first, _)| first.whole[0] == OID)?;
