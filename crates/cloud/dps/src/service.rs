@@ -37,6 +37,8 @@ pub struct DpsOptions {
     pub outbound: Arc<dyn Outbound>,
     /// The CAs that issue to devices.
     pub device_issuers: Arc<ca::DeviceIssuers>,
+    /// Whether anybody may read the logs of issued certificates, without the certificates.
+    pub publishes_logs: bool,
     pub clock: Clock,
     pub limits: AdmissionLimits,
 }
@@ -80,7 +82,10 @@ impl Dps {
             admission: Admission::new(options.limits.clone(), rand::random()),
             refusal_log: RefusalLog::default(),
             est: Est::new(rand::random()),
-            public_corner: PublicCorner::new(options.device_issuers.clone()),
+            public_corner: PublicCorner::new(
+                options.device_issuers.clone(),
+                options.publishes_logs,
+            ),
             issuers_change: Mutex::new(()),
             options,
         };

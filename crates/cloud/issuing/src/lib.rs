@@ -12,6 +12,7 @@
 mod authority;
 mod describe;
 mod issue;
+pub mod log;
 mod profile;
 
 pub mod password;

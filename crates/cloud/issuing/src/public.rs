@@ -6,6 +6,7 @@ pub(crate) mod addresses;
 mod answer;
 mod generation;
 mod lists;
+mod log;
 mod responder;
 mod revoked;
 mod signature_budget;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
-use ca::{DeviceIssuers, IssuerError};
+use ca::{CaError, DeviceIssuers, IssuerError};
 use ids::Timestamp;
 use provisioning::Provisioning;
 use registry::StorageError;
@@ -25,6 +26,7 @@ use wire::public_pki::PublicPath;
 
 use generation::Generations;
 use lists::Lists;
+use log::Checkpoints;
 use responder::Responder;
 
 /// How often the lists are looked at: a revocation is in the list after that, asked for or not.
@@ -38,6 +40,8 @@ pub struct PublicCorner {
     generations: Generations,
     lists: Lists,
     responder: Responder,
+    /// `None` when the log is not published.
+    checkpoints: Option<Checkpoints>,
 }
 
 /// Why something that is published cannot be answered with.
@@ -46,6 +50,8 @@ pub enum PublicError {
     /// No CA signed this.
     #[error("the issuing key cannot be used")]
     Key(#[from] Box<IssuerError>),
+    #[error("the key of the log cannot be used")]
+    LogKey(#[from] Box<CaError>),
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// A CA certificate in the storage cannot be read.
@@ -62,14 +68,22 @@ impl From<IssuerError> for PublicError {
     }
 }
 
+impl From<CaError> for PublicError {
+    fn from(error: CaError) -> Self {
+        Self::LogKey(Box::new(error))
+    }
+}
+
 impl PublicCorner {
+    /// What issuers with these keys publish, and the logs of issued certificates.
     #[must_use]
-    pub fn new(keys: Arc<DeviceIssuers>) -> Self {
+    pub fn new(keys: Arc<DeviceIssuers>, publishes_logs: bool) -> Self {
         Self {
             keys,
             generations: Generations::default(),
             lists: Lists::default(),
             responder: Responder::default(),
+            checkpoints: publishes_logs.then(Checkpoints::default),
         }
     }
 

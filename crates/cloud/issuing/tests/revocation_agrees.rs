@@ -74,7 +74,7 @@ impl World {
             serials.push(chain.leaf().serial().unwrap());
         }
         Self {
-            corner: PublicCorner::new(keys),
+            corner: PublicCorner::new(keys, true),
             provisioning,
             issuer,
             ca,

@@ -91,7 +91,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Show => show::run(&context),
         Command::Audit(command) => block_on(audit::run(command, &context)),
         Command::Config(command) => config::run(&command),
-        Command::Ca(command) => ca::run(command, context.output),
+        Command::Ca(command) => ca::run(command, &context),
         Command::Dps(command) => block_on(dps::run(command, &context)),
         Command::Hub(command) => block_on(hub::run(command, &context)),
         Command::Device(command) => block_on(device::run(command, &context)),

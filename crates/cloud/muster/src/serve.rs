@@ -182,6 +182,7 @@ fn new_dps(
         await_certificate_for_hosts: Some(await_certificate_for_hosts),
         device_issuers: Arc::new(device_issuers),
         outbound,
+        publishes_logs: config.publishes_logs,
         clock: Arc::new(clock::now),
         limits: config.limits.clone(),
     };

@@ -79,23 +79,28 @@ pub struct ServiceClient {
     key: SharedAccessKey,
 }
 
+/// A client that trusts the CAs in a PEM file, or those of the system.
+pub fn http_client(ca: Option<&Path>) -> anyhow::Result<reqwest::Client> {
+    let mut http = reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")));
+    if let Some(path) = ca {
+        let pem = std::fs::read(path)
+            .with_context(|| format!("cannot read the server's CA {}", path.display()))?;
+        let roots = reqwest::Certificate::from_pem_bundle(&pem)
+            .with_context(|| format!("{} holds no PEM certificate", path.display()))?;
+        http = http.tls_certs_only(roots);
+    }
+    http.build().context("the HTTPS client")
+}
+
 impl ServiceClient {
     fn new(
         service: Service,
         connection: ConnectionString,
         ca: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let mut http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = ca {
-            let pem = std::fs::read(path)
-                .with_context(|| format!("cannot read the server's CA {}", path.display()))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem)
-                .with_context(|| format!("{} holds no PEM certificate", path.display()))?;
-            http = http.tls_certs_only(roots);
-        }
-        let http = http.build().context("the HTTPS client")?;
+        let http = http_client(ca)?;
         let key = SharedAccessKey::try_from(&connection.key).context("the key")?;
         Ok(Self {
             http,

@@ -13,4 +13,6 @@ pub use checkpoint::{Checkpoint, LogKey, LogSigner, NoteError};
 pub use proof::{
     LogProof, ProofError, consistency_text, parse_consistency, verify_consistency, verify_inclusion,
 };
-pub use tree::{LogHash, LogNodes, consistency_path, inclusion_path, leaf_hash, tree_hash};
+pub use tree::{
+    Incomplete, LogHash, LogNodes, LogTree, consistency_path, inclusion_path, leaf_hash, tree_hash,
+};

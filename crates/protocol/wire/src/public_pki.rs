@@ -12,6 +12,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::http::is;
 
+mod log;
+
+pub use log::{LOG_TILE_HEIGHT, LOG_TILE_WIDTH, LogItem, LogTile};
+
 /// `Content-Type` of a CA certificate in DER.
 pub const CERTIFICATE: &str = "application/pkix-cert";
 /// `Content-Type` of a chain in PEM.
@@ -22,6 +26,10 @@ pub const CRL: &str = "application/pkix-crl";
 pub const OCSP_REQUEST: &str = "application/ocsp-request";
 /// `Content-Type` of an OCSP response.
 pub const OCSP_RESPONSE: &str = "application/ocsp-response";
+/// `Content-Type` of a checkpoint of the log, and of its key.
+pub const LOG_TEXT: &str = "text/plain; charset=utf-8";
+/// `Content-Type` of hashes of the log.
+pub const LOG_HASHES: &str = "application/octet-stream";
 
 /// Longest key identifier, in bytes, that counts in a path.
 const MAX_IDENTIFIER: usize = 32;
@@ -88,6 +96,8 @@ pub enum PublicItem<'a> {
         /// The request as it is in the path: base64, percent-encoded.
         request: Option<&'a str>,
     },
+    /// `log/…`: the log of issued certificates, which the issuers of a service share.
+    Log(LogItem),
 }
 
 impl<'a> PublicPath<'a> {
@@ -114,7 +124,12 @@ impl<'a> PublicPath<'a> {
                 item: PublicItem::Chain,
             });
         }
-        if let Some(item) = item(rest) {
+        let below_log = rest.strip_prefix("log/").map(LogItem::parse);
+        let item_of_newest = match below_log {
+            Some(log) => Some(PublicItem::Log(log?)),
+            None => item(rest),
+        };
+        if let Some(item) = item_of_newest {
             return Some(Self {
                 issuer,
                 generation: None,
@@ -169,6 +184,7 @@ impl fmt::Display for PublicPath<'_> {
             PublicItem::Ocsp {
                 request: Some(request),
             } => write!(f, "/ocsp/{request}"),
+            PublicItem::Log(item) => write!(f, "/log/{item}"),
         }
     }
 }
@@ -207,6 +223,11 @@ mod tests {
             "/pki/fleet/0aff/ocsp/MEUw/QzA%2B",
             // A key identifier of one byte.
             "/pki/fleet/ca/crl",
+            "/pki/fleet/log/checkpoint",
+            "/pki/fleet/log/key",
+            "/pki/fleet/log/tile/0/000",
+            "/pki/fleet/log/tile/1/x001/x234/067",
+            "/pki/fleet/log/tile/0/255.p/7",
         ] {
             assert_eq!(parse(path).unwrap().to_string(), path);
         }
@@ -232,6 +253,10 @@ mod tests {
             "/pki/fleet/xyz/crl",
             "/pki/fleet/0aff/key.pem",
             "/pki/../fleet/crl",
+            "/pki/fleet/log",
+            "/pki/fleet/log/",
+            "/pki/fleet/0aff/log/checkpoint",
+            "/pki/fleet/log/tile/entries/000",
             "/pki/fle%2ft/crl",
             "/other/fleet/crl",
         ] {

@@ -90,3 +90,42 @@ async fn the_log_begins_with_every_earlier_one_and_its_key_outlives_the_process(
     let missing = get(&service, "/muster/v1/dps/issuers/other/log").await;
     assert_eq!(missing.status, 404);
 }
+
+#[tokio::test]
+async fn proofs_of_every_earlier_size_belong_together() {
+    let service = Service::start().await;
+    let leaves = issued(&service, &["dev-1", "dev-2", "dev-3", "dev-4", "dev-5"]).await;
+    let issuer = issuer_of(&service).await;
+    let (key, now) = head(&service).await;
+    for size in 1..=now.size {
+        let query = format!("{LOG}/consistency?from=1&size={size}");
+        let answer = get(&service, &query).await;
+        let head = key.open(text(&answer, "checkpoint")).unwrap();
+        assert_eq!(head.size, size);
+        let first = get(&service, &format!("{LOG}/consistency?from=1&size=1")).await;
+        let first = key.open(text(&first, "checkpoint")).unwrap();
+        let path = parse_consistency(text(&answer, "consistency")).unwrap();
+        verify_consistency(&first, &head, &path).unwrap();
+        for (index, leaf) in (0..).zip(&leaves) {
+            let serial = leaf.serial_hex();
+            let path = format!("{LOG}/proof?serialNumber={serial}&size={size}");
+            let answer = get(&service, &path).await;
+            if index >= size {
+                assert_eq!(answer.status, 404, "{}", answer.body);
+                continue;
+            }
+            let proof = LogProof::parse(text(&answer, "proof")).unwrap();
+            let hash = leaf_hash(&issuer.sha256(), leaf.der());
+            assert_eq!(proof.verify(&hash, &key).unwrap(), head);
+        }
+    }
+    for (query, status) in [
+        ("from=1&size=6", 400),
+        ("from=4&size=3", 400),
+        ("from=1&size=x", 400),
+        ("from=0&size=0", 200),
+    ] {
+        let answer = get(&service, &format!("{LOG}/consistency?{query}")).await;
+        assert_eq!(answer.status, status, "{query}");
+    }
+}

@@ -138,6 +138,7 @@ impl Service {
             await_certificate_for_hosts: None,
             outbound: webhook.clone(),
             device_issuers: Arc::new(ca::DeviceIssuers::at(directory.path())),
+            publishes_logs: true,
             clock: Arc::new(move || Timestamp::from_unix_seconds(reading.load(Ordering::Relaxed))),
             limits: limits.clone(),
         };

@@ -5,13 +5,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use bytes::Bytes;
 use ids::{Timestamp, error_chain};
-use pki::MAX_OCSP_REQUEST_BYTES;
+use pki::{MAX_OCSP_REQUEST_BYTES, sha256};
 use provisioning::Provisioning;
-use wire::public_pki::{self, PublicItem};
+use wire::public_pki::{self, LogItem, PublicItem};
 
 use super::generation::PublishedCa;
 use super::responder::Answered;
-use super::{PublicCorner, PublicError};
+use super::{PublicCorner, PublicError, log};
 
 /// How long others may keep lists and OCSP answers: a revocation is seen after that.
 const BRIEFLY: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ struct Published {
     content_type: &'static str,
     /// Names the version.
     etag: String,
-    modified: Timestamp,
+    modified: Option<Timestamp>,
     keep: Duration,
 }
 
@@ -64,6 +64,7 @@ impl Asked<'_> {
                 self.certificate(chain, public_pki::CHAIN, &parts.headers)
             }
             PublicItem::Crl { shard } => self.list(shard, &parts.headers).await,
+            PublicItem::Log(item) => self.log(item, &parts.headers),
         }
     }
 
@@ -78,7 +79,7 @@ impl Asked<'_> {
             content,
             content_type,
             etag: format!("\"{}\"", certificate.sha256()),
-            modified: certificate.not_before(),
+            modified: Some(certificate.not_before()),
             keep: LONG,
         };
         published.respond(headers)
@@ -99,11 +100,47 @@ impl Asked<'_> {
                     content: list.der.clone(),
                     content_type: public_pki::CRL,
                     etag: format!("\"{}\"", list.number),
-                    modified: list.this_update,
+                    modified: Some(list.this_update),
                     keep: BRIEFLY,
                 };
                 published.respond(headers)
             }
+            Err(error) => failed(&error),
+        }
+    }
+
+    fn log(&self, item: LogItem, headers: &HeaderMap) -> Response<Body> {
+        let Some(checkpoints) = &self.corner.checkpoints else {
+            return not_found();
+        };
+        let (keys, service) = (&self.corner.keys, self.service);
+        let published = match item {
+            LogItem::Checkpoint => checkpoints
+                .current(keys, service)
+                .map(|(size, head)| Some((head, public_pki::LOG_TEXT, format!("\"{size}\"")))),
+            LogItem::Key => log::key(keys, service).map(|key| {
+                let etag = format!("\"{}\"", sha256(&key));
+                Some((key, public_pki::LOG_TEXT, etag))
+            }),
+            // What is in the log never changes.
+            LogItem::Tile(tile) => log::tile(service, tile).map(|found| {
+                found.map(|hashes| (hashes, public_pki::LOG_HASHES, format!("\"{tile}\"")))
+            }),
+        };
+        let keep = match item {
+            LogItem::Checkpoint | LogItem::Key => BRIEFLY,
+            LogItem::Tile(_) => LONG,
+        };
+        match published {
+            Ok(Some((content, content_type, etag))) => Published {
+                content,
+                content_type,
+                etag,
+                modified: None,
+                keep,
+            }
+            .respond(headers),
+            Ok(None) => not_found(),
             Err(error) => failed(&error),
         }
     }
@@ -167,7 +204,9 @@ impl Published {
         if let Ok(etag) = HeaderValue::from_str(&self.etag) {
             headers.insert(header::ETAG, etag);
         }
-        date(headers, header::LAST_MODIFIED, self.modified);
+        if let Some(modified) = self.modified {
+            date(headers, header::LAST_MODIFIED, modified);
+        }
         cache_control(headers, self.keep);
         response
     }

@@ -3,6 +3,8 @@
 mod crl;
 mod init;
 mod issue;
+mod log_copy;
+mod log_fetch;
 mod log_verify;
 mod revoke;
 mod roll;
@@ -16,7 +18,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use zeroize::Zeroizing;
 
-use super::output::Format;
+use super::Invocation;
 
 /// Certificates: a hierarchy, device identities.
 #[derive(Debug, Subcommand)]
@@ -42,7 +44,11 @@ pub enum CaCommand {
     /// Verify a chain of certificates.
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyFlags),
-    /// Verify that a certificate is in the log of a provisioning service.
+    /// Copy the log of a provisioning service as it is published, and verify that it begins with
+    /// what was copied before.
+    #[command(after_help = log_fetch::EXAMPLES)]
+    LogFetch(log_fetch::LogFetchFlags),
+    /// Verify that a certificate is in the log of a provisioning service, or a copy of the log.
     #[command(after_help = log_verify::EXAMPLES)]
     LogVerify(log_verify::LogVerifyFlags),
 }
@@ -141,7 +147,8 @@ fn passphrase(file: Option<&Path>) -> Result<Option<Zeroizing<String>>, ca::CaEr
     file.map(ca::read_passphrase).transpose()
 }
 
-pub fn run(command: CaCommand, output: Format) -> anyhow::Result<()> {
+pub fn run(command: CaCommand, invocation: &Invocation) -> anyhow::Result<()> {
+    let output = invocation.output;
     match command {
         CaCommand::Init(flags) => init::run(&flags, output),
         CaCommand::Issue(IssueCommand::EdgeIdentity(flags)) => {
@@ -160,6 +167,7 @@ pub fn run(command: CaCommand, output: Format) -> anyhow::Result<()> {
         CaCommand::Crl(flags) => crl::run(&flags, output),
         CaCommand::Roll(command) => roll::run(command, output),
         CaCommand::Verify(flags) => verify::run(&flags, output),
+        CaCommand::LogFetch(flags) => super::block_on(log_fetch::run(flags, invocation)),
         CaCommand::LogVerify(flags) => log_verify::run(&flags, output),
     }
 }

@@ -91,6 +91,7 @@ struct ConfigFile {
     metrics_listen: Option<SocketAddr>,
     metrics_on_https_port: Option<bool>,
     pki_http_port: Option<u16>,
+    publish_certificate_logs: Option<bool>,
     outbound_ca: Option<PathBuf>,
     #[serde(default)]
     issuer_keys: IssuerKeyTable,
@@ -125,6 +126,8 @@ pub struct ServeConfig {
     pub metrics_on_https_port: bool,
     /// A port of its own for what issuers publish.
     pub pki_http: Option<SocketAddr>,
+    /// Whether anybody may read the logs of issued certificates, without the certificates.
+    pub publishes_logs: bool,
     pub outbound_ca: Option<PathBuf>,
     /// Where issuing keys may be, and what seals them.
     pub issuer_keys: IssuerKeyConfig,
@@ -193,6 +196,7 @@ impl ServeConfig {
                 .pki_http_port
                 .or(file.pki_http_port)
                 .map(|port| (address, port).into()),
+            publishes_logs: file.publish_certificate_logs.unwrap_or(true),
             outbound_ca: flags.outbound_ca.clone().or(file.outbound_ca),
             issuer_keys: flags.issuer_keys.over(file.issuer_keys)?,
             outbound_networks: file.outbound_networks,
@@ -260,7 +264,7 @@ mod tests {
         assert_eq!(file.https_port, Some(443));
         assert_eq!(
             uncommented.lines().count(),
-            12 + 1 + 9 + 1 + 14 + 1 + 5 + 1 + 3 + 1 + 4 + 1 + 1 + 1 + 6 + 1 + 3 + 4
+            13 + 1 + 9 + 1 + 14 + 1 + 5 + 1 + 3 + 1 + 4 + 1 + 1 + 1 + 6 + 1 + 3 + 4
         );
         assert_eq!(file.telemetry.pace(), Pace::default());
         let retention = retention::of(file.audit, file.refusals, file.telemetry);

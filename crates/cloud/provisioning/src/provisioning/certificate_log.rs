@@ -25,6 +25,14 @@ impl CertificateLog<'_> {
             .certificate_log_node(self.id_scope, level, place)?)
     }
 
+    /// The hashes of neighbouring subtrees, as far as they are complete.
+    pub fn nodes(&self, level: u32, first: u64, count: u16) -> Result<Vec<[u8; 32]>, StorageError> {
+        let range = (first, count);
+        Ok(self
+            .view
+            .certificate_log_nodes(self.id_scope, level, range)?)
+    }
+
     /// The place of a certificate; `None` when it is not in the log.
     pub fn index(
         &self,
@@ -43,14 +51,16 @@ impl CertificateLog<'_> {
 
 impl Provisioning {
     /// Reads the log of the service, all of it at the same moment.
-    pub fn read_certificate_log<T>(
+    pub fn read_certificate_log<T, E: From<StorageError>>(
         &self,
-        read: impl FnOnce(&CertificateLog<'_>) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
+        read: impl FnOnce(&CertificateLog<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let id_scope = self.id_scope();
-        self.registry.store().read(|view| {
+        let at_once = |view: &View<'_>| {
             let id_scope = &id_scope;
-            read(&CertificateLog { view, id_scope })
-        })
+            Ok::<_, StorageError>(read(&CertificateLog { view, id_scope }))
+        };
+        let store = self.registry.store();
+        store.read(|view| view.at_once(at_once))?
     }
 }

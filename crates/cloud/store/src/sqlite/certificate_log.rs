@@ -47,6 +47,23 @@ impl View<'_> {
         found.ok_or_else(hash_missing)
     }
 
+    /// The hashes of complete subtrees of a level from a place on, as far as there are any.
+    pub fn certificate_log_nodes(
+        &self,
+        id_scope: &str,
+        level: u32,
+        (first, count): (u64, u16),
+    ) -> Result<Vec<LogHash>, StoreError> {
+        let sql = "SELECT hash FROM certificate_log
+                   WHERE id_scope = ?1 AND level = ?2 AND place >= ?3
+                   ORDER BY place LIMIT ?4";
+        // SQLite's numbers end at 2^63, and no log has so many certificates.
+        let Ok(first) = i64::try_from(first) else {
+            return Ok(Vec::new());
+        };
+        self.all(sql, params![id_scope, level, first, count], read_hash)
+    }
+
     /// The place of a certificate in the log; `None` when it is not in it.
     pub fn certificate_log_index(
         &self,

@@ -17,6 +17,56 @@ pub trait LogNodes {
     fn node(&self, level: u32, index: u64) -> Result<LogHash, Self::Error>;
 }
 
+/// The hashes of a log in memory, for verifiers that have all of its leaves.
+#[derive(Debug, Clone, Default)]
+pub struct LogTree {
+    /// The hashes of each level's complete subtrees, the leaves first.
+    levels: Vec<Vec<LogHash>>,
+}
+
+/// A subtree that the leaves do not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the log does not have so many certificates")]
+pub struct Incomplete;
+
+impl LogTree {
+    /// Appends the hash of a leaf.
+    pub fn push(&mut self, leaf: LogHash) {
+        let mut node = leaf;
+        for level in 0.. {
+            if self.levels.len() == level {
+                self.levels.push(Vec::new());
+            }
+            let hashes = &mut self.levels[level];
+            hashes.push(node);
+            match hashes.as_slice() {
+                [.., left, right] if hashes.len().is_multiple_of(2) => node = node_hash(left, right),
+                _ => return,
+            }
+        }
+    }
+
+    /// The hashes of the leaves.
+    #[must_use]
+    pub fn leaves(&self) -> &[LogHash] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl LogNodes for LogTree {
+    type Error = Incomplete;
+
+    fn node(&self, level: u32, index: u64) -> Result<LogHash, Incomplete> {
+        let (level, index) = (usize::try_from(level), usize::try_from(index));
+        let (level, index) = (
+            level.map_err(|_| Incomplete)?,
+            index.map_err(|_| Incomplete)?,
+        );
+        let found = self.levels.get(level).and_then(|hashes| hashes.get(index));
+        found.copied().ok_or(Incomplete)
+    }
+}
+
 fn hash(parts: &[&[u8]]) -> LogHash {
     let mut context = Context::new(&SHA256);
     parts.iter().for_each(|part| context.update(part));

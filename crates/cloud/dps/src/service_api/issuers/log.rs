@@ -4,11 +4,10 @@
 use std::sync::Arc;
 
 use ids::{CertificateSerial, IssuerName};
-use pki::log::{
-    Checkpoint, LogHash, LogNodes, LogProof, LogSigner, consistency_path, inclusion_path, tree_hash,
-};
+use issuing::log::{self, StoredLog};
+use pki::log::{LogProof, LogSigner, consistency_path, inclusion_path};
 use provisioning::CertificateLog;
-use registry::{Right, StorageError};
+use registry::Right;
 use rest::{Reply, get};
 use wire::error::DpsErrorCode;
 use wire::lenient::BodyError;
@@ -32,28 +31,6 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// The stored hashes, as proofs are made of them.
-struct Stored<'a, 'v>(&'a CertificateLog<'v>);
-
-impl LogNodes for Stored<'_, '_> {
-    type Error = StorageError;
-
-    fn node(&self, level: u32, index: u64) -> Result<LogHash, StorageError> {
-        self.0.node(level, index)
-    }
-}
-
-impl Stored<'_, '_> {
-    fn head(&self, origin: &str) -> Result<Checkpoint, StorageError> {
-        let size = self.0.size()?;
-        Ok(Checkpoint {
-            origin: origin.to_owned(),
-            size,
-            root: tree_hash(self, size)?,
-        })
-    }
-}
-
 fn signer(call: &Call) -> Result<Arc<LogSigner>, LogFault> {
     let issuers = &call.permit.context().device_issuers;
     issuers
@@ -62,13 +39,13 @@ fn signer(call: &Call) -> Result<Arc<LogSigner>, LogFault> {
 }
 
 fn origin(call: &Call) -> String {
-    format!("muster/{}", provisioning(call).service().id_scope)
+    log::origin(provisioning(call))
 }
 
 async fn head(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
     existing(&call, &name)?;
     let (signer, origin) = (signer(&call)?, origin(&call));
-    let head = provisioning(&call).read_certificate_log(|log| Stored(log).head(&origin))?;
+    let head = provisioning(&call).read_certificate_log(|log| StoredLog(log).head(&origin))?;
     Ok(Reply::json(&LogDocument {
         public_key: signer.key(&origin).to_string(),
         size: head.size,
@@ -77,7 +54,21 @@ async fn head(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
     }))
 }
 
-/// Query: `?serialNumber=`.
+/// The size that is asked for, of the log as it is now or was once.
+fn size(call: &Call, log: &CertificateLog<'_>) -> Result<u64, ServiceFault> {
+    let now = log.size()?;
+    let Some(text) = query_text(call, "size") else {
+        return Ok(now);
+    };
+    let size = text.parse::<u64>().ok();
+    let size = size.ok_or_else(|| BodyError::new("size", "is not the size of a log"))?;
+    match size <= now {
+        true => Ok(size),
+        false => Err(LogFault::Shorter { size, now }.into()),
+    }
+}
+
+/// Query: `?serialNumber=&size=`.
 async fn proof(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
     existing(&call, &name)?;
     let text = query_text(&call, "serialNumber");
@@ -85,15 +76,17 @@ async fn proof(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
     let serial = CertificateSerial::parse(&text)?;
     let record = certificates::first_of_serial(&call, &name, &serial)?;
     let (signer, origin) = (signer(&call)?, origin(&call));
-    let found = provisioning(&call).read_certificate_log(|log| {
-        let Some(index) = log.index(&record.serial, &record.thumbprint)? else {
-            return Ok(None);
-        };
-        let head = Stored(log).head(&origin)?;
-        let path = inclusion_path(&Stored(log), index, head.size)?;
-        Ok(Some((index, path, head)))
+    let (index, path, head) = provisioning(&call).read_certificate_log(|log| {
+        let index = log.index(&record.serial, &record.thumbprint)?;
+        let index = index.ok_or(LogFault::NotLogged(serial))?;
+        let size = size(&call, log)?;
+        if index >= size {
+            return Err(LogFault::NotYet { index, size }.into());
+        }
+        let head = StoredLog(log).head_at(&origin, size)?;
+        let path = inclusion_path(&StoredLog(log), index, size)?;
+        Ok::<_, ServiceFault>((index, path, head))
     })?;
-    let (index, path, head) = found.ok_or(LogFault::NotLogged(serial))?;
     let checkpoint = signer.sign(&head);
     let proof = LogProof {
         index,
@@ -107,24 +100,28 @@ async fn proof(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
     }))
 }
 
-/// Query: `?from=`.
+/// Query: `?from=&size=`.
 async fn consistency(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
     existing(&call, &name)?;
     let from = query_text(&call, "from").and_then(|text| text.parse::<u64>().ok());
     let from = from.ok_or_else(|| BodyError::new("from", "is not the size of an earlier log"))?;
     let (signer, origin) = (signer(&call)?, origin(&call));
     let (head, path) = provisioning(&call).read_certificate_log(|log| {
-        let head = Stored(log).head(&origin)?;
-        let path = match (1..=head.size).contains(&from) {
-            true => consistency_path(&Stored(log), from, head.size)?,
-            false => Vec::new(),
+        let size = size(&call, log)?;
+        if from > size {
+            return Err(LogFault::Shorter {
+                size: from,
+                now: size,
+            }
+            .into());
+        }
+        let head = StoredLog(log).head_at(&origin, size)?;
+        let path = match from {
+            0 => Vec::new(),
+            _ => consistency_path(&StoredLog(log), from, size)?,
         };
-        Ok((head, path))
+        Ok::<_, ServiceFault>((head, path))
     })?;
-    if from > head.size {
-        let size = head.size;
-        return Err(LogFault::Shorter { from, size }.into());
-    }
     Ok(Reply::json(&LogConsistencyDocument {
         from,
         size: head.size,
@@ -141,8 +138,10 @@ enum LogFault {
          log began, and is known from the audit alone"
     )]
     NotLogged(CertificateSerial),
-    #[error("the log has {size} certificates and never had {from}")]
-    Shorter { from: u64, size: u64 },
+    #[error("the certificate is entry {index}, and the log of {size} certificates ends before it")]
+    NotYet { index: u64, size: u64 },
+    #[error("the log has {now} certificates and not {size}")]
+    Shorter { size: u64, now: u64 },
     #[error("the key of the log cannot be used")]
     Key(#[source] Box<ca::CaError>),
 }
@@ -150,7 +149,7 @@ enum LogFault {
 impl NounError for LogFault {
     fn code(&self) -> DpsErrorCode {
         match self {
-            Self::NotLogged(_) => DpsErrorCode::NotFound,
+            Self::NotLogged(_) | Self::NotYet { .. } => DpsErrorCode::NotFound,
             Self::Shorter { .. } => DpsErrorCode::ArgumentInvalid,
             Self::Key(_) => DpsErrorCode::InternalServerError,
         }

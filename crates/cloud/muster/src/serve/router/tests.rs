@@ -47,6 +47,7 @@ pub async fn services_at(
         await_certificate_for_hosts: None,
         device_issuers: Arc::new(ca::DeviceIssuers::at(directory)),
         outbound: outbound.clone(),
+        publishes_logs: true,
         clock: clock.clone(),
         limits: dps::AdmissionLimits::default(),
     };

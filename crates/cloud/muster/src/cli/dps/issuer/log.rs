@@ -27,6 +27,9 @@ pub enum LogCommand {
         /// The serial number, hexadecimal.
         #[arg(long, value_name = "HEX")]
         serial_number: String,
+        /// Prove it for the log when it had so many certificates [default: as it is].
+        #[arg(long, value_name = "N")]
+        size: Option<u64>,
     },
     /// Prove that the log begins with the one of an earlier checkpoint.
     #[command(after_help = "Example:\n  \
@@ -38,6 +41,9 @@ pub enum LogCommand {
         /// How many certificates the earlier checkpoint has.
         #[arg(long, value_name = "N")]
         from: u64,
+        /// Prove it for the log when it had so many certificates [default: as it is].
+        #[arg(long, value_name = "N")]
+        size: Option<u64>,
     },
 }
 
@@ -46,24 +52,28 @@ pub async fn run(
     client: &ServiceClient,
     invocation: &Invocation,
 ) -> anyhow::Result<()> {
-    let (name, verb, query): (_, &[&str], _) = match command {
-        LogCommand::Show { name } => (name, &["log"], None),
+    let (name, verb, query, size): (_, &[&str], _, _) = match command {
+        LogCommand::Show { name } => (name, &["log"], None, None),
         LogCommand::Prove {
             name,
             serial_number,
+            size,
         } => (
             name,
             &["log", "proof"],
             Some(("serialNumber", serial_number.clone())),
+            *size,
         ),
-        LogCommand::Consistency { name, from } => (
+        LogCommand::Consistency { name, from, size } => (
             name,
             &["log", "consistency"],
             Some(("from", from.to_string())),
+            *size,
         ),
     };
     let path = [&ROOT[..], &[&name.issuer_name], verb].concat();
-    let query: Vec<_> = query.into_iter().collect();
+    let size = size.map(|size| ("size", size.to_string()));
+    let query: Vec<_> = query.into_iter().chain(size).collect();
     let call = Call::new(Method::GET, &path).query(&query);
     let answer = client.call(call).await?;
     // What a verifier reads is a text of its own, which `tsv` prints as it is.
