@@ -16,6 +16,7 @@ mod event_sink;
 mod exchange;
 mod fleet;
 mod http_listener;
+mod hybrid;
 mod issued;
 mod kills;
 pub mod measure;
@@ -45,6 +46,7 @@ pub use engine::{Engine, OwnEngine};
 pub use event_sink::EventSink;
 pub use exchange::{Exchanged, exchange};
 pub use fleet::Fleet;
+pub use hybrid::{HybridClient, HybridServer, hybrid_alone};
 pub use issued::{
     certs_only, enroll_requesting, issue_certificate, issued_chain, plain_client, write_pem,
 };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rand::Rng;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -231,6 +232,19 @@ impl Server {
         self.dial(port, config).await
     }
 
+    /// The same as one of the server's hosts, with other cryptography.
+    pub async fn connect_by(
+        &self,
+        provider: Arc<CryptoProvider>,
+        (host, port): (&str, u16),
+    ) -> Result<TlsStream<TcpStream>> {
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(self.roots()?)
+            .with_no_client_auth();
+        dial(self.address, host, port, config).await
+    }
+
     fn roots(&self) -> Result<RootCertStore> {
         rustls::crypto::aws_lc_rs::default_provider()
             .install_default()
@@ -330,7 +344,7 @@ fn spawn(
 
 /// A loopback address on which nobody has the standard ports. Tests run in parallel, so it
 /// is drawn, not counted.
-fn free_address() -> Result<Ipv4Addr> {
+pub(crate) fn free_address() -> Result<Ipv4Addr> {
     let mut random = rand::rng();
     for _ in 0..100 {
         let address = Ipv4Addr::new(

@@ -40,7 +40,9 @@ impl LogTree {
             let hashes = &mut self.levels[level];
             hashes.push(node);
             match hashes.as_slice() {
-                [.., left, right] if hashes.len().is_multiple_of(2) => node = node_hash(left, right),
+                [.., left, right] if hashes.len().is_multiple_of(2) => {
+                    node = node_hash(left, right)
+                }
                 _ => return,
             }
         }
