@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rustls::NamedGroup;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
-use sim::{Device, EdgeDevice, HybridServer, Server, Workshop, hybrid_alone, until};
+use sim::{Device, EdgeDevice, HybridServer, Server, Workshop, binary, hybrid_alone, run, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SECOND: &str = "second.hub.test";
@@ -171,115 +171,121 @@ async fn await_client(counterpart: &HybridServer, what: &str, said: &str) -> Res
     until(what, Duration::from_secs(60), came).await
 }
 
+/// What makes a client call a counterpart.
+enum Cause {
+    /// A command to the server, which calls.
+    Command(String),
+    /// The same, and a message that is routed to the endpoint that the command made.
+    Endpoint(&'static str, String),
+    /// A command to the counterpart.
+    Login(String),
+}
+
+/// A client, and what it says first.
+struct Client {
+    what: &'static str,
+    cause: Cause,
+    said: &'static str,
+}
+
+fn clients(web: &str, nats: &str, workshop: &Workshop) -> Vec<Client> {
+    let key = "c2hhcmVkIGtleSBvZiBhIGNvdW50ZXJwYXJ0";
+    let login = format!("HostName={web};SharedAccessKeyName=o;SharedAccessKey={key}");
+    let client = |what, said, cause| Client { what, cause, said };
+    let intermediate = workshop.intermediate().display().to_string();
+    let upload = format!(
+        "dps certificate crl upload --certificate-name line --certificate-path {intermediate} \
+         --crl-url https://{web}/line.crl"
+    );
+    let endpoint = |name: &'static str, flags: String| {
+        let create = "hub routing-endpoint create --endpoint-name";
+        Cause::Endpoint(name, format!("{create} {name} --endpoint-type {flags}"))
+    };
+    let link = format!("dps linked-hub create --name remote --connection-string '{login}'");
+    let hook = endpoint("hook", format!("webhook --url https://{web}/events"));
+    let stream = format!("nats --url tls://{nats}:8883 --subject telemetry");
+    let (query, hub) = ("POST /enrollments/query", "api-version=2021-04-12");
+    vec![
+        client("the command line", query, Cause::Login(login)),
+        client("a remote hub", hub, Cause::Command(link)),
+        client("a revocation list", "GET /line.crl", Cause::Command(upload)),
+        client("a webhook of a route", "POST /events", hook),
+        client("a stream", "CONNECT {", endpoint("stream", stream)),
+    ]
+}
+
+impl Cause {
+    async fn act(&self, server: &Server, counterpart: &HybridServer) -> Result<()> {
+        match self {
+            Self::Login(login) => {
+                let ca = counterpart.ca().to_string_lossy().into_owned();
+                let words = [
+                    "dps",
+                    "enrollment",
+                    "list",
+                    "--login",
+                    login,
+                    "--server-ca",
+                    &ca,
+                ];
+                // What the counterpart answers is no list of enrollments.
+                run(&binary("muster")?, words).map(drop)
+            }
+            // It may be refused for what the counterpart answers.
+            Self::Command(command) => server.try_muster(command).await.map(drop),
+            Self::Endpoint(name, command) => {
+                server.muster(command).await?;
+                route(server, name).await
+            }
+        }
+    }
+}
+
 /// The operator's command line and the outbound calls of a server, to a counterpart that has no
 /// other key exchange.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_client_of_server_and_operator_has_the_hybrid_key_exchange() -> Result<()> {
-    let (web, nats) = (
-        HybridServer::start().await?,
-        HybridServer::start_as_nats().await?,
-    );
+    let web = HybridServer::start().await?;
+    let nats = HybridServer::start_as_nats().await?;
     let workshop = Workshop::with_muster_ca()?;
     let trusted = workshop.path().join("counterparts.pem");
     let both = [std::fs::read(web.ca())?, std::fs::read(nats.ca())?].concat();
     std::fs::write(&trusted, both)?;
-    let flags = [
-        "--outbound-ca".to_owned(),
-        trusted.to_string_lossy().into_owned(),
-    ];
+    let flags = ["--outbound-ca", &trusted.to_string_lossy()].map(str::to_owned);
     let server = Server::start_with(flags.to_vec()).await?;
-    let (host, root) = (web.host(), workshop.root());
-    let key = "c2hhcmVkIGtleSBvZiBhIGNvdW50ZXJwYXJ0";
-    let login = format!("HostName={host};SharedAccessKeyName=o;SharedAccessKey={key}");
     let allocate = format!(
-        "--allocation-policy custom --webhook-url https://{host}/allocate --api-version 2021-10-01"
+        "--allocation-policy custom --webhook-url https://{}/allocate --api-version 2021-10-01",
+        web.host()
     );
+    let root = workshop.root();
     server.enroll_group("factory", &root, &allocate).await?;
-    let identity = workshop.issue("press-7")?;
-    Device::with_certificate(&server, &identity)?
-        .begin()
-        .await?;
+    let device = Device::with_certificate(&server, &workshop.issue("press-7")?)?;
+    device.begin().await?;
     await_client(&web, "a webhook of custom allocation", "POST /allocate").await?;
-
-    let ca = web.ca().display().to_string();
-    // What the counterpart answers is no list of enrollments.
-    let list = format!("dps enrollment list --login '{login}' --server-ca {ca}");
-    server.try_muster(&list).await?;
-    await_client(
-        &web,
-        "the operator's command line",
-        "POST /enrollments/query",
-    )
-    .await?;
-
-    for (command, counterpart, what, said) in [
-        (
-            format!("dps linked-hub create --name remote --connection-string '{login}'"),
-            &web,
-            "a remote hub",
-            "api-version=2021-04-12",
-        ),
-        (
-            format!(
-                "dps certificate crl upload --certificate-name line --certificate-path {} \
-                 --crl-url https://{host}/line.crl",
-                workshop.intermediate().display()
-            ),
-            &web,
-            "the URL of a revocation list",
-            "GET /line.crl",
-        ),
-        (
-            format!(
-                "hub routing-endpoint create --endpoint-name hook --endpoint-type webhook \
-                 --url https://{host}/events"
-            ),
-            &web,
-            "a webhook of a route",
-            "POST /events",
-        ),
-        (
-            format!(
-                "hub routing-endpoint create --endpoint-name stream --endpoint-type nats \
-                 --url tls://{}:8883 --subject telemetry",
-                nats.host()
-            ),
-            &nats,
-            "a stream of NATS",
-            "CONNECT {",
-        ),
-    ] {
-        server.try_muster(&command).await?;
-        if command.starts_with("hub routing-endpoint") {
-            route(&server, &command).await?;
-        }
-        await_client(counterpart, what, said).await?;
+    for client in clients(&web.host(), &nats.host(), &workshop) {
+        let counterpart = match client.said.starts_with("CONNECT") {
+            true => &nats,
+            false => &web,
+        };
+        client.cause.act(&server, counterpart).await?;
+        await_client(counterpart, client.what, client.said).await?;
     }
     Ok(())
 }
 
-/// Routes the message of a device to the endpoint that a command has made.
-async fn route(server: &Server, command: &str) -> Result<()> {
-    let endpoint = match command.contains("hook") {
-        true => "hook",
-        false => "stream",
-    };
-    server
-        .muster(&format!(
+/// Routes the message of a device to an endpoint.
+async fn route(server: &Server, endpoint: &str) -> Result<()> {
+    for command in [
+        format!(
             "hub message-route create --route-name {endpoint} --source-type DeviceMessages \
              --endpoint-name {endpoint}"
-        ))
-        .await?;
-    let device = format!("dev-{endpoint}");
-    server
-        .muster(&format!("hub device-identity create -d {device}"))
-        .await?;
-    server
-        .muster(&format!(
-            "device send-d2c-message -d {device} --data '{{}}'"
-        ))
-        .await
-        .map(drop)
+        ),
+        format!("hub device-identity create -d dev-{endpoint}"),
+        format!("device send-d2c-message -d dev-{endpoint} --data '{{}}'"),
+    ] {
+        server.muster(&command).await?;
+    }
+    Ok(())
 }
 
 /// The runtime registers over HTTPS and opens its session over MQTT.

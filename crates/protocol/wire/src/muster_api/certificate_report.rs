@@ -9,7 +9,7 @@ use serde::Serialize;
 pub enum ReportSource {
     /// Issued by the issuers of the service.
     Issued,
-    /// Presented by devices at their last registration, whoever issued them.
+    /// Presented by devices at their last registration, of any issuer.
     Presented,
 }
 

@@ -82,7 +82,7 @@ fn salt(parameters: &[u8]) -> Option<u64> {
     Some(20)
 }
 
-/// The OID of the content of an AlgorithmIdentifier, dotted; empty when there is none.
+/// The OID of the content of an AlgorithmIdentifier, dotted; empty for other bytes.
 pub(in crate::cert) fn dotted(algorithm: &[u8]) -> String {
     oid(algorithm).map_or_else(String::new, |(oid, _)| oid)
 }

@@ -29,9 +29,9 @@ const COLUMNS: &[Column] = &[
 
 pub async fn run(client: &ServiceClient, invocation: &Invocation) -> anyhow::Result<()> {
     let report = client.call(Call::new(Method::GET, &PATH)).await?;
-    let shown = match invocation.output {
+    let printed = match invocation.output {
         Format::Json | Format::Jsonc => &report,
         Format::Table | Format::Tsv => &report["rows"],
     };
-    Ok(output::print(invocation.output, shown, COLUMNS)?)
+    Ok(output::print(invocation.output, printed, COLUMNS)?)
 }
