@@ -9,6 +9,7 @@ mod diff;
 mod examine;
 mod fault;
 mod file_uri;
+mod import;
 mod input;
 mod issuance;
 mod key_file;
@@ -32,6 +33,7 @@ pub use connection_string::{DeviceConnection, read_device_connection};
 pub use diff::{Change, changes};
 pub use examine::{Credential, Examined, examine};
 pub use fault::{Fault, LineNumber, Severity, acceptable};
+pub use import::{Imported, import, with_connection_string};
 pub use issuance::{
     AutoRenew, CertIssuance, DEVICE_ID, EDGE_CA, EdgeCa, EstAuth, EstClient, EstClientKind,
     EstDefaults, EstSettings, EstUrl, EstUser, Issuance, IssuanceMethod, LOCAL_CA, LocalCa,

@@ -90,11 +90,22 @@ pub fn sync_above(path: &Path, root: &Path) -> Result<(), DurableError> {
 /// Replaces `path` with `content`, mode 0600. After an error the old file still exists. A missing
 /// folder is made, mode 0700.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), DurableError> {
+    private_folder(path.parent().unwrap_or(Path::new("/")))?;
+    replace(path, content)
+}
+
+/// As [`write`], in a folder that is not the device's own and keeps its mode. A missing folder is
+/// made, mode 0755.
+pub fn write_in_any_folder(path: &Path, content: &[u8]) -> Result<(), DurableError> {
+    make_folder(path.parent().unwrap_or(Path::new("/")))?;
+    replace(path, content)
+}
+
+fn replace(path: &Path, content: &[u8]) -> Result<(), DurableError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    private_folder(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = folder.join(format!(".{name}.new"));
-    let replace = || {
+    let written = || {
         power::step()?;
         // A file that a crash has left may have any mode.
         match fs::remove_file(&beside) {
@@ -114,7 +125,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), DurableError> {
         power::step()?;
         File::open(folder)?.sync_all()
     };
-    replace().map_err(|source| io_error("write", path, source))
+    written().map_err(|source| io_error("write", path, source))
 }
 
 /// Removes a file, if there is one.
@@ -221,6 +232,17 @@ mod tests {
         sync_above(&private, dir.path()).unwrap();
         let gone = sync_above(&dir.path().join("no/such"), dir.path()).unwrap_err();
         assert!(gone.to_string().starts_with("cannot flush the folder"));
+    }
+
+    /// `iotedge config mp -o /tmp/config.toml` must not close /tmp.
+    #[test]
+    fn a_folder_that_is_not_the_devices_own_keeps_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o777)).unwrap();
+        let path = dir.path().join("config.toml");
+        write_in_any_folder(&path, b"a").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(dir.path()), mode(&path)), (0o777, 0o600));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `iotedge config`: the device's configuration file.
 
+mod new;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -12,6 +14,8 @@ use edge::config::{
 use serde_json::{Value, json};
 use wire::edge_api::local::Reload;
 
+pub use new::azures_short_flag;
+
 use crate::Device;
 use crate::client::ClientError;
 use crate::output::{self, Format};
@@ -22,6 +26,13 @@ pub enum ConfigCommand {
     /// Check config.toml and make the runtime follow it.
     #[command(after_help = "Example:\n  iotedge config apply --check")]
     Apply(Apply),
+    /// Make a config.toml of what iotedge before 1.2 had, config.yaml.
+    #[command(after_help = "Example:\n  iotedge config import")]
+    Import(new::Import),
+    /// Make a config.toml with the connection string of a device.
+    #[command(after_help = "Example:\n  iotedge config mp --connection-string \
+                      'HostName=…;DeviceId=…;SharedAccessKey=…'")]
+    Mp(new::Mp),
     /// Print a commented config.toml.
     #[command(after_help = "Example:\n  iotedge config template > /etc/aziot/config.toml")]
     Template,
@@ -41,6 +52,8 @@ pub struct Apply {
 pub async fn run(command: ConfigCommand, device: &Device) -> anyhow::Result<()> {
     match command {
         ConfigCommand::Apply(apply) => apply.run(device).await,
+        ConfigCommand::Import(import) => import.run(device),
+        ConfigCommand::Mp(mp) => mp.run(device),
         ConfigCommand::Template => output::bytes(TEMPLATE.as_bytes()),
     }
 }

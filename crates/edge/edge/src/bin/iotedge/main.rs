@@ -80,7 +80,9 @@ struct Device {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(Cli::parse_from(config::azures_short_flag(
+        std::env::args_os(),
+    ))) {
         Ok(code) => code,
         Err(error) if output::is_closed(&error) => ExitCode::from(output::CLOSED),
         Err(error) => {
