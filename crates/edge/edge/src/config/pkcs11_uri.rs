@@ -1,26 +1,6 @@
-//! The syntax of PKCS#11 URIs (RFC 7512), without a look at any token.
+//! The syntax of PKCS#11 URIs, without a look at any token.
 
-use percent_encoding::percent_decode_str;
-
-/// The longest URI, bytes.
-const MAX_BYTES: usize = 1024;
-/// The attributes of the path that RFC 7512 has.
-const PATH: [&str; 13] = [
-    "token",
-    "manufacturer",
-    "serial",
-    "model",
-    "library-manufacturer",
-    "library-description",
-    "library-version",
-    "object",
-    "type",
-    "id",
-    "slot-manufacturer",
-    "slot-description",
-    "slot-id",
-];
-const QUERY: [&str; 4] = ["pin-value", "pin-source", "module-name", "module-path"];
+use pkcs11::{SlotUri, TokenUri};
 
 /// What a URI has to name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,82 +11,22 @@ pub(super) enum Names {
     Token,
 }
 
-/// What is wrong with a URI, and how to correct it.
+/// What is wrong with a URI, and how to correct it. A PIN is not shown.
 pub(super) fn problem(uri: &str, names: Names) -> Option<String> {
-    if uri.len() > MAX_BYTES {
-        return Some(format!("it is longer than {MAX_BYTES} bytes"));
+    let path = uri.split('?').next().unwrap_or_default();
+    if let Some(name) = ["pin-value", "pin-source"]
+        .into_iter()
+        .find(|name| path.contains(&format!(";{name}=")))
+    {
+        return Some(format!(
+            "the PKCS#11 URI cannot be used: {name} stands behind a question mark: …?{name}=…"
+        ));
     }
-    let Some(rest) = uri.strip_prefix("pkcs11:") else {
-        return Some("it has to begin with pkcs11:".to_owned());
+    let error = match names {
+        Names::Key => TokenUri::with_pin(uri).err(),
+        Names::Token => SlotUri::with_pin(uri).err(),
     };
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let mut found = Vec::new();
-    for attribute in path.split(';').filter(|text| !text.is_empty()) {
-        match attribute_problem(attribute, &PATH) {
-            Ok(name) if found.contains(&name) => return Some(format!("it has {name} twice")),
-            Ok(name) => found.push(name),
-            Err(problem) => return Some(problem),
-        }
-    }
-    for attribute in query.split('&').filter(|text| !text.is_empty()) {
-        if let Err(problem) = attribute_problem(attribute, &QUERY) {
-            return Some(problem);
-        }
-    }
-    unnamed(&found, names)
-}
-
-fn unnamed(found: &[&str], names: Names) -> Option<String> {
-    let has = |any: &[&str]| any.iter().any(|name| found.contains(name));
-    if !has(&["token", "slot-id", "serial"]) {
-        return Some("it names no token; add token=LABEL or slot-id=NUMBER".to_owned());
-    }
-    match names {
-        Names::Key if !has(&["object", "id"]) => {
-            Some("it names no key in the token; add object=LABEL or id=%01".to_owned())
-        }
-        Names::Token if has(&["object", "id"]) => {
-            Some("it names a key; the slot for new keys has none, remove object and id".to_owned())
-        }
-        Names::Key | Names::Token => None,
-    }
-}
-
-/// The name of an attribute that is known and has a value.
-fn attribute_problem<'a>(attribute: &'a str, known: &[&str]) -> Result<&'a str, String> {
-    let Some((name, value)) = attribute.split_once('=') else {
-        return Err(misplaced(attribute));
-    };
-    // The names of vendors begin with x-.
-    if !known.contains(&name) && !name.starts_with("x-") {
-        return Err(match name {
-            "pin-value" | "pin-source" => {
-                format!("{name} stands behind a question mark: …?{name}=…")
-            }
-            _ => format!(
-                "{name:?} is not an attribute; those are {}",
-                known.join(", ")
-            ),
-        });
-    }
-    if name == "slot-id" && value.parse::<u64>().is_err() {
-        return Err("slot-id is not a number".to_owned());
-    }
-    if name == "id" || percent_decode_str(value).decode_utf8().is_ok() {
-        Ok(name)
-    } else {
-        Err(format!("{name} is not UTF-8"))
-    }
-}
-
-fn misplaced(attribute: &str) -> String {
-    let name: String = attribute.chars().take(40).collect();
-    if name.contains("pin") {
-        // What follows may be a PIN.
-        "an attribute has no value".to_owned()
-    } else {
-        format!("{name:?} has no value; attributes are NAME=VALUE with ; between them")
-    }
+    error.map(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -126,26 +46,25 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn mistakes_are_named_and_no_pin_is_shown() {
         for (uri, expected) in [
             ("pkcs11:object=k", "names no token"),
             ("pkcs11:token=a", "names no key"),
             (
-                "pkcs11:token=a;object=k;pin-value=1",
+                "pkcs11:token=a;object=k;pin-value=4711",
                 "behind a question mark",
             ),
-            ("pkcs11:tokn=a;object=k", "\"tokn\" is not an attribute"),
+            ("pkcs11:tokn=a;object=k", "\"tokn\" is not known"),
             ("pkcs11:token=a;token=b;object=k", "token twice"),
-            ("pkcs11:slot-id=x;object=k", "slot-id is not a number"),
-            ("pkcs11:token=a,object=k", "names no key"),
+            ("pkcs11:slot-id=x;object=k", "not a number"),
+            ("pkcs11:token=a,object=k?pin-value=4711", "names no key"),
             ("pkcs11:token;object=k", "has no value"),
             ("pkcs11:token=%ff;object=k", "token is not UTF-8"),
-            ("pkcs11:token=a;object=k?pin-value", "no value"),
+            ("pkcs11:token=a;object=k?pin=4711", "\"pin\" is not known"),
         ] {
             let found = problem(uri, Names::Key).unwrap_or_default();
             assert!(found.contains(expected), "{uri}: {found}");
+            assert!(!found.contains("4711"), "{found}");
         }
-        let slot = problem("pkcs11:token=a;object=k", Names::Token).unwrap_or_default();
-        assert!(slot.contains("remove object"), "{slot}");
     }
 }

@@ -14,7 +14,8 @@ pub(super) struct Table<'n> {
 }
 
 impl<'n> Table<'n> {
-    /// A table at the top, or an error when the node is none.
+    /// # Errors
+    /// When the node is not a table.
     pub(super) fn new(node: &'n Node, path: &str) -> Result<Self, Fault> {
         let entries: &[(String, Node)] = match &node.value {
             Value::Map(entries) => entries,

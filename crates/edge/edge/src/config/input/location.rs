@@ -91,7 +91,7 @@ pub(super) fn token(
     section.form(Form::Pkcs11Key, key, line);
     if let Some(problem) = pkcs11_uri::problem(&value, names) {
         let name = section.name(key);
-        section.fault(line, format!("{name}: the PKCS#11 URI: {problem}"));
+        section.fault(line, format!("{name}: {problem}"));
         return None;
     }
     Some(TokenReference {
