@@ -73,7 +73,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("keys", &["wire", "pki", "pkcs11", "tpm"]),
     (
         "edge",
-        &["ids", "wire", "pki", "mqtt", "pkcs11", "device", "tpm", "keys"],
+        &[
+            "ids", "wire", "pki", "mqtt", "pkcs11", "device", "tpm", "keys",
+        ],
     ),
     ("sensor", &["ids", "wire", "device"]),
     (
