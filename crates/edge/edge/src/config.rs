@@ -39,6 +39,7 @@ pub use issuance::{
     EstDefaults, EstSettings, EstUrl, EstUser, Issuance, IssuanceMethod, LOCAL_CA, LocalCa,
     RenewalTime, Subject,
 };
+pub(crate) use key_file::key_text;
 pub use location::{
     FileReference, InlineKey, KeyLocation, SymmetricKey, TokenReference, TpmReference,
 };

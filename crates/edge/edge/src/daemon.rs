@@ -18,6 +18,9 @@ use wire::edge_api::local::{API_VERSIONS, Connection, Provisioning, Reload};
 use self::difference::Difference;
 pub use self::start::DaemonError;
 use self::tpm_service::TpmService;
+use crate::certificates::{
+    CertificateParts, Certificates, ConfiguredKeyFiles, EdgeCa, KeyFiles, read_certificates,
+};
 use crate::clock;
 use crate::command::Command;
 use crate::config::Config;
@@ -84,6 +87,7 @@ pub async fn run<R: ModuleRuntime>(
         make_runtime,
         master,
         management,
+        edge_ca: Arc::default(),
         running: None,
         tpm_service: TpmService::default(),
     };
@@ -104,6 +108,7 @@ struct Device<R> {
     make_runtime: MakeRuntime<R>,
     master: Arc<MasterKey>,
     management: Arc<Management<R>>,
+    edge_ca: Arc<EdgeCa>,
     running: Option<Running<R>>,
     tpm_service: TpmService,
 }
@@ -116,6 +121,7 @@ struct Running<R> {
     handle: AgentHandle<R>,
     cloud: JoinHandle<()>,
     agent: JoinHandle<()>,
+    certificates: Certificates,
 }
 
 impl<R: ModuleRuntime> Device<R> {
@@ -165,6 +171,7 @@ impl<R: ModuleRuntime> Device<R> {
             cloud,
             wake: Arc::new(Notify::new()),
         };
+        let certificates = self.start_certificates(&config);
         let cloud = self.spawn_cloud(&config, &handle, commands);
         let agent = self.spawn_agent(&config, &handle);
         self.management.agent.write().await.replace(handle.clone());
@@ -174,7 +181,32 @@ impl<R: ModuleRuntime> Device<R> {
             handle,
             cloud,
             agent,
+            certificates,
         });
+    }
+
+    /// Opens the device's certificates and begins to renew them. Without them the device works as
+    /// far as it can.
+    fn start_certificates(&self, config: &Config) -> Certificates {
+        let roots = config.trust_bundle.as_ref().map(read_certificates);
+        let roots = roots.transpose().unwrap_or_else(|error| {
+            tracing::warn!(error = %error_chain(&error), "trust_bundle_cert is not trusted");
+            None
+        });
+        let folder = self.paths.certificates();
+        let parts = CertificateParts {
+            keys: Arc::new(KeyFiles::in_folder(&folder.join("keys"))),
+            configured_keys: Arc::new(ConfiguredKeyFiles),
+            folder,
+            shared: self.management.shared.clone(),
+            roots: roots.unwrap_or_default(),
+        };
+        let started = Certificates::start(config, &parts, &self.edge_ca);
+        started.unwrap_or_else(|error| {
+            let problem = error_chain(&error);
+            tracing::error!(error = %problem, "the certificates of the device cannot be opened");
+            Certificates::default()
+        })
     }
 
     fn spawn_cloud(
@@ -201,6 +233,7 @@ impl<R: ModuleRuntime> Device<R> {
             shared: shared.clone(),
             master: self.master.clone(),
             trust_bundle,
+            edge_ca: self.edge_ca.clone(),
         };
         let agent = Agent::new(AgentParts {
             runtime: handle.runtime.clone(),
@@ -246,6 +279,9 @@ impl<R: ModuleRuntime> Device<R> {
         self.tpm_service.follow(&config, &self.paths);
         let (cloud, commands) = mpsc::channel(8);
         running.handle.cloud = cloud;
+        // Two renewals of one certificate would write the same file.
+        running.certificates = Certificates::default();
+        running.certificates = self.start_certificates(&config);
         running.cloud = self.spawn_cloud(&config, &running.handle, commands);
         running.files = difference::digest_of_files(&config);
         running.config = config;

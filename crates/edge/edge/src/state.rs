@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ids::{GenerationId, ModuleId};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
-use wire::edge_api::local::{Connection, Engine, ModuleDetails, Provisioning};
+use wire::edge_api::local::{CertificateStatus, Connection, Engine, ModuleDetails, Provisioning};
 
 use crate::desired::DesiredDocument;
 use crate::provision::assignment::DeviceLocation;
@@ -51,6 +51,7 @@ pub struct Status {
     /// Settings of the deployment without effect, or with another effect.
     pub deployment_warnings: Vec<String>,
     pub modules: Vec<ModuleDetails>,
+    pub certificates: Vec<CertificateStatus>,
 }
 
 impl Default for SharedState {
@@ -65,6 +66,7 @@ impl Default for SharedState {
             deployment_problems: Vec::new(),
             deployment_warnings: Vec::new(),
             modules: Vec::new(),
+            certificates: Vec::new(),
         };
         Self {
             cloud_state: watch::Sender::default(),

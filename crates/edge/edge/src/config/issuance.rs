@@ -50,8 +50,6 @@ pub struct EstSettings {
     /// PEM roots of the server's certificate. Without any, those of the operating system and of
     /// `trust_bundle_cert`.
     pub trusted: Vec<FileReference>,
-    /// Renewal of the certificate that a bootstrap certificate was exchanged for.
-    pub identity_auto_renew: Option<AutoRenew>,
 }
 
 /// The base URL of an EST server.
@@ -149,7 +147,6 @@ pub struct CertIssuance {
 pub struct EstDefaults {
     pub trusted: Vec<FileReference>,
     pub auth: EstAuth,
-    pub identity_auto_renew: Option<AutoRenew>,
     /// By certificate id; `default` for all others.
     pub urls: BTreeMap<String, EstUrl>,
 }

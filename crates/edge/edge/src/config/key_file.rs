@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 /// The text of a key file, without a byte order mark. The text around the PEM block may
 /// be in any encoding.
-pub(super) fn key_text(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
+pub(crate) fn key_text(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(
             "the file is UTF-16 text; convert it with: iconv -f UTF-16 -t UTF-8 FILE > NEW, and \

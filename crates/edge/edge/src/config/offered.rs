@@ -37,8 +37,6 @@ pub(super) enum Form {
 }
 
 const FILES: &str = "name files, identity_cert = \"file:///…\" and identity_pk = \"file:///…\"";
-const NO_MODULE_CERTIFICATES: &str =
-    "no certificates are issued to modules yet, remove the section [edge_ca]";
 const X509_FILES: &str = "use source = \"dps\" with an attestation of method = \"x509\"";
 
 /// The forms that are not offered yet, each with what works instead.
@@ -57,10 +55,6 @@ const NOT_YET: &[(Form, &str)] = &[
     (Form::IdentityByLocalCa, FILES),
     (Form::IdentitySelfSigned, FILES),
     (Form::IdentityByDps, FILES),
-    (Form::EdgeCaFiles, NO_MODULE_CERTIFICATES),
-    (Form::EdgeCaByEst, NO_MODULE_CERTIFICATES),
-    (Form::EdgeCaByLocalCa, NO_MODULE_CERTIFICATES),
-    (Form::EdgeCaSelfSigned, NO_MODULE_CERTIFICATES),
     (Form::PreloadedKeys, "remove the section"),
     (Form::PreloadedCerts, "remove the section"),
     (

@@ -259,11 +259,6 @@ impl<'f, 't> Section<'f, 't> {
         }
     }
 
-    /// Whether a form is offered.
-    pub(super) fn offers(&self, form: Form) -> bool {
-        self.faults.offer.instead_of(form).is_none()
-    }
-
     /// The line and the name of the first key that asks for something. Makes all of them known.
     pub(super) fn first(&self, keys: &[&'static str]) -> Option<(usize, &'static str)> {
         let asking = keys.iter().filter_map(|key| {
@@ -294,10 +289,6 @@ impl<'f, 't> Section<'f, 't> {
 
     pub(super) fn warn(&self, line: usize, message: impl Into<String>) {
         self.faults.warn(line, message);
-    }
-
-    pub(super) fn note(&self, line: usize, message: impl Into<String>) {
-        self.faults.note(line, message);
     }
 
     /// The line of the table.

@@ -90,6 +90,12 @@ impl Paths {
         self.root.join("var/lib/aziot/edged")
     }
 
+    /// The certificates that are issued to the device.
+    #[must_use]
+    pub fn certificates(&self) -> PathBuf {
+        self.root.join("var/lib/aziot/certd")
+    }
+
     /// The folder of the modules' own sockets. Only the daemon may enter it, because access to a
     /// module's socket is the module's credential.
     #[must_use]

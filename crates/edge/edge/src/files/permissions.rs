@@ -77,6 +77,8 @@ fn table(paths: &Paths) -> Vec<(PathBuf, Kind, u32)> {
         // passwords of registries.
         (paths.state(), Kind::OwnFolder, PRIVATE_FOLDER),
         (paths.state(), Kind::Files(""), PRIVATE_FILE),
+        (paths.certificates(), Kind::OwnFolder, PRIVATE_FOLDER),
+        (paths.certificates(), Kind::Files(""), PRIVATE_FILE),
         // Access to a module's socket is the module's credential. The engine mounts the folders
         // below as root, or as this user.
         (paths.sockets(), Kind::OwnFolder, PRIVATE_FOLDER),

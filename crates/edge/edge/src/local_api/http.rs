@@ -61,6 +61,8 @@ impl LocalRequest {
 /// What a handler answers.
 pub(crate) enum Reply {
     Json(Value),
+    /// 201.
+    Created(Value),
     Empty(StatusCode),
     Logs(LogStream),
 }
@@ -68,6 +70,10 @@ pub(crate) enum Reply {
 impl Reply {
     pub(crate) fn json(value: &impl Serialize) -> Self {
         Self::Json(serde_json::to_value(value).unwrap_or_default())
+    }
+
+    pub(crate) fn created(value: &impl Serialize) -> Self {
+        Self::Created(serde_json::to_value(value).unwrap_or_default())
     }
 }
 
@@ -143,6 +149,7 @@ where
     };
     match result {
         Ok(Reply::Json(value)) => respond(StatusCode::OK, Some(&value)),
+        Ok(Reply::Created(value)) => respond(StatusCode::CREATED, Some(&value)),
         Ok(Reply::Empty(status)) => respond(status, None),
         Ok(Reply::Logs(stream)) => {
             let frames = stream.map_ok(Frame::data).map_err(std::io::Error::other);

@@ -107,6 +107,7 @@ impl<R: ModuleRuntime> Management<R> {
             deployment_version: status.deployment_version,
             deployment_problems: status.deployment_problems,
             deployment_warnings: status.deployment_warnings,
+            certificates: status.certificates,
         }
     }
 

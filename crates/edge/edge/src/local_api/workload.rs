@@ -4,6 +4,8 @@
 //! credential. The socket for everybody gives public data only. Keys are derived from the device's
 //! own state, without the hub.
 
+mod certificates;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -15,10 +17,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::{Method, StatusCode};
 use ids::{ModuleId, error_chain};
-use pki::Certificate;
 use tokio::task::JoinHandle;
 use wire::edge_api::local::{API_VERSIONS, ModuleList, SignRequest, SignResponse, TrustBundle};
 
+use self::certificates::Asked;
+use crate::certificates::EdgeCa;
 use crate::files::durable::{DurableError, open_folder, private_folder};
 use crate::files::paths::Paths;
 use crate::identities::master_key::MasterKey;
@@ -38,6 +41,8 @@ pub struct Workload {
     pub master: Arc<MasterKey>,
     /// `trust_bundle_cert`. The file is read for each request.
     pub trust_bundle: Option<PathBuf>,
+    /// Signs the certificates of modules.
+    pub edge_ca: Arc<EdgeCa>,
 }
 
 /// The workload sockets. Dropping it closes them. Containers that go on find the next ones
@@ -127,7 +132,7 @@ impl ModuleSockets {
         let workload = self.workload.clone();
         tokio::spawn(serve(listener, &API_VERSIONS, move |request| {
             let (workload, module) = (workload.clone(), module.clone());
-            async move { workload.answer(&request, module.as_ref()) }
+            async move { workload.answer(&request, module.as_ref()).await }
         }))
     }
 }
@@ -141,7 +146,11 @@ impl Drop for ModuleSockets {
 }
 
 impl Workload {
-    fn answer(&self, request: &LocalRequest, caller: Option<&ModuleId>) -> Result<Reply, Refusal> {
+    async fn answer(
+        &self,
+        request: &LocalRequest,
+        caller: Option<&ModuleId>,
+    ) -> Result<Reply, Refusal> {
         let path = request.path.segments();
         match (&request.method, path.as_slice()) {
             (&Method::GET, ["modules"]) => Ok(Reply::json(&ModuleList {
@@ -154,39 +163,29 @@ impl Workload {
             (&Method::POST, ["modules", module, "genid", _, "sign"]) => {
                 self.sign(&permit(caller, module)?, &request.json()?)
             }
+            (&Method::POST, ["modules", module, "genid", _, "certificate", "server"]) => {
+                let module = permit(caller, module)?;
+                self.certificate(module, Asked::Server(request.json()?))
+                    .await
+            }
+            (&Method::POST, ["modules", module, "certificate", "identity"]) => {
+                let module = permit(caller, module)?;
+                self.certificate(module, Asked::Identity(request.json()?))
+                    .await
+            }
             (
                 _,
                 ["modules"]
                 | ["trust-bundle"]
                 | ["manifest-trust-bundle"]
-                | ["modules", _, "genid", _, "sign"],
+                | ["modules", _, "genid", _, "sign"]
+                | ["modules", _, "genid", _, "certificate", "server"]
+                | ["modules", _, "certificate", "identity"],
             ) => Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
                 "the method is not supported here",
             )),
             _ => Err(Refusal::not_found()),
-        }
-    }
-
-    fn trust_bundle(&self) -> Result<Reply, Refusal> {
-        let text = match &self.trust_bundle {
-            None => Ok(String::new()),
-            Some(path) => fs::read(path)
-                .map_err(|error| error.to_string())
-                // Modules can only read PEM in UTF-8.
-                .and_then(|bytes| {
-                    Certificate::file_to_pem(&bytes).map_err(|error| error.to_string())
-                }),
-        };
-        match text {
-            Ok(certificate) => Ok(Reply::json(&TrustBundle { certificate })),
-            Err(error) => {
-                tracing::error!(error = %error, "trust_bundle_cert cannot be read");
-                Err(Refusal::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "internal error",
-                ))
-            }
         }
     }
 
@@ -261,6 +260,7 @@ mod tests {
             shared: SharedState::default(),
             master: Arc::new(MasterKey::load_or_make(&dir.path().join("keys/key")).unwrap()),
             trust_bundle: None,
+            edge_ca: Arc::default(),
         };
         let mut sockets = ModuleSockets::new(workload, paths.clone());
         sockets.ensure([module("a")].into());
@@ -299,6 +299,7 @@ mod tests {
             shared: SharedState::default(),
             master: Arc::new(MasterKey::load_or_make(&dir.path().join("keys/key")).unwrap()),
             trust_bundle: Some(path.clone()),
+            edge_ca: Arc::default(),
         };
         for content in [text.as_bytes(), wide.as_slice()] {
             fs::write(&path, content).unwrap();
@@ -329,6 +330,7 @@ mod tests {
             shared,
             master: master.clone(),
             trust_bundle: None,
+            edge_ca: Arc::default(),
         };
         let mut sockets = ModuleSockets::new(workload.clone(), paths.clone());
         sockets.ensure([module("a"), module("b")].into());

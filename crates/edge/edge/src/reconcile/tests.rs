@@ -55,6 +55,7 @@ impl Bench {
             shared: shared.clone(),
             master,
             trust_bundle: None,
+            edge_ca: Arc::default(),
         };
         let sockets = ModuleSockets::new(workload, paths.clone());
         let (config, _) = Config::parse(CONFIG).unwrap();

@@ -7,11 +7,14 @@ mod workload;
 
 use serde::{Deserialize, Serialize};
 
-pub use addition::{Connection, DaemonStatus, LogLevel, Provisioning, Reload};
+pub use addition::{CertificateStatus, Connection, DaemonStatus, LogLevel, Provisioning, Reload};
 pub use management::{
     Engine, ExitStatus, LogsQuery, ModuleDetails, ModuleList, ModuleState, ModuleStatus, SystemInfo,
 };
-pub use workload::{SignRequest, SignResponse, TrustBundle};
+pub use workload::{
+    CertificateResponse, IdentityCertificateRequest, PrivateKey, ServerCertificateRequest,
+    SignRequest, SignResponse, TrustBundle,
+};
 
 /// The version that `iotedge` asks for.
 pub const API_VERSION: &str = "2022-08-03";

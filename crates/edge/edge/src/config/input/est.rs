@@ -18,9 +18,12 @@ pub(super) fn est_defaults(section: Section<'_, '_>) -> EstDefaults {
         .into_iter()
         .filter_map(|at| file_at(&section, "trusted_certs", at))
         .collect();
+    // Read for its mistakes.
+    let _ = renewal(&section, "identity_auto_renew", true);
+    let why = "the certificate of each section is renewed with itself, as its own auto_renew says";
+    section.without_effect(&["identity_auto_renew"], why);
     let mut defaults = EstDefaults {
         trusted,
-        identity_auto_renew: renewal(&section, "identity_auto_renew", true),
         ..EstDefaults::default()
     };
     if let Some(auth) = section.section("auth") {
@@ -46,10 +49,7 @@ pub(super) fn est_settings(
     certificate_id: &str,
     issuers: &CertIssuance,
 ) -> Option<EstSettings> {
-    let empty = EstDefaults {
-        identity_auto_renew: Some(crate::config::issuance::AutoRenew::default()),
-        ..EstDefaults::default()
-    };
+    let empty = EstDefaults::default();
     let defaults = issuers.est.as_ref().unwrap_or(&empty);
     let own_url = section.text("url");
     let url = match &own_url {
@@ -79,7 +79,6 @@ pub(super) fn est_settings(
         url: url?,
         auth,
         trusted: defaults.trusted.clone(),
-        identity_auto_renew: defaults.identity_auto_renew,
     })
 }
 
@@ -92,7 +91,8 @@ fn est_url(section: &Section<'_, '_>, key: &str, at: &At<String>) -> Option<EstU
                     "{name}: without https everybody on the way reads the password and can issue \
                      another certificate; use https://"
                 );
-                section.warn(at.line, message);
+                section.fault(at.line, message);
+                return None;
             }
             Some(url)
         }

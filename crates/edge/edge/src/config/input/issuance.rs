@@ -144,12 +144,6 @@ fn quick_start(section: Section<'_, '_>) -> Issuance {
         auto_renew: renewal(&section, "auto_renew", true),
         line: LineNumber(section.line()),
     };
-    if !section.offers(Form::EdgeCaSelfSigned) {
-        section.note(
-            section.line(),
-            "edge_ca has no effect: no certificates are issued to modules yet",
-        );
-    }
     section.finish();
     issued
 }

@@ -95,7 +95,6 @@ fn sections_that_ask_for_nothing_are_accepted() {
             "prefer_module_identity_cache",
             "agent.config",
             "listen.min_tls_version",
-            "edge_ca"
         ]
     );
     for (from, to) in [

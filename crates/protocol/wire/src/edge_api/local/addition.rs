@@ -27,6 +27,27 @@ pub struct DaemonStatus {
     pub deployment_problems: Vec<String>,
     /// What of the deployment has no effect, or another one than it asks for.
     pub deployment_warnings: Vec<String>,
+    /// The certificates of the device.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// A certificate of the device, and its renewal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// Azure's name of it, such as `device-id` and `aziot-edged-ca`.
+    pub id: String,
+    /// The subject, in the form of RFC 4514. Like the times, absent before the first is issued.
+    pub subject: Option<String>,
+    /// The first second of its validity.
+    pub not_before: Option<Timestamp>,
+    /// The last second of its validity.
+    pub not_after: Option<Timestamp>,
+    /// When it is renewed; `None` for one that its owner has to renew.
+    pub renewal_due: Option<Timestamp>,
+    /// Why the last attempt to issue it failed.
+    pub problem: Option<String>,
 }
 
 /// How far the device has come with its registration.

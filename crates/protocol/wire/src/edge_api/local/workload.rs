@@ -1,3 +1,4 @@
+use ids::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// `POST /modules/{m}/genid/{g}/sign`: sign `data` with the module's key.
@@ -24,4 +25,46 @@ pub struct SignResponse {
 pub struct TrustBundle {
     /// PEM certificates, one after another; may be empty.
     pub certificate: String,
+}
+
+/// `POST /modules/{m}/genid/{g}/certificate/server`: a certificate by which the module is a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerCertificateRequest {
+    /// The host name or address of the server.
+    pub common_name: String,
+    /// Until when it is valid; shorter where the Edge CA ends before.
+    #[serde(default)]
+    pub expiration: Option<Timestamp>,
+}
+
+/// `POST /modules/{m}/certificate/identity`: a certificate that names the module.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityCertificateRequest {
+    /// As in [`ServerCertificateRequest`].
+    #[serde(default)]
+    pub expiration: Option<Timestamp>,
+}
+
+/// The answer to both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateResponse {
+    /// The key of the certificate.
+    pub private_key: PrivateKey,
+    /// PEM: the certificate, followed by the Edge CA's and those above it.
+    pub certificate: String,
+    /// The last second of its validity.
+    pub expiration: Timestamp,
+}
+
+/// A private key in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivateKey {
+    /// `key`: the key itself, and no reference to it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// PEM.
+    pub bytes: String,
 }

@@ -1,0 +1,162 @@
+//! The task that keeps one certificate renewed. It never gives up: a failure is a pause.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use device::{Backoff, retry_pause};
+use ids::{Timestamp, error_chain};
+use tokio::sync::watch;
+
+use super::issuer::{CertificateIssuer, IssuanceError, Request};
+use super::managed::{Managed, Step};
+use crate::clock;
+use crate::config::RenewalTime;
+
+/// Between two looks at the clock, which may be set at any time.
+const LONGEST_SLEEP: Duration = Duration::from_secs(300);
+/// Pauses of a device without a certificate that is valid.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Who says that a new certificate works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Nobody but this device uses it.
+    AtOnce,
+    /// The connection to the hub does, by [`Managed::proven`].
+    AtHub,
+}
+
+/// Makes the issuer anew for each attempt: files that it reads may be replaced, and the trusted
+/// roots of the system need not stay in memory.
+pub type MakeIssuer = Box<dyn Fn() -> Result<CertificateIssuer, IssuanceError> + Send + Sync>;
+
+/// A certificate that is kept renewed.
+pub struct RenewalTask {
+    pub managed: Arc<Managed>,
+    pub issuer: MakeIssuer,
+    pub proof: Proof,
+    /// The pause between attempts to renew.
+    pub retry: RenewalTime,
+}
+
+impl RenewalTask {
+    /// Runs until its task is aborted.
+    pub async fn run(self) {
+        let mut changes = self.managed.changes();
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            let now = clock::now();
+            let pause = match self.managed.next(now) {
+                Step::Wait(due) => {
+                    backoff.succeeded();
+                    due.map_or(LONGEST_SLEEP, |due| due.since(now).min(LONGEST_SLEEP))
+                }
+                Step::Prove(_) if self.proof == Proof::AtHub => LONGEST_SLEEP,
+                step => match self.act(step, now).await {
+                    Ok(()) => continue,
+                    Err(IssuanceError::AtRegistration) => LONGEST_SLEEP,
+                    Err(error) => self.failed(&error, now, &mut backoff),
+                },
+            };
+            sleep(pause, &mut changes).await;
+        }
+    }
+
+    async fn act(&self, step: Step, now: Timestamp) -> Result<(), IssuanceError> {
+        let id = &self.managed.wanted().id;
+        match step {
+            Step::Wait(_) => {}
+            Step::MakeKey => {
+                tracing::info!(certificate = %id, "a certificate is requested");
+                self.managed.make_key()?;
+            }
+            Step::Request(key) => {
+                // A key that was lost is replaced by another step.
+                let Some(signer) = self.managed.signer(&key)? else {
+                    return Ok(());
+                };
+                let current = self.managed.presentable(now)?.into_iter().next();
+                let request = Request {
+                    wanted: self.managed.wanted(),
+                    csr: key.request.as_bytes(),
+                    key: &signer,
+                    current: current.map(|current| current.identity),
+                    now,
+                };
+                let chain = (self.issuer)()?.issue(&request).await?;
+                let until = chain.first().map(pki::Certificate::not_after);
+                self.managed.issued(&key, chain)?;
+                let until = until.map(Timestamp::in_seconds);
+                tracing::info!(certificate = %id, valid_until = ?until, "a certificate was issued");
+            }
+            Step::Prove(leaf) => {
+                self.managed.proven(&leaf, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a failure; the pause until the next attempt.
+    fn failed(&self, error: &IssuanceError, now: Timestamp, backoff: &mut Backoff) -> Duration {
+        let problem = error_chain(error);
+        let active = self.managed.active_chain();
+        let chance = rand::random();
+        let pause = match active.first().filter(|leaf| leaf.not_after() > now) {
+            None => backoff.failed_with(error.retry_after(), chance),
+            Some(leaf) => {
+                let life = leaf.not_after().since(leaf.not_before());
+                let left = leaf.not_after().since(now);
+                let own = retry_after(self.retry, life, left, chance);
+                let asked = error.retry_after().map(|asked| retry_pause(asked, chance));
+                asked.map_or(own, |asked| own.max(asked))
+            }
+        };
+        tracing::warn!(
+            certificate = %self.managed.wanted().id,
+            error = %problem,
+            retry_in = ?pause,
+            "a certificate was not issued"
+        );
+        self.managed.note_problem(Some(problem));
+        pause
+    }
+}
+
+/// The pause between attempts to renew a certificate that is still valid for `left` of its `life`:
+/// up to a tenth shorter by chance, and never more than a quarter of what is left.
+fn retry_after(retry: RenewalTime, life: Duration, left: Duration, chance: f64) -> Duration {
+    let pause = match retry {
+        RenewalTime::Percent(percent) => life.mul_f64(f64::from(percent) / 100.0),
+        RenewalTime::Time(time) => time,
+    };
+    let pause = pause.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 10.0);
+    pause.min(left / 4).max(FIRST_PAUSE)
+}
+
+/// Ends early when the certificate changes. Cancel-safe: a timer and a channel.
+async fn sleep(pause: Duration, changes: &mut watch::Receiver<u64>) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        Ok(()) = changes.changed() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[test]
+    fn attempts_come_closer_together_when_time_runs_out() {
+        let retry = RenewalTime::Percent(4);
+        let (life, usual) = (30 * DAY, DAY.mul_f64(1.2));
+        assert_eq!(retry_after(retry, life, 6 * DAY, 0.0), usual);
+        assert_eq!(retry_after(retry, life, 6 * DAY, 1.0), usual.mul_f64(0.9));
+        assert_eq!(retry_after(retry, life, DAY, 0.0), DAY / 4);
+        assert_eq!(retry_after(retry, life, Duration::ZERO, 0.0), FIRST_PAUSE);
+        let time = RenewalTime::Time(2 * DAY);
+        assert_eq!(retry_after(time, 90 * DAY, 30 * DAY, 0.0), 2 * DAY);
+    }
+}
