@@ -26,21 +26,8 @@ impl EdgeDevice {
 
     /// As [`configured`](Self::configured), with a container engine that need not exist.
     pub fn with_engine_uri(server: &Server, identity: &Identity, engine: &str) -> Result<Self> {
-        // Unix socket paths are short, so the root is.
-        let root = tempfile::Builder::new()
-            .prefix("edge-")
-            .tempdir_in("/tmp")?;
-        let device = Self {
-            name: identity.name.clone(),
-            root,
-            daemon: None,
-        };
-        let config = format!(
-            r#"hostname = "{name}"
-trust_bundle_cert = "file://{ca}"
-
-[provisioning]
-source = "dps"
+        let provisioning = format!(
+            r#"source = "dps"
 global_endpoint = "https://{host}"
 id_scope = "{scope}"
 
@@ -49,20 +36,52 @@ method = "x509"
 registration_id = "{name}"
 identity_cert = "file://{chain}"
 identity_pk = "file://{key}"
-
-[moby_runtime]
-uri = "{engine}"
-network = "azure-iot-edge"
 "#,
             name = identity.name,
-            ca = server.ca()?.display(),
             host = server.host(),
             scope = server.id_scope()?,
             chain = identity.full_chain.display(),
             key = identity.key.display(),
         );
-        device.write_config(&config)?;
+        Self::provisioned_by(server, &identity.name, &provisioning, engine)
+    }
+
+    /// A device with the lines of a section `[provisioning]`.
+    pub fn provisioned_by(
+        server: &Server,
+        name: &str,
+        provisioning: &str,
+        engine: &str,
+    ) -> Result<Self> {
+        // Unix socket paths are short, so the root is.
+        let root = tempfile::Builder::new()
+            .prefix("edge-")
+            .tempdir_in("/tmp")?;
+        let device = Self {
+            name: name.to_owned(),
+            root,
+            daemon: None,
+        };
+        device.configure(server, provisioning, engine)?;
         Ok(device)
+    }
+
+    /// Writes a `config.toml` with the lines of a section `[provisioning]`.
+    pub fn configure(&self, server: &Server, provisioning: &str, engine: &str) -> Result<()> {
+        self.write_config(&format!(
+            r#"hostname = "{name}"
+trust_bundle_cert = "file://{ca}"
+
+[provisioning]
+{provisioning}
+
+[moby_runtime]
+uri = "{engine}"
+network = "azure-iot-edge"
+"#,
+            name = self.name,
+            ca = server.ca()?.display(),
+        ))
     }
 
     pub fn write_config(&self, text: &str) -> Result<()> {

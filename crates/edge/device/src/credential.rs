@@ -1,10 +1,14 @@
 //! Credentials of devices and modules: client certificates and shared access signatures.
 
+mod token_source;
+
 use ids::{DeviceId, ModuleId, Timestamp};
 use wire::sas::{Draft, SharedAccessKey};
 use wire::service_api::device_view::token_resource;
 
 use crate::{Identity, TpmFault, WorkloadError};
+
+pub use token_source::{KeySigner, TokenSource};
 
 /// The credential of a device or module.
 #[derive(Clone)]
@@ -13,20 +17,24 @@ pub enum Credential {
     Certificate(Identity),
     /// A shared access signature. The caller makes a new one before each connection, see [`token`].
     Token(String),
+    /// Shared access signatures, made when they are needed: a client may live longer than a token.
+    Tokens(TokenSource),
 }
 
 impl Credential {
     pub(crate) fn identity(&self) -> Option<&Identity> {
         match self {
             Self::Certificate(identity) => Some(identity),
-            Self::Token(_) => None,
+            Self::Token(_) | Self::Tokens(_) => None,
         }
     }
 
-    pub(crate) fn token(&self) -> Option<&str> {
+    /// The token for a request or connection that begins now.
+    pub(crate) async fn token(&self) -> Result<Option<String>, SignError> {
         match self {
-            Self::Certificate(_) => None,
-            Self::Token(token) => Some(token),
+            Self::Certificate(_) => Ok(None),
+            Self::Token(token) => Ok(Some(token.clone())),
+            Self::Tokens(source) => source.token().await.map(Some),
         }
     }
 }
@@ -36,6 +44,7 @@ impl std::fmt::Debug for Credential {
         match self {
             Self::Certificate(identity) => identity.fmt(f),
             Self::Token(_) => f.write_str("Token(redacted)"),
+            Self::Tokens(source) => source.fmt(f),
         }
     }
 }

@@ -26,6 +26,20 @@ pub enum ConnectError {
     },
     #[error("{host}:{port} did not answer within {} s", WITHIN.as_secs())]
     TimedOut { host: String, port: u16 },
+    /// Its certificate is not valid now, by the clock of this device.
+    #[error("{host}:{port} is not trusted: {reason}")]
+    NotValidNow {
+        host: String,
+        port: u16,
+        reason: String,
+    },
+    /// Its certificate is trusted, and names other hosts.
+    #[error("{host}:{port} has another name now: {reason}")]
+    OtherName {
+        host: String,
+        port: u16,
+        reason: String,
+    },
     /// Its certificate is not trusted by this device.
     #[error("{host}:{port} is not trusted: {reason}")]
     Untrusted {
@@ -91,28 +105,48 @@ async fn open(
     tcp.set_nodelay(true).map_err(unreachable)?;
     let connecting = TlsConnector::from(config).connect(name, tcp);
     connecting.await.map_err(|source| match refusal(&source) {
-        Some(reason) => ConnectError::Untrusted { host, port, reason },
+        Some((Refusal::Time, reason)) => ConnectError::NotValidNow { host, port, reason },
+        Some((Refusal::Name, reason)) => ConnectError::OtherName { host, port, reason },
+        Some((Refusal::Trust, reason)) => ConnectError::Untrusted { host, port, reason },
         None => ConnectError::Handshake { host, port, source },
     })
 }
 
+/// What a server's certificate lacks.
+enum Refusal {
+    Time,
+    Name,
+    Trust,
+}
+
 /// Why the server's certificate was refused, if that is the error.
-fn refusal(error: &io::Error) -> Option<String> {
+fn refusal(error: &io::Error) -> Option<(Refusal, String)> {
     let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let rustls::Error::InvalidCertificate(problem) = inner else {
         return None;
     };
+    let refused = |problem: &CertificateError| format!("its certificate is refused: {problem}");
     Some(match problem {
-        CertificateError::UnknownIssuer => {
+        CertificateError::UnknownIssuer => (
+            Refusal::Trust,
             "its certificate chains to no trusted root; is the server's CA in trust_bundle_cert \
              or the system's store?"
-                .into()
-        }
+                .into(),
+        ),
         // The certificate names a trusted root as its issuer, but another key signed it: the CA was
         // made anew under its old name.
-        CertificateError::BadSignature => {
-            "its certificate is signed by another CA than the trusted root of that name".into()
+        CertificateError::BadSignature => (
+            Refusal::Trust,
+            "its certificate is signed by another CA than the trusted root of that name".into(),
+        ),
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => (Refusal::Time, refused(problem)),
+        // The chain is verified before the name.
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            (Refusal::Name, refused(problem))
         }
-        other => format!("its certificate is refused: {other}"),
+        other => (Refusal::Trust, refused(other)),
     })
 }

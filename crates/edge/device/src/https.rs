@@ -7,16 +7,17 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_MATCH, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, IF_MATCH, RETRY_AFTER};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use ids::HubHost;
+use ids::{HubHost, Timestamp};
 use rustls::ClientConfig;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::clock::Clock;
 use crate::dial::{Endpoint, dial};
-use crate::{ConnectError, Credential, Identity, Trust};
+use crate::{ConnectError, Credential, Identity, SignError, Trust};
 
 /// The longest answer that is read, bytes. A device's list of modules is the longest.
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
@@ -43,6 +44,8 @@ pub enum HttpsError {
     },
     #[error("the request cannot be written")]
     Request(#[from] hyper::http::Error),
+    #[error("the request has no token")]
+    Token(#[from] SignError),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The header `Content-Type`.
     pub content_type: Option<String>,
+    /// The header `Date`: the server's time.
+    pub date: Option<Timestamp>,
     /// The body, at most 2 MiB.
     pub body: Bytes,
 }
@@ -63,12 +68,21 @@ pub(crate) struct Content {
     pub(crate) bytes: Bytes,
 }
 
+/// Where the header `Authorization` comes from.
+enum Authorization {
+    None,
+    Fixed(String),
+    /// A token, made when it is needed.
+    By(Credential),
+}
+
 /// A client of one server, over HTTP/1.1. It keeps its connection between requests.
 pub struct HttpsClient {
     host: HubHost,
     endpoint: Endpoint,
     config: Arc<ClientConfig>,
-    authorization: Option<String>,
+    authorization: Authorization,
+    clock: Option<Arc<dyn Clock>>,
     open: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
 
@@ -76,8 +90,10 @@ impl HttpsClient {
     /// A client of `host`, on port 443 unless it has a port. Connects with the first request.
     #[must_use]
     pub fn new(host: HubHost, trust: &Trust, credential: &Credential) -> Self {
-        let authorization = credential.token().map(str::to_owned);
-        Self::with(host, trust, credential.identity(), authorization)
+        Self {
+            authorization: Authorization::By(credential.clone()),
+            ..Self::with(host, trust, credential.identity(), None)
+        }
     }
 
     /// A client with a client certificate, an `Authorization` header, both, or neither.
@@ -88,20 +104,24 @@ impl HttpsClient {
         authorization: Option<String>,
     ) -> Self {
         Self {
-            endpoint: Endpoint::new(&host, HTTPS_PORT),
-            config: trust.client_config(identity),
-            authorization,
-            host,
-            open: Mutex::new(None),
+            authorization: authorization.map_or(Authorization::None, Authorization::Fixed),
+            clock: trust.clock().cloned(),
+            ..Self::verifying(host, trust.client_config(identity))
         }
     }
 
     /// A client that proves nothing: how a TPM asks for its challenge.
     pub(crate) fn without_credential(host: HubHost, trust: &Trust) -> Self {
+        Self::with(host, trust, None, None)
+    }
+
+    /// A client that proves nothing, and verifies the server as `config` does.
+    pub(crate) fn verifying(host: HubHost, config: Arc<ClientConfig>) -> Self {
         Self {
             endpoint: Endpoint::new(&host, HTTPS_PORT),
-            config: trust.client_config(None),
-            authorization: None,
+            config,
+            authorization: Authorization::None,
+            clock: None,
             host,
             open: Mutex::new(None),
         }
@@ -140,7 +160,9 @@ impl HttpsClient {
         if let Some(mut sender) = kept.take()
             && sender.ready().await.is_ok()
         {
-            let request = self.request(&method, target, body.clone(), if_match)?;
+            let request = self
+                .request(&method, target, body.clone(), if_match)
+                .await?;
             match self.exchange(&mut sender, request).await {
                 Err(HttpsError::Broken { .. }) => {}
                 Ok(answer) => {
@@ -151,7 +173,7 @@ impl HttpsClient {
             }
         }
         let mut sender = self.connect().await?;
-        let request = self.request(&method, target, body, if_match)?;
+        let request = self.request(&method, target, body, if_match).await?;
         let answer = self.exchange(&mut sender, request).await?;
         *kept = Some(sender);
         Ok(answer)
@@ -168,7 +190,7 @@ impl HttpsClient {
         Ok(sender)
     }
 
-    fn request(
+    async fn request(
         &self,
         method: &Method,
         target: &str,
@@ -179,8 +201,13 @@ impl HttpsClient {
             .method(method)
             .uri(target)
             .header(HOST, self.host.as_str());
-        if let Some(token) = &self.authorization {
-            request = request.header(AUTHORIZATION, token);
+        let authorization = match &self.authorization {
+            Authorization::None => None,
+            Authorization::Fixed(text) => Some(text.clone()),
+            Authorization::By(credential) => credential.token().await?,
+        };
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
         }
         if let Some(if_match) = if_match {
             request = request.header(IF_MATCH, if_match);
@@ -209,11 +236,13 @@ impl HttpsClient {
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<Answer, HttpsError> {
-        let retry_after = response.headers().get(RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let content_type = response.headers().get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok());
-        let content_type = content_type.map(str::to_owned);
+        let header = |name| response.headers().get(name)?.to_str().ok();
+        let retry_after = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok());
+        let content_type = header(CONTENT_TYPE).map(str::to_owned);
+        let date = header(DATE).and_then(Timestamp::parse_http_date);
+        if let (Some(clock), Some(date)) = (&self.clock, date) {
+            clock.hear(date);
+        }
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), MAX_ANSWER)
             .collect()
@@ -226,6 +255,7 @@ impl HttpsClient {
             status,
             retry_after: retry_after.map(Duration::from_secs),
             content_type,
+            date,
             body: body.to_bytes(),
         })
     }

@@ -22,7 +22,7 @@ use wire::service_api::device_view::HUB_API_VERSION;
 use wire::service_api::device_view::VersionedProperties;
 use wire::topic::Filter;
 
-use crate::{ConnectError, Credential, Trust};
+use crate::{ConnectError, Credential, SignError, Trust};
 use driver::Driver;
 
 /// The largest packet that is read, bytes. A twin is the largest packet of a hub.
@@ -59,7 +59,7 @@ impl HubOptions {
         self.gateway.as_ref().unwrap_or(&self.hub)
     }
 
-    fn packet(&self) -> Connect {
+    fn packet(&self, token: Option<String>) -> Connect {
         let client_id = match &self.module {
             Some(module) => format!("{}/{module}", self.device),
             None => self.device.to_string(),
@@ -73,14 +73,13 @@ impl HubOptions {
             model_id: None,
             auth_chain: None,
         };
-        let password = self.credential.token();
         Connect {
             client_id,
             clean_session: true,
             keep_alive: self.keep_alive,
             will: None,
             username: Some(username.to_string()),
-            password: password.map(|token| Password::new(token.as_bytes().to_vec())),
+            password: token.map(|token| Password::new(token.into_bytes())),
         }
     }
 
@@ -102,6 +101,8 @@ pub enum HubError {
     /// The hub is not reached or not trusted.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    #[error("there is no token for the connection")]
+    Token(#[from] SignError),
     /// The hub does not accept MQTT over WebSocket.
     #[error("{host} does not accept a WebSocket for MQTT")]
     WebSocket {
@@ -216,7 +217,8 @@ async fn greet(driver: &mut Driver, options: &HubOptions) -> Result<(), HubError
         host: host(),
         source,
     };
-    let code = driver.connect(options.packet()).await.map_err(lost)?;
+    let token = options.credential.token().await?;
+    let code = driver.connect(options.packet(token)).await.map_err(lost)?;
     if code != ConnectReturnCode::Accepted {
         return Err(HubError::Refused { host: host(), code });
     }

@@ -5,6 +5,8 @@
 //! device acts as a real one. Nothing here decides when to try again: calls end within a time limit
 //! with an error of a certain kind, and [`Backoff`] gives the pause.
 
+mod clock;
+
 mod trust;
 
 mod identity;
@@ -12,6 +14,8 @@ mod identity;
 mod dial;
 
 mod https;
+
+mod server_time;
 
 mod credential;
 
@@ -32,7 +36,8 @@ mod backoff;
 pub mod renewal;
 
 pub use backoff::{Backoff, retry_pause};
-pub use credential::{Credential, SignError, Signer, token};
+pub use clock::Clock;
+pub use credential::{Credential, KeySigner, SignError, Signer, TokenSource, token};
 pub use dial::ConnectError;
 pub use https::{Answer, HttpsClient, HttpsError};
 pub use hub::{
@@ -42,6 +47,7 @@ pub use hub::{
 pub use identity::{Identity, IdentityError};
 pub use modules::{ModuleError, ModuleIdentities};
 pub use provision::{Assignment, Attestation, ProvisionError, Provisioning, provision};
+pub use server_time::{ServerTimeError, server_time};
 pub use tpm::{Tpm, TpmFault, TpmFaultKind, TpmKey, TpmPublicKeys, TpmSigner};
 pub use trust::{Trust, TrustError};
 pub use workload::{Workload, WorkloadError};

@@ -1,5 +1,7 @@
 //! Module identities on a hub.
 
+use std::time::Duration;
+
 use hyper::Method;
 use ids::{DeviceId, HubHost, ModuleId};
 use serde::de::DeserializeOwned;
@@ -22,6 +24,8 @@ pub enum ModuleError {
         /// Six digits, if the answer has them.
         code: Option<u32>,
         message: String,
+        /// The pause that the hub asks for.
+        retry_after: Option<Duration>,
     },
     #[error("the hub answered with something else than module identities")]
     Answer(#[source] serde_json::Error),
@@ -103,6 +107,7 @@ impl ModuleIdentities {
             status: answer.status,
             code,
             message,
+            retry_after: answer.retry_after,
         })
     }
 }

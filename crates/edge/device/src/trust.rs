@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use pki::Certificate;
 use rustls::client::WantsClientCert;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 use crate::Identity;
+use crate::clock::{Clock, ClockOfTls};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{subject} cannot be a trusted root: {reason}")]
@@ -18,7 +20,10 @@ pub struct TrustError {
 
 /// The trusted roots of a device: it trusts servers whose certificates chain to one of them.
 #[derive(Debug, Clone)]
-pub struct Trust(Arc<RootCertStore>);
+pub struct Trust {
+    roots: Arc<RootCertStore>,
+    clock: Option<Arc<dyn Clock>>,
+}
 
 impl Trust {
     /// The roots of the operating system (or of `SSL_CERT_FILE`) and `extra`. System roots that
@@ -46,7 +51,28 @@ impl Trust {
                 reason: error.to_string(),
             })?;
         }
-        Ok(Self(Arc::new(roots)))
+        Ok(Self {
+            roots: Arc::new(roots),
+            clock: None,
+        })
+    }
+
+    /// Verifies certificates by another clock than that of the machine, and tells it the time of
+    /// every server that is trusted.
+    #[must_use]
+    pub fn by_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock: Some(clock),
+            ..self
+        }
+    }
+
+    pub(crate) fn clock(&self) -> Option<&Arc<dyn Clock>> {
+        self.clock.as_ref()
+    }
+
+    pub(crate) fn roots(&self) -> &Arc<RootCertStore> {
+        &self.roots
     }
 
     /// The configuration for TLS connections, with a client certificate for servers
@@ -61,16 +87,23 @@ impl Trust {
     }
 
     fn builder(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
-        // The process-wide provider is not used: this library must not depend on which one a
-        // program installs.
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let time: Arc<dyn TimeProvider> = match &self.clock {
+            Some(clock) => Arc::new(ClockOfTls(clock.clone())),
+            None => Arc::new(DefaultTimeProvider),
+        };
         #[expect(
             clippy::expect_used,
             reason = "fails only for a provider without cipher suites"
         )]
-        ClientConfig::builder_with_provider(provider)
+        ClientConfig::builder_with_details(provider(), time)
             .with_safe_default_protocol_versions()
             .expect("aws-lc-rs supports TLS 1.2 and 1.3")
-            .with_root_certificates(self.0.clone())
+            .with_root_certificates(self.roots.clone())
     }
+}
+
+/// The process-wide provider is not used: this library must not depend on which one a program
+/// installs.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
 }

@@ -5,6 +5,8 @@
     reason = "a test that meets an error has failed and may say so by panicking"
 )]
 
+#[path = "story/clock.rs"]
+mod clock;
 #[path = "story/est.rs"]
 mod est;
 #[path = "story/hub.rs"]

@@ -24,13 +24,14 @@ use crate::certificates::{
 use crate::clock;
 use crate::command::Command;
 use crate::config::Config;
-use crate::connect::{CloudTask, StateFiles};
+use crate::connect::{CloudParts, CloudTask, StateFiles};
 use crate::files::paths::Paths;
 use crate::identities::master_key::MasterKey;
 use crate::local_api::http::serve;
 use crate::local_api::management::{AgentHandle, DaemonRequest, Management, SetLogLevel};
 use crate::local_api::unix_socket::listen;
 use crate::local_api::workload::{ModuleSockets, Workload};
+use crate::provision::guarded_clock::GuardedClock;
 use crate::reconcile::{Agent, AgentParts};
 use crate::runtime::ModuleRuntime;
 use crate::state::SharedState;
@@ -66,6 +67,7 @@ pub async fn run<R: ModuleRuntime>(
     start::narrow_permissions(&paths)?;
     let _lock = start::lock(&paths)?;
     let master = Arc::new(MasterKey::load_or_make(&paths.state().join("master-key"))?);
+    let clock = Arc::new(GuardedClock::start(&paths.state().join("clock.json")));
     let applied = start::load(&paths)?;
     let (daemon, requests) = mpsc::channel(8);
     let management = Arc::new(Management {
@@ -86,6 +88,7 @@ pub async fn run<R: ModuleRuntime>(
         paths,
         make_runtime,
         master,
+        clock,
         management,
         edge_ca: Arc::default(),
         running: None,
@@ -107,6 +110,7 @@ struct Device<R> {
     paths: Paths,
     make_runtime: MakeRuntime<R>,
     master: Arc<MasterKey>,
+    clock: Arc<GuardedClock>,
     management: Arc<Management<R>>,
     edge_ca: Arc<EdgeCa>,
     running: Option<Running<R>>,
@@ -215,15 +219,15 @@ impl<R: ModuleRuntime> Device<R> {
         handle: &AgentHandle<R>,
         commands: mpsc::Receiver<Command>,
     ) -> JoinHandle<()> {
-        let cloud = CloudTask {
+        let parts = CloudParts {
             config: config.clone(),
             files: StateFiles::in_folder(&self.paths.state()),
             master: self.master.clone(),
             shared: self.management.shared.clone(),
             runtime: handle.runtime.clone(),
-            commands,
+            clock: self.clock.clone(),
         };
-        tokio::spawn(cloud.run())
+        tokio::spawn(CloudTask::new(parts, commands).run())
     }
 
     fn spawn_agent(&self, config: &Config, handle: &AgentHandle<R>) -> JoinHandle<()> {

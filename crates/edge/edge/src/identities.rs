@@ -4,8 +4,10 @@
 pub mod master_key;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use device::{ModuleError, ModuleIdentities};
 use ids::{DeviceId, GenerationId, ModuleId};
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,8 @@ pub struct Identities {
 }
 
 impl Identities {
+    /// Reads the record of one hub. Each hub has its own, in a file beside `path`, so that a hub
+    /// that has not accepted the device yet takes nothing from the one that has.
     pub fn load(
         path: &Path,
         location: &DeviceLocation,
@@ -60,24 +64,32 @@ impl Identities {
             master_key: master.id().to_owned(),
             modules: BTreeMap::new(),
         };
-        let kept = match durable::read_json::<Record>(path) {
-            Err(DurableError::Damaged { path, source }) => {
-                tracing::warn!(
-                    path = %path.display(),
-                    error = %source,
-                    "the record of module identities is damaged; asking the hub"
-                );
-                None
-            }
-            other => other?,
+        let own = path_of(path, location);
+        let kept = match read(&own)? {
+            Some(kept) => Some(kept),
+            // Earlier versions had one file for all hubs.
+            None => read(path)?,
         };
         let record = kept
             .filter(|kept| kept.location == *location && kept.master_key == master.id())
             .unwrap_or(empty);
-        Ok(Self {
-            path: path.to_owned(),
-            record,
-        })
+        Ok(Self { path: own, record })
+    }
+
+    /// Removes the records of other hubs than that of `location`, which has accepted the device.
+    pub fn forget_others(path: &Path, location: &DeviceLocation) {
+        let own = path_of(path, location);
+        let start = format!(
+            "{}-",
+            path.file_stem().unwrap_or_default().to_string_lossy()
+        );
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let is_record = entry.file_name().to_string_lossy().starts_with(&start);
+            if is_record && entry.path() != own && fs::remove_file(entry.path()).is_ok() {
+                tracing::debug!(path = %entry.path().display(), "of a hub of the past; removed");
+            }
+        }
     }
 
     /// The identities that are set up.
@@ -137,6 +149,30 @@ impl Identities {
         }
         Ok(())
     }
+}
+
+fn read(path: &Path) -> Result<Option<Record>, DurableError> {
+    match durable::read_json::<Record>(path) {
+        Err(DurableError::Damaged { path, source }) => {
+            tracing::warn!(
+                path = %path.display(),
+                error = %source,
+                "the record of module identities is damaged; asking the hub"
+            );
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+/// `modules-1a2b3c4d5e6f7a8b.json` beside `modules.json`.
+fn path_of(path: &Path, location: &DeviceLocation) -> PathBuf {
+    let DeviceLocation { hub, device_id } = location;
+    let digest = digest(&SHA256, format!("{hub}\n{device_id}").as_bytes());
+    let short = digest.as_ref().iter().take(8);
+    let short = short.fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}-{short}.json"))
 }
 
 async fn set_up(

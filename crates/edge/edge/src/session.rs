@@ -11,13 +11,13 @@ use std::sync::Arc;
 use device::{CallError, Events, Hub, MethodCall, ModuleIdentities};
 use ids::{ModuleId, error_chain};
 use serde_json::{Map, Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use wire::edge_api::local::Connection;
 use wire::service_api::device_view::{DeviceTwin, VersionedProperties};
 
 use self::input::{Input, Inputs};
 use crate::clock;
-use crate::command::Command;
+use crate::command::SessionCommand;
 use crate::desired::{DesiredDocument, KeptDesired};
 use crate::files::durable;
 use crate::identities::Identities;
@@ -29,10 +29,8 @@ use crate::state::{CloudState, SharedState};
 
 /// How a session ended.
 pub(crate) enum SessionEnd {
-    /// A command stopped it.
-    Stopped,
-    /// A command asks for another registration. The sender is for its outcome.
-    Reprovision(oneshot::Sender<Result<(), String>>),
+    /// A command closed it.
+    Closed,
     Lost(String),
 }
 
@@ -97,7 +95,7 @@ impl<R: ModuleRuntime> Session<R> {
     }
 
     /// Runs until the connection breaks or a command ends it.
-    pub(crate) async fn run(self, commands: &mut mpsc::Receiver<Command>) -> SessionEnd {
+    pub(crate) async fn run(self, commands: &mut mpsc::Receiver<SessionCommand>) -> SessionEnd {
         let Self { events, mut state } = self;
         let mut inputs = Inputs::new(events, commands, &state.shared);
         state.start();
@@ -245,20 +243,12 @@ impl<R: ModuleRuntime> SessionState<R> {
     }
 
     /// Ends the session for a command. Without one all senders of commands are gone.
-    async fn end(self, command: Option<Command>) -> SessionEnd {
+    async fn end(self, command: Option<SessionCommand>) -> SessionEnd {
         match command {
-            Some(Command::Reprovision(reply)) => {
-                self.hub.close().await;
-                SessionEnd::Reprovision(reply)
-            }
-            Some(Command::Stop(done)) => {
-                self.report_stop().await;
-                // The sender of the command may have gone.
-                let _ = done.send(());
-                SessionEnd::Stopped
-            }
-            None => SessionEnd::Stopped,
+            Some(SessionCommand::Stop) => self.report_stop().await,
+            Some(SessionCommand::Close) | None => self.hub.close().await,
         }
+        SessionEnd::Closed
     }
 
     async fn report_stop(self) {

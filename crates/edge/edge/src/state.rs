@@ -43,6 +43,8 @@ pub struct Status {
     pub provisioning: Provisioning,
     /// The connection to the hub.
     pub connection: Connection,
+    /// What is wrong with the machine's clock.
+    pub clock_problem: Option<String>,
     pub engine: Engine,
     /// The version of the deployment that is followed.
     pub deployment_version: Option<u64>,
@@ -61,6 +63,7 @@ impl Default for SharedState {
                 hint: String::new(),
             },
             connection: Connection::Idle,
+            clock_problem: None,
             engine: Engine::default(),
             deployment_version: None,
             deployment_problems: Vec::new(),

@@ -100,6 +100,27 @@ impl Timestamp {
         )
     }
 
+    /// Reads a date as [`to_http_date`](Self::to_http_date) writes it, the only form that servers
+    /// send today.
+    #[must_use]
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split_ascii_whitespace().collect();
+        let [_, day, month, year, clock, "GMT"] = parts[..] else {
+            return None;
+        };
+        let months = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
+        let month = months.iter().position(|name| *name == month)? + 1;
+        let month = time::Month::try_from(u8::try_from(month).ok()?).ok()?;
+        let date = time::Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?);
+        let mut hms = clock.split(':').map(str::parse::<u8>);
+        let mut next = || hms.next()?.ok();
+        let of_day = time::Time::from_hms(next()?, next()?, next()?).ok()?;
+        let moment = time::PrimitiveDateTime::new(date.ok()?, of_day).assume_utc();
+        Some(Self::from_offset_date_time(moment))
+    }
+
     /// For people, who read no fractions: `2026-01-02T03:04:05Z`.
     #[must_use]
     pub fn in_seconds(self) -> String {
@@ -185,6 +206,22 @@ mod tests {
         let moment = Timestamp::parse("2026-01-02T03:04:05.6789012Z").unwrap();
         assert_eq!(moment.in_seconds(), "2026-01-02T03:04:05Z");
         assert_eq!(Timestamp::NEVER.in_seconds(), "0001-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn http_dates_are_read_as_they_are_written() {
+        let moment = Timestamp::parse("1994-11-06T08:49:37Z").unwrap();
+        let text = moment.to_http_date();
+        assert_eq!(Timestamp::parse_http_date(&text), Some(moment));
+        for other in [
+            "",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49 GMT",
+            "Sun, 06 Now 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(Timestamp::parse_http_date(other), None, "{other}");
+        }
     }
 
     #[test]

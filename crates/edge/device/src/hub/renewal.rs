@@ -84,7 +84,8 @@ async fn renew(options: &HubOptions, request: &[u8]) -> Result<Vec<Certificate>,
     let (events, _unread) = mpsc::channel(1);
     let mut driver = Driver::new(stream, options.keep_alive, identity, events);
     let host = || options.target().clone();
-    let code = driver.connect(options.packet()).await?;
+    let token = options.credential.token().await.map_err(HubError::Token)?;
+    let code = driver.connect(options.packet(token)).await?;
     if code != ConnectReturnCode::Accepted {
         return Err(HubError::Refused { host: host(), code }.into());
     }

@@ -95,6 +95,7 @@ async fn a_refusal_has_status_code_and_message() {
         status: 401,
         code: Some(401_002),
         message,
+        ..
     } = error
     else {
         panic!("{error:?}");

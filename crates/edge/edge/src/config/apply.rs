@@ -11,6 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use ids::Timestamp;
 
 use super::{Config, Examined, Fault, acceptable, examine};
+use crate::clock::is_plausible;
 use crate::device_tpm::unreachable;
 use crate::files::durable::{self, DurableError};
 
@@ -69,7 +70,7 @@ pub fn examine_file(path: &Path, now: Timestamp) -> Result<Applied, ApplyError> 
     };
     let (config, mut notes) = Config::parse(&text).map_err(faulty)?;
     notes.extend(open_to_everybody(path));
-    let mut examined = examine(&config, Some(now));
+    let mut examined = examine(&config, is_plausible(now).then_some(now));
     examined.faults.extend(unreachable(&config));
     if !acceptable(&examined.faults) {
         let mut faults = [notes, examined.faults].concat();

@@ -42,12 +42,10 @@ const X509_FILES: &str = "use source = \"dps\" with an attestation of method = \
 /// The forms that are not offered yet, each with what works instead.
 const NOT_YET: &[(Form, &str)] = &[
     (Form::SourceNone, X509_FILES),
-    (Form::SourceManual, X509_FILES),
     (
         Form::ParentHostname,
         "nested devices come later, remove the line",
     ),
-    (Form::SymmetricKey, "use method = \"x509\""),
     (Form::TpmAttestation, "use method = \"x509\""),
     (Form::Pkcs11Key, "use keys in files, file:///…"),
     (Form::TpmKey, "use keys in files, file:///…"),

@@ -1,19 +1,19 @@
-//! Why an attempt to connect failed.
+//! Why an attempt to register or to connect failed.
 
 use std::time::Duration;
 
-use device::{CallError, HubError, ModuleError, SignError};
+use device::{
+    CallError, ConnectError, HttpsError, HubError, ModuleError, ProvisionError, SignError,
+};
 use mqtt::ConnectReturnCode;
 
 use crate::files::durable::DurableError;
 use crate::identities::IdentityError;
 use crate::provision::RegisterError;
-use crate::provision::assignment::RefusedCredential;
+use crate::provision::machine::FailureKind;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AttemptError {
-    #[error(transparent)]
-    CloudAccess(RegisterError),
     #[error("registering because {reason}")]
     Register {
         reason: String,
@@ -34,18 +34,17 @@ pub(super) enum AttemptError {
 }
 
 impl AttemptError {
-    /// The credential that the hub refused, if that is the reason.
-    pub(super) fn refused_credential(&self) -> Option<RefusedCredential> {
-        match self {
-            Self::Identities(IdentityError::List(source) | IdentityError::Hub { source, .. }) => {
-                let refused = matches!(
-                    source,
-                    ModuleError::Refused {
-                        status: 401 | 403 | 404,
-                        ..
-                    }
-                );
-                refused.then_some(RefusedCredential::Device)
+    pub(super) fn kind(&self) -> FailureKind {
+        if matches!(self.connection(), Some(ConnectError::OtherName { .. })) {
+            return FailureKind::OtherName;
+        }
+        let is_refused = match self {
+            Self::Register { source, .. } => match &**source {
+                RegisterError::Service { source, .. } => !source.is_transient(),
+                RegisterError::NothingToRegister => false,
+            },
+            Self::Identities(_) | Self::Twin(_) => {
+                matches!(self.status(), Some(401 | 403 | 404))
             }
             Self::Connect(HubError::Refused {
                 code:
@@ -53,15 +52,73 @@ impl AttemptError {
                     | ConnectReturnCode::BadUserNameOrPassword
                     | ConnectReturnCode::IdentifierRejected,
                 ..
-            }) => Some(RefusedCredential::Agent),
+            }) => return FailureKind::Agent,
+            _ => false,
+        };
+        match is_refused {
+            true => FailureKind::Device,
+            false => FailureKind::Unavailable,
+        }
+    }
+
+    /// Whether the server's certificate does not fit the device's clock.
+    pub(super) fn is_about_time(&self) -> bool {
+        matches!(self.connection(), Some(ConnectError::NotValidNow { .. }))
+    }
+
+    /// The pause that the server asks for.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Register { source, .. } => match &**source {
+                RegisterError::Service { source, .. } => source.retry_after(),
+                RegisterError::NothingToRegister => None,
+            },
+            Self::Identities(IdentityError::List(source) | IdentityError::Hub { source, .. }) => {
+                match source {
+                    ModuleError::Refused { retry_after, .. } => *retry_after,
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
 
-    /// The pause that the provisioning service asks for.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    fn status(&self) -> Option<u16> {
         match self {
-            Self::Register { source, .. } => source.retry_after(),
+            Self::Identities(
+                IdentityError::List(ModuleError::Refused { status, .. })
+                | IdentityError::Hub {
+                    source: ModuleError::Refused { status, .. },
+                    ..
+                },
+            )
+            | Self::Twin(CallError::Refused { status, .. }) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Why there is no connection, if that is the reason.
+    fn connection(&self) -> Option<&ConnectError> {
+        let https = match self {
+            Self::Connect(HubError::Connect(error)) => return Some(error),
+            Self::Register { source, .. } => match &**source {
+                RegisterError::Service {
+                    source: ProvisionError::Connection(error),
+                    ..
+                } => error,
+                _ => return None,
+            },
+            Self::Identities(
+                IdentityError::List(ModuleError::Connection(error))
+                | IdentityError::Hub {
+                    source: ModuleError::Connection(error),
+                    ..
+                },
+            ) => error,
+            _ => return None,
+        };
+        match https {
+            HttpsError::Connect(error) => Some(error),
             _ => None,
         }
     }

@@ -6,12 +6,11 @@ use std::time::Duration;
 use device::{Events, Hub, HubOptions, ModuleIdentities, token};
 use ids::ModuleId;
 
-use super::CloudTask;
+use super::CloudParts;
 use super::attempt::AttemptError;
-use crate::clock;
 use crate::identities::Identities;
 use crate::provision::CloudAccess;
-use crate::provision::assignment::{DeviceLocation, KeptAssignment};
+use crate::provision::assignment::DeviceLocation;
 use crate::runtime::ModuleRuntime;
 use crate::session::{Session, SessionParts};
 
@@ -21,18 +20,19 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Longest silence towards the hub, seconds: shorter than home routers keep an idle connection.
 const KEEP_ALIVE: u16 = 120;
 
-impl<R: ModuleRuntime> CloudTask<R> {
+impl<R: ModuleRuntime> CloudParts<R> {
     pub(super) async fn open_session(
         &self,
-        assignment: &KeptAssignment,
+        location: &DeviceLocation,
         access: &CloudAccess,
+        credential: usize,
         renew_keys: bool,
     ) -> Result<Session<R>, AttemptError> {
-        let location = &assignment.location;
         let DeviceLocation { hub, device_id } = location;
-        let certificate = device::Credential::Certificate(access.credential.identity.clone());
+        let credential = access.for_hub(credential, location);
+        let credential = credential.ok_or(AttemptError::NoAgent)?;
         let client =
-            ModuleIdentities::new(hub.clone(), device_id.clone(), &access.trust, &certificate);
+            ModuleIdentities::new(hub.clone(), device_id.clone(), &access.trust, &credential);
         let mut identities = Identities::load(&self.files.modules, location, &self.master)?;
         // On a new hub only the identity of the agent is set up here. Those of its modules follow
         // when the hub has accepted the agent.
@@ -73,7 +73,7 @@ impl<R: ModuleRuntime> CloudTask<R> {
             .master
             .module_key(&agent, generation, "primary")
             .ok_or(AttemptError::NoAgent)?;
-        let expiry = clock::now().plus(TOKEN_LIFETIME);
+        let expiry = self.now().plus(TOKEN_LIFETIME);
         let token = token(&key, hub.as_str(), device_id, Some(&agent), expiry).await?;
         let options = HubOptions {
             hub: hub.clone(),

@@ -1,14 +1,14 @@
 //! The kept assignment: published at the start, replaced when another hub has accepted the device.
 
-use super::{Attempts, CloudTask};
 use ids::error_chain;
 
+use super::CloudParts;
 use crate::desired::KeptDesired;
-use crate::files::durable::{self, DurableError};
+use crate::files::durable;
 use crate::identities::Identities;
 use crate::provision::assignment::KeptAssignment;
 
-impl<R> CloudTask<R> {
+impl<R> CloudParts<R> {
     /// Publishes what is kept, so that modules run before, and without, a connection.
     pub(super) fn start_with_kept(&self) -> Option<KeptAssignment> {
         let kept = KeptAssignment::load(&self.files.assignment).unwrap_or_else(|error| {
@@ -34,7 +34,6 @@ impl<R> CloudTask<R> {
             device.id = %location.device_id,
             "starting with the kept assignment"
         );
-        self.show_provisioned(&kept, None);
         self.shared.cloud_state.send_modify(|cloud_state| {
             cloud_state.location = Some(location.clone());
             cloud_state.identities = identities.unwrap_or_default();
@@ -45,16 +44,12 @@ impl<R> CloudTask<R> {
 
     /// Keeps and publishes an assignment. With another hub or device id, the deployment and the
     /// previous identities are no longer valid.
-    pub(super) fn adopt(
-        &self,
-        assignment: &KeptAssignment,
-        attempts: &mut Attempts,
-    ) -> Result<(), DurableError> {
-        if attempts.kept.as_ref() != Some(assignment) {
-            assignment.save(&self.files.assignment)?;
+    pub(super) fn adopt(&self, assignment: &KeptAssignment) {
+        if let Err(error) = assignment.save(&self.files.assignment) {
+            // It is used all the same; after a restart the device asks again.
+            tracing::error!(error = %error_chain(&error), "the assignment cannot be kept");
         }
-        self.show_provisioned(assignment, None);
-        self.shared.cloud_state.send_if_modified(|cloud_state| {
+        let moved = self.shared.cloud_state.send_if_modified(|cloud_state| {
             let moved = cloud_state.location.as_ref() != Some(&assignment.location);
             if moved {
                 cloud_state.location = Some(assignment.location.clone());
@@ -64,7 +59,8 @@ impl<R> CloudTask<R> {
             }
             moved
         });
-        attempts.kept = Some(assignment.clone());
-        Ok(())
+        if moved {
+            Identities::forget_others(&self.files.modules, &assignment.location);
+        }
     }
 }

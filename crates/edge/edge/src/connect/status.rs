@@ -3,50 +3,40 @@
 use ids::Timestamp;
 use wire::edge_api::local::{Connection, Provisioning};
 
-use super::CloudTask;
-use crate::provision::assignment::{DeviceLocation, KeptAssignment};
+use super::CloudParts;
+use crate::provision::assignment::DeviceLocation;
+use crate::provision::machine::{Machine, Work};
 
-impl<R> CloudTask<R> {
-    pub(super) fn show_registering(&self, failures: u32, problem: Option<String>) {
+impl<R> CloudParts<R> {
+    /// Shows what the machine has and does. `due` is the time of the next attempt.
+    pub(super) fn show(&self, machine: &Machine, due: Option<Timestamp>) {
+        let problem = machine.problem().map(str::to_owned);
+        let clock_problem = self.clock.problem();
         self.shared.update_status(|status| {
-            status.provisioning = Provisioning::Registering {
-                failures,
-                problem,
-                next: None,
-            }
-        });
-    }
-
-    pub(super) fn show_provisioned(&self, assignment: &KeptAssignment, problem: Option<String>) {
-        let DeviceLocation { hub, device_id } = assignment.location.clone();
-        let since = assignment.since;
-        self.shared.update_status(|status| {
-            if problem.is_some() {
-                status.connection = Connection::Connecting {
+            status.clock_problem = clock_problem;
+            status.provisioning = match machine.kept() {
+                Some(kept) => {
+                    let DeviceLocation { hub, device_id } = kept.location.clone();
+                    Provisioning::Provisioned {
+                        hub,
+                        device_id,
+                        since: kept.since,
+                        problem: problem.clone(),
+                    }
+                }
+                None => Provisioning::Registering {
+                    failures: machine.failures(),
                     problem: problem.clone(),
-                    next: None,
-                };
-            }
-            status.provisioning = Provisioning::Provisioned {
-                hub,
-                device_id,
-                since,
-                problem,
+                    next: due,
+                },
             };
-        });
-    }
-
-    pub(super) fn show_connecting(&self, problem: Option<String>, next: Option<Timestamp>) {
-        self.shared
-            .update_status(|status| status.connection = Connection::Connecting { problem, next });
-    }
-
-    pub(super) fn show_next_attempt(&self, due: Timestamp) {
-        self.shared.update_status(|status| {
-            match (&mut status.provisioning, &mut status.connection) {
-                (Provisioning::Registering { next, .. }, _)
-                | (_, Connection::Connecting { next, .. }) => *next = Some(due),
-                _ => {}
+            // A session shows itself.
+            if machine.session().is_none() {
+                let is_idle = machine.kept().is_none() && machine.work() != Work::Connecting;
+                status.connection = match is_idle {
+                    true => Connection::Idle,
+                    false => Connection::Connecting { problem, next: due },
+                };
             }
         });
     }

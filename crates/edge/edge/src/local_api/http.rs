@@ -37,6 +37,8 @@ pub(crate) struct LocalRequest {
     pub(crate) method: Method,
     pub(crate) path: Path,
     pub(crate) query: String,
+    /// The user who runs the client; `None` when the system does not say.
+    pub(crate) caller: Option<u32>,
     body: Bytes,
     is_json: bool,
 }
@@ -97,12 +99,12 @@ impl Refusal {
     }
 }
 
-/// Serves a socket until its task is aborted. `versions` are the api-versions that are answered.
-pub(crate) async fn serve<H, F>(
-    listener: UnixListener,
-    versions: &'static [&'static str],
-    handler: H,
-) where
+/// The versions of an API that are answered.
+pub(crate) type Versions = &'static [&'static str];
+
+/// Serves a socket until its task is aborted.
+pub(crate) async fn serve<H, F>(listener: UnixListener, versions: Versions, handler: H)
+where
     H: Fn(LocalRequest) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply, Refusal>> + Send + 'static,
 {
@@ -121,10 +123,14 @@ pub(crate) async fn serve<H, F>(
             }
         };
         let handler = handler.clone();
+        let caller = stream.peer_cred().ok().map(|peer| peer.uid());
         tokio::spawn(async move {
             let service = service_fn(|request| {
                 let handler = handler.clone();
-                async move { Ok::<_, Infallible>(answer(request, versions, handler).await) }
+                async move {
+                    let arrived = arrive(request, versions, caller).await;
+                    Ok::<_, Infallible>(answer(arrived, handler).await)
+                }
             });
             let mut server = hyper::server::conn::http1::Builder::new();
             server
@@ -138,13 +144,17 @@ pub(crate) async fn serve<H, F>(
     }
 }
 
-async fn answer<H, F>(request: Request<Incoming>, versions: &[&str], handler: H) -> Response<Body>
+async fn answer<H, F>(arrived: Result<LocalRequest, Refusal>, handler: H) -> Response<Body>
 where
     H: Fn(LocalRequest) -> F,
     F: Future<Output = Result<Reply, Refusal>>,
 {
-    let result = match arrive(request, versions).await {
-        Ok(request) => handler(request).await,
+    let result = match arrived {
+        Ok(request) => {
+            let (method, uid) = (&request.method, request.caller);
+            tracing::debug!(%method, path = ?request.path, uid, "a local request");
+            handler(request).await
+        }
         Err(refusal) => Err(refusal),
     };
     match result {
@@ -186,7 +196,11 @@ fn respond(status: StatusCode, body: Option<&Value>) -> Response<Body> {
     response
 }
 
-async fn arrive(request: Request<Incoming>, versions: &[&str]) -> Result<LocalRequest, Refusal> {
+async fn arrive(
+    request: Request<Incoming>,
+    versions: Versions,
+    caller: Option<u32>,
+) -> Result<LocalRequest, Refusal> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     if !version_is_known(&query, versions) {
         return Err(Refusal::new(
@@ -220,6 +234,7 @@ async fn arrive(request: Request<Incoming>, versions: &[&str]) -> Result<LocalRe
         method,
         path,
         query,
+        caller,
         body: body.to_bytes(),
         is_json,
     })

@@ -103,6 +103,7 @@ impl<R: ModuleRuntime> Management<R> {
             started: self.started,
             provisioning: status.provisioning,
             connection: status.connection,
+            clock_problem: status.clock_problem,
             engine: status.engine,
             deployment_version: status.deployment_version,
             deployment_problems: status.deployment_problems,

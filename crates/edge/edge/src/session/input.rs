@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, interval_at};
 
-use crate::command::Command;
+use crate::command::SessionCommand;
 use crate::state::SharedState;
 
 /// How often the whole twin is read, in case a change was missed.
@@ -27,14 +27,14 @@ pub(super) enum Input {
     Reported(Map<String, Value>),
     /// It is time to read the whole twin.
     Refresh,
-    Command(Option<Command>),
+    Command(Option<SessionCommand>),
     Disconnected(String),
 }
 
 /// All sources of inputs.
 pub(super) struct Inputs<'a> {
     events: Events,
-    commands: &'a mut mpsc::Receiver<Command>,
+    commands: &'a mut mpsc::Receiver<SessionCommand>,
     needed_identities: watch::Receiver<Option<BTreeSet<ModuleId>>>,
     reported: watch::Receiver<Option<Map<String, Value>>>,
     refresh: Interval,
@@ -45,7 +45,7 @@ impl<'a> Inputs<'a> {
     /// The needed identities and the reported properties are inputs at once.
     pub(super) fn new(
         events: Events,
-        commands: &'a mut mpsc::Receiver<Command>,
+        commands: &'a mut mpsc::Receiver<SessionCommand>,
         shared: &SharedState,
     ) -> Self {
         let mut inputs = Self {

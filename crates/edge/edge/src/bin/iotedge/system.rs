@@ -137,6 +137,12 @@ fn lines(status: &DaemonStatus, paths: &Paths) -> Vec<String> {
         "Hub connection: {}",
         connection(&status.connection)
     ));
+    lines.extend(
+        status
+            .clock_problem
+            .iter()
+            .map(|problem| format!("Clock: {problem}")),
+    );
     let engine = &status.engine;
     lines.push(match (&engine.version, &engine.problem) {
         (_, Some(problem)) => format!("Container engine: {problem}"),

@@ -19,6 +19,9 @@ pub struct DaemonStatus {
     pub provisioning: Provisioning,
     /// The state of its connection to the hub.
     pub connection: Connection,
+    /// What is wrong with the machine's clock; absent when nothing is known to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_problem: Option<String>,
     /// The container engine and its version.
     pub engine: Engine,
     /// Version of the desired properties that are followed, when there are any.

@@ -1,0 +1,68 @@
+//! Registers the device with the provisioning service: one attempt.
+
+use device::{ProvisionError, Provisioning};
+use ids::Timestamp;
+
+use super::access::CloudAccess;
+use super::assignment::{DeviceLocation, KeptAssignment};
+use super::basis::Origin;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    #[error("the registration of {registration_id} at {endpoint} failed")]
+    Service {
+        registration_id: String,
+        endpoint: String,
+        source: ProvisionError,
+    },
+    /// The configuration changed between two steps.
+    #[error("there is nothing to register with any more")]
+    NothingToRegister,
+}
+
+/// Registers with one of the credentials, without another attempt after a failure.
+///
+/// # Errors
+/// When the service is not reached, is not trusted, refuses, or does not assign a hub.
+pub async fn register(
+    access: &CloudAccess,
+    credential: usize,
+    now: Timestamp,
+) -> Result<KeptAssignment, RegisterError> {
+    let Origin::Dps {
+        endpoint,
+        id_scope,
+        registration_id,
+    } = &access.origin
+    else {
+        return Err(RegisterError::NothingToRegister);
+    };
+    let nothing = || RegisterError::NothingToRegister;
+    let how = Provisioning {
+        endpoint: endpoint.clone(),
+        id_scope: id_scope.clone(),
+        registration_id: registration_id.clone(),
+        payload: access.payload.clone(),
+        attestation: access
+            .for_registration(credential)
+            .ok_or_else(nothing)?
+            .into(),
+        trust: access.trust.clone(),
+        request: None,
+        within: access.cloud_timeout,
+    };
+    let assigned = device::provision(&how).await;
+    let assigned = assigned.map_err(|source| RegisterError::Service {
+        registration_id: registration_id.to_string(),
+        endpoint: endpoint.to_string(),
+        source,
+    })?;
+    Ok(KeptAssignment {
+        location: DeviceLocation {
+            hub: assigned.hub,
+            device_id: assigned.device,
+        },
+        basis: access.basis(credential).ok_or_else(nothing)?,
+        since: now,
+    })
+}
