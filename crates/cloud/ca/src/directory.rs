@@ -16,14 +16,14 @@ use std::time::Duration;
 use ids::Timestamp;
 use pki::{Certificate, Issuer};
 
-pub use crate::layout::CaPaths;
+pub use crate::layout::{CaPaths, CrossPaths};
 use crate::{CaError, files, layout};
 pub use initialize::{ExternalRoot, InitOptions};
 pub use issue::{Existing, IdentityOptions, IssueOutcome, IssuedIdentity};
 pub use kind::IdentityKind;
 pub use requests::RequestSource;
 pub use revocations::{CertificateState, CrlOptions, RevocationChange, RevokedSince, WrittenCrl};
-pub use roll::{RollOptions, RollStatus, RolledCa};
+pub use roll::{RollOptions, RollStatus, RolledCa, RootRollOptions, RootRollStatus};
 pub use sign_requests::{RefusedRequest, SignObserver, SignOptions, SignOutcome};
 pub use verification::Signer;
 
@@ -35,6 +35,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct CaDirectory {
     dir: PathBuf,
     root: Certificate,
+    /// The certificates above the intermediate.
+    above: Vec<Certificate>,
     issuer: Issuer,
 }
 
@@ -68,6 +70,7 @@ impl CaDirectory {
         Ok(Self {
             dir: dir.to_owned(),
             root: files::read_certificate(&root.certificate)?,
+            above: roll::issuers(dir, issuer.certificate())?,
             issuer,
         })
     }
@@ -82,6 +85,12 @@ impl CaDirectory {
         self.issuer.certificate()
     }
 
+    /// The certificates above the intermediate, in order: the root alone, but while that is rolled.
+    #[must_use]
+    pub fn above_intermediate(&self) -> &[Certificate] {
+        &self.above
+    }
+
     #[must_use]
     pub fn root_paths(&self) -> CaPaths {
         layout::root(&self.dir)
@@ -94,8 +103,8 @@ impl CaDirectory {
 
     /// The certificate followed by its issuers, PEM.
     fn chain_of(&self, certificate: &Certificate) -> String {
-        let chain = [certificate, self.intermediate(), &self.root];
-        chain.map(Certificate::to_pem).concat()
+        let chain = [certificate, self.intermediate()].into_iter();
+        chain.chain(&self.above).map(Certificate::to_pem).collect()
     }
 }
 

@@ -23,6 +23,32 @@ pub enum RollProblem {
          give them up with --force"
     )]
     NewInUse { valid: usize },
+    #[error(
+        "a roll of the root was interrupted; repeat the last `muster ca roll root` command for this \
+         folder, which completes it"
+    )]
+    RootInterrupted,
+    #[error(
+        "a roll of the root is in progress; see `muster ca roll root status`, then finish or \
+         abandon it"
+    )]
+    RootInProgress,
+    #[error("the root is not being rolled; begin with `muster ca roll root start`")]
+    RootNotInProgress,
+    #[error(
+        "the intermediate, or {valid} certificates that are valid, are of the previous root; roll \
+         the intermediate first (`muster ca roll start`), or give them up with --force"
+    )]
+    RootInUse { valid: usize },
+    #[error(
+        "the intermediate is of the new root, which therefore stays; abandon the roll of the \
+         intermediate first, or finish that of the root"
+    )]
+    NewRootInUse,
+    #[error(
+        "the subject of the root is not a common name alone; roll it with the program that made it"
+    )]
+    RootName,
 }
 
 /// Why a CA failed. The text names the file and what to do.

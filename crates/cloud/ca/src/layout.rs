@@ -28,12 +28,43 @@ pub(crate) fn private(dir: &Path) -> PathBuf {
 }
 
 pub(crate) fn root(dir: &Path) -> CaPaths {
-    let certificate = certs(dir).join("azure-iot-test-only.root.ca.cert.pem");
+    named_root(dir, "azure-iot-test-only.root.ca")
+}
+
+/// The root that is being rolled.
+pub(crate) fn previous_root(dir: &Path) -> CaPaths {
+    named_root(dir, "azure-iot-test-only.root.ca.previous")
+}
+
+/// The root that a roll is about to begin with.
+pub(crate) fn next_root(dir: &Path) -> CaPaths {
+    named_root(dir, "azure-iot-test-only.root.ca.next")
+}
+
+/// The two certificates by which roots vouch for each other while the root is rolled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrossPaths {
+    /// The new root's key, certified by the previous root.
+    pub new_by_previous: PathBuf,
+    /// The previous root's key, certified by the new root.
+    pub previous_by_new: PathBuf,
+}
+
+pub(crate) fn cross(dir: &Path) -> CrossPaths {
+    let file = |name: &str| certs(dir).join(format!("azure-iot-test-only.root.ca.{name}.cert.pem"));
+    CrossPaths {
+        new_by_previous: file("new-by-previous"),
+        previous_by_new: file("previous-by-new"),
+    }
+}
+
+fn named_root(dir: &Path, stem: &str) -> CaPaths {
+    let certificate = certs(dir).join(format!("{stem}.cert.pem"));
     CaPaths {
         chain: certificate.clone(),
         certificate,
-        key: private(dir).join("azure-iot-test-only.root.ca.key.pem"),
-        pfx: certs(dir).join("azure-iot-test-only.root.ca.cert.pfx"),
+        key: private(dir).join(format!("{stem}.key.pem")),
+        pfx: certs(dir).join(format!("{stem}.cert.pfx")),
     }
 }
 

@@ -16,10 +16,10 @@ mod sign;
 mod workers;
 
 pub use directory::{
-    CaDirectory, CaPaths, CertificateState, CrlOptions, Existing, ExternalRoot, IdentityKind,
-    IdentityOptions, InitOptions, IssueOutcome, IssuedIdentity, RefusedRequest, RequestSource,
-    RevocationChange, RevokedSince, RollOptions, RollStatus, RolledCa, SignObserver, SignOptions,
-    SignOutcome, Signer, WrittenCrl,
+    CaDirectory, CaPaths, CertificateState, CrlOptions, CrossPaths, Existing, ExternalRoot,
+    IdentityKind, IdentityOptions, InitOptions, IssueOutcome, IssuedIdentity, RefusedRequest,
+    RequestSource, RevocationChange, RevokedSince, RollOptions, RollStatus, RolledCa,
+    RootRollOptions, RootRollStatus, SignObserver, SignOptions, SignOutcome, Signer, WrittenCrl,
 };
 pub use error::{CaError, RollProblem};
 pub use files::read_passphrase;

@@ -18,6 +18,8 @@ mod requests;
 mod revocations;
 #[path = "ca/roll.rs"]
 mod roll;
+#[path = "ca/root_roll.rs"]
+mod root_roll;
 #[path = "ca/server.rs"]
 mod server;
 #[path = "ca/tools.rs"]

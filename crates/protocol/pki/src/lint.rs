@@ -1,7 +1,10 @@
 //! What every certificate that we sign must satisfy, whatever prepared it.
 
 use ids::Timestamp;
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
+    KeyUsagePurpose,
+};
 
 use crate::Certificate;
 use crate::profile::Profile;
@@ -53,7 +56,7 @@ pub(crate) fn lint(
     lint_serial(params, &mut findings);
     lint_dates(params, issuer, &mut findings);
     if profile.is_ca() {
-        lint_ca(params, issuer, &mut findings);
+        lint_ca(params, profile, issuer, &mut findings);
     } else {
         lint_leaf(params, profile, &mut findings);
     }
@@ -112,7 +115,12 @@ fn lint_dates(params: &CertificateParams, issuer: Option<&Certificate>, findings
     );
 }
 
-fn lint_ca(params: &CertificateParams, issuer: Option<&Certificate>, findings: &mut Findings) {
+fn lint_ca(
+    params: &CertificateParams,
+    profile: &Profile,
+    issuer: Option<&Certificate>,
+    findings: &mut Findings,
+) {
     let IsCa::Ca(constraint) = params.is_ca else {
         findings.require(false, "a CA's basicConstraints are not CA:TRUE");
         return;
@@ -123,10 +131,21 @@ fn lint_ca(params: &CertificateParams, issuer: Option<&Certificate>, findings: &
             "a CA's keyUsage lacks keyCertSign or cRLSign",
         );
     }
+    let is_cross = matches!(profile, Profile::CrossCertificate { .. });
+    if let Some(issuer) = issuer.filter(|_| is_cross) {
+        let name = params.distinguished_name.get(&DnType::CommonName);
+        let name = name.and_then(common_name);
+        findings.require(
+            name.is_some() && name == issuer.subject_common_name(),
+            "a cross-certificate has not the name of its issuer",
+        );
+    }
     let Some(allowed) = issuer.and_then(|i| i.extensions().path_length) else {
         return;
     };
     let fits = match constraint {
+        // It is self-issued, and no path length counts it.
+        BasicConstraints::Constrained(length) if is_cross => u32::from(length) <= allowed,
         BasicConstraints::Constrained(length) => u32::from(length) < allowed,
         BasicConstraints::Unconstrained => false,
     };
@@ -134,6 +153,13 @@ fn lint_ca(params: &CertificateParams, issuer: Option<&Certificate>, findings: &
         fits,
         "the issuer's pathlen does not allow a CA of this path length below it",
     );
+}
+
+fn common_name(value: &DnValue) -> Option<&str> {
+    match value {
+        DnValue::Utf8String(text) => Some(text),
+        _ => None,
+    }
 }
 
 fn lint_leaf(params: &CertificateParams, profile: &Profile, findings: &mut Findings) {

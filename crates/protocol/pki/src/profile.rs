@@ -23,6 +23,12 @@ pub enum Profile {
         /// How many CAs may follow below it.
         path_length: u8,
     },
+    /// The key of a root, certified by another root of the same name: CA:TRUE. As it is self-issued,
+    /// no path length counts it (RFC 5280, 6.1.4; RFC 4210, 4.4).
+    CrossCertificate {
+        /// How many CAs may follow below it.
+        path_length: u8,
+    },
     /// A device's identity towards DPS and hub: CA:FALSE, digitalSignature, clientAuth. Its CN
     /// is the registration id.
     EdgeIdentity,
@@ -50,7 +56,10 @@ impl Profile {
     pub fn is_ca(&self) -> bool {
         matches!(
             self,
-            Self::Root { .. } | Self::Intermediate { .. } | Self::EdgeCa
+            Self::Root { .. }
+                | Self::Intermediate { .. }
+                | Self::CrossCertificate { .. }
+                | Self::EdgeCa
         )
     }
 
@@ -70,7 +79,9 @@ impl Profile {
 
     pub(crate) fn path_length(&self) -> Option<u8> {
         match self {
-            Self::Root { path_length } | Self::Intermediate { path_length } => Some(*path_length),
+            Self::Root { path_length }
+            | Self::Intermediate { path_length }
+            | Self::CrossCertificate { path_length } => Some(*path_length),
             Self::EdgeCa => Some(0),
             _ => None,
         }
@@ -83,7 +94,10 @@ impl Profile {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.is_ca = IsCa::ExplicitNoCa;
         match self {
-            Self::Root { .. } | Self::Intermediate { .. } | Self::EdgeCa => {
+            Self::Root { .. }
+            | Self::Intermediate { .. }
+            | Self::CrossCertificate { .. }
+            | Self::EdgeCa => {
                 params.key_usages.push(KeyUsagePurpose::KeyCertSign);
                 params.key_usages.push(KeyUsagePurpose::CrlSign);
                 let length = self.path_length().unwrap_or_default();

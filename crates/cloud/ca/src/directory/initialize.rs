@@ -17,7 +17,7 @@ use crate::{CaError, files};
 
 const INTERMEDIATE_DAYS: u32 = 1825;
 /// Below the root: the intermediate and an edge device's own CA.
-const ROOT_PATH_LENGTH: u8 = 2;
+pub(super) const ROOT_PATH_LENGTH: u8 = 2;
 
 /// The files of an existing CA. They are copied into the folder.
 #[derive(Debug, Clone)]
@@ -90,7 +90,8 @@ pub(super) fn make(
     let root_key = key_text(&root, options.root_passphrase())?;
     let root = root.into_issuer()?;
     let made = intermediate(&root, options, now)?;
-    let made_texts = ca_texts(root.certificate(), &made, options)?;
+    let above = [root.certificate().clone()];
+    let made_texts = ca_texts(&above, &made, options)?;
     // All keys and certificates are made before a file is written or deleted. Certificates are
     // written last, so that a hierarchy without them is incomplete.
     if options.force {
@@ -108,6 +109,7 @@ pub(super) fn make(
     Ok(CaDirectory {
         dir: dir.to_owned(),
         root: root.certificate().clone(),
+        above: above.into(),
         issuer: made.into_issuer()?,
     })
 }
@@ -121,7 +123,7 @@ pub(super) struct CaTexts {
 }
 
 pub(super) fn ca_texts(
-    root: &Certificate,
+    above: &[Certificate],
     made: &CaPair,
     options: &InitOptions,
 ) -> Result<CaTexts, CaError> {
@@ -130,7 +132,7 @@ pub(super) fn ca_texts(
         let pfx = export_pkcs12(
             &made.name,
             &made.certificate,
-            &[root],
+            &above.iter().collect::<Vec<_>>(),
             &made.key,
             passphrase,
         );
@@ -139,7 +141,9 @@ pub(super) fn ca_texts(
     Ok(CaTexts {
         key: key_text(made, options.passphrase.as_ref())?,
         pfx: pfx.transpose()?,
-        chain: format!("{certificate}{}", root.to_pem()),
+        chain: above
+            .iter()
+            .fold(certificate.clone(), |chain, one| chain + &one.to_pem()),
         certificate,
     })
 }
@@ -182,7 +186,27 @@ pub(super) struct CaPair {
 }
 
 impl CaPair {
-    fn into_issuer(self) -> Result<Issuer, CaError> {
+    pub(super) fn new(certificate: Certificate, key: PrivateKey) -> Self {
+        Self {
+            name: certificate.subject(),
+            certificate,
+            key,
+        }
+    }
+
+    /// Another certificate for its key and name, by another CA.
+    pub(super) fn certified(
+        &self,
+        profile: Profile,
+        by: &Issuer,
+        validity: Validity,
+        now: Timestamp,
+    ) -> Result<Certificate, CaError> {
+        let name = self.certificate.subject_common_name().unwrap_or_default();
+        sign(name, profile, Some(by), validity, &self.key, now)
+    }
+
+    pub(super) fn into_issuer(self) -> Result<Issuer, CaError> {
         let name = self.name;
         Issuer::new(self.certificate, self.key).map_err(|source| CaError::Issue { name, source })
     }
@@ -204,11 +228,7 @@ fn external_root(external: &ExternalRoot, options: &InitOptions) -> Result<CaPai
         path: external.certificate.clone(),
         source,
     })?;
-    Ok(CaPair {
-        name: certificate.subject(),
-        certificate,
-        key,
-    })
+    Ok(CaPair::new(certificate, key))
 }
 
 fn self_signed_root(options: &InitOptions, now: Timestamp) -> Result<CaPair, CaError> {
@@ -248,8 +268,8 @@ pub(super) fn intermediate(
     new_ca(INTERMEDIATE_COMMON_NAME, kind, profile, root, validity, now)
 }
 
-fn new_ca(
-    name: &'static str,
+pub(super) fn new_ca(
+    name: &str,
     key_type: KeyType,
     profile: Profile,
     issuer: Option<&Issuer>,
@@ -260,24 +280,34 @@ fn new_ca(
         name: name.to_owned(),
         source,
     })?;
-    let signed = Subject::common_name(name).and_then(|subject| {
-        let serial = Serial::random()?;
-        prepare(profile, &subject, issuer, validity, serial, now)?
-            .lint()?
-            .sign(&key)
-    });
-    let certificate = signed.map_err(|source| CaError::Issue {
-        name: name.to_owned(),
-        source,
-    })?;
     Ok(CaPair {
         name: name.to_owned(),
-        certificate,
+        certificate: sign(name, profile, issuer, validity, &key, now)?,
         key,
     })
 }
 
-fn key_text(
+fn sign(
+    name: &str,
+    profile: Profile,
+    issuer: Option<&Issuer>,
+    validity: Validity,
+    key: &PrivateKey,
+    now: Timestamp,
+) -> Result<Certificate, CaError> {
+    let signed = Subject::common_name(name).and_then(|subject| {
+        let serial = Serial::random()?;
+        prepare(profile, &subject, issuer, validity, serial, now)?
+            .lint()?
+            .sign(key)
+    });
+    signed.map_err(|source| CaError::Issue {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+pub(super) fn key_text(
     ca: &CaPair,
     passphrase: Option<&Zeroizing<String>>,
 ) -> Result<Zeroizing<String>, CaError> {

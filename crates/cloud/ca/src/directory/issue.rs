@@ -293,9 +293,8 @@ impl Run<'_> {
 
     fn is_revoked(&self, certificate: &Certificate) -> bool {
         let ca = self.ca.intermediate().sha256();
-        self.revocations
-            .find(ca, certificate.serial_hex())
-            .is_some()
+        let serial = certificate.serial();
+        serial.is_ok_and(|serial| self.revocations.find(ca, serial).is_some())
     }
 
     fn recorded(&self, one: &NamedIdentity) -> Result<Option<(Certificate, PrivateKey)>, CaError> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use ids::{Thumbprint, Timestamp};
+use ids::{CertificateSerial, Thumbprint, Timestamp};
 use pki::{Certificate, RevocationReason};
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ pub struct RevokedSince {
 enum Event {
     #[serde(rename_all = "camelCase")]
     Revoked {
-        serial: String,
+        serial: CertificateSerial,
         /// The SHA-256 of the certificate of the CA that issued it.
         ca: Thumbprint,
         name: String,
@@ -61,7 +61,7 @@ enum Event {
     },
     #[serde(rename_all = "camelCase")]
     Restored {
-        serial: String,
+        serial: CertificateSerial,
         ca: Thumbprint,
         when: Timestamp,
     },
@@ -77,7 +77,7 @@ enum Event {
 /// What the lines amount to.
 #[derive(Debug, Default)]
 pub(super) struct Revocations {
-    revoked: HashMap<(Thumbprint, String), RevokedSince>,
+    revoked: HashMap<(Thumbprint, CertificateSerial), RevokedSince>,
     numbers: HashMap<Thumbprint, u64>,
 }
 
@@ -134,8 +134,8 @@ impl Revocations {
         Some(())
     }
 
-    pub(super) fn find(&self, ca: Thumbprint, serial: &str) -> Option<RevokedSince> {
-        self.revoked.get(&(ca, serial.to_owned())).copied()
+    pub(super) fn find(&self, ca: Thumbprint, serial: CertificateSerial) -> Option<RevokedSince> {
+        self.revoked.get(&(ca, serial)).copied()
     }
 }
 
@@ -174,14 +174,19 @@ impl CaDirectory {
         now: Timestamp,
     ) -> Result<CertificateState, CaError> {
         let issuer = issuer_of(dir, certificate)?;
-        let (ca, serial) = (issuer.sha256(), certificate.serial_hex().to_owned());
-        let before = Revocations::read(dir)?.find(ca, &serial);
         let name = certificate
             .subject_common_name()
             .unwrap_or_default()
             .to_owned();
+        let serial = certificate.serial().map_err(|error| CaError::Revocation {
+            name: name.clone(),
+            serial: certificate.serial_hex().to_owned(),
+            problem: error.to_string(),
+        })?;
+        let ca = issuer.sha256();
+        let before = Revocations::read(dir)?.find(ca, serial);
         let mut state = CertificateState {
-            serial: serial.clone(),
+            serial: certificate.serial_hex().to_owned(),
             name: name.clone(),
             issuer: issuer.subject(),
             revoked: before,
@@ -211,7 +216,7 @@ impl CaDirectory {
             Err(problem) => {
                 return Err(CaError::Revocation {
                     name,
-                    serial,
+                    serial: state.serial,
                     problem,
                 });
             }
@@ -268,6 +273,7 @@ fn issuer_of(dir: &Path, certificate: &Certificate) -> Result<Certificate, CaErr
         layout::intermediate(dir),
         layout::previous_intermediate(dir),
         layout::root(dir),
+        layout::previous_root(dir),
     ];
     for paths in candidates {
         if !paths.certificate.exists() {

@@ -4,43 +4,24 @@
 //! old files to `….intermediate.previous.…` and puts the new ones in their place, one after the
 //! other. `W/index/roll.json` says that this is not finished; the same command finishes it.
 
+mod root;
+mod state;
 mod swap;
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use ids::{Thumbprint, Timestamp};
 use pki::Certificate;
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::initialize::{self, CaPair, InitOptions};
-use super::journal::{IssuedLine, Journal};
+use super::journal::{IssuedIndex, IssuedLine, Journal};
 use super::revocations::Revocations;
 use super::{CaDirectory, open_issuer};
 use crate::{CaError, RollProblem, files, layout};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Phase {
-    /// The new files are being put in place.
-    Starting,
-    /// The new intermediate issues; certificates of both are valid.
-    InProgress,
-    /// The old files are being put back.
-    Abandoning,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct State {
-    phase: Phase,
-    /// The SHA-256 of the two certificates.
-    previous: Thumbprint,
-    next: Thumbprint,
-    started: Timestamp,
-}
+pub(super) use root::issuers;
+pub use root::{RootRollOptions, RootRollStatus};
+use state::{Phase, Rolled, State};
 
 /// A roll as operators see it.
 #[derive(Debug, Clone)]
@@ -73,39 +54,14 @@ pub struct RollOptions {
     pub passphrase: Option<Zeroizing<String>>,
 }
 
-fn state_path(dir: &Path) -> PathBuf {
-    layout::index(dir).join("roll.json")
-}
-
-fn state(dir: &Path) -> Result<Option<State>, CaError> {
-    let path = state_path(dir);
-    match fs::read(&path) {
-        Ok(text) => match serde_json::from_slice(&text) {
-            Ok(state) => Ok(Some(state)),
-            Err(_) => Err(CaError::Record { path, line: 1 }),
-        },
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(CaError::Read { path, source }),
-    }
-}
-
-fn save(dir: &Path, state: &State) -> Result<(), CaError> {
-    let path = state_path(dir);
-    let text = serde_json::to_string(state).map_err(|error| CaError::Write {
-        path: path.clone(),
-        source: error.into(),
-    })?;
-    files::write_public(&path, &text)?;
-    files::sync_dir(&layout::index(dir))
-}
-
-/// Refuses to use an intermediate whose files may not belong together.
+/// Refuses to use CAs whose files may not belong together.
 pub(super) fn require_settled(dir: &Path) -> Result<(), CaError> {
-    match state(dir)?.map(|state| state.phase) {
-        None | Some(Phase::InProgress) => Ok(()),
-        Some(Phase::Starting | Phase::Abandoning) => Err(CaError::Roll(RollProblem::Interrupted)),
-    }
+    Rolled::Root.require_settled(dir)?;
+    Rolled::Intermediate.require_settled(dir)
 }
+
+/// What `muster ca roll` rolls.
+const THIS: Rolled = Rolled::Intermediate;
 
 impl CaDirectory {
     /// Makes a new intermediate and issues from it from now on. An interrupted start is completed
@@ -119,7 +75,8 @@ impl CaDirectory {
         now: Timestamp,
     ) -> Result<RollStatus, CaError> {
         let mut journal = Journal::open(dir)?;
-        let mut state = match state(dir)? {
+        Rolled::Root.require_settled(dir)?;
+        let mut state = match THIS.state(dir)? {
             None => prepare(dir, options, &mut journal, now)?,
             Some(state) if state.phase == Phase::Starting => state,
             Some(state) if state.phase == Phase::InProgress => {
@@ -127,9 +84,9 @@ impl CaDirectory {
             }
             Some(_) => return Err(CaError::Roll(RollProblem::Interrupted)),
         };
-        swap::forward(dir, state.previous)?;
+        swap::forward(dir, THIS, state.previous)?;
         state.phase = Phase::InProgress;
-        save(dir, &state)?;
+        THIS.save(dir, &state)?;
         swap::remove(&layout::next_intermediate(dir))?;
         status(dir, &journal, now)
     }
@@ -157,7 +114,7 @@ impl CaDirectory {
             }
             Some(previous) => {
                 Self::supersede(dir, &previous.certificate, now)?;
-                remove_state(dir)?;
+                THIS.remove_state(dir)?;
             }
             // A process that was killed left the files.
             None if swap::exists(&kept) => {}
@@ -174,7 +131,10 @@ impl CaDirectory {
     /// When certificates of the new intermediate are valid and `force` is off.
     pub fn abandon_roll(dir: &Path, force: bool, now: Timestamp) -> Result<RollStatus, CaError> {
         let journal = Journal::open(dir)?;
-        let mut state = state(dir)?.ok_or(CaError::Roll(RollProblem::NotInProgress))?;
+        Rolled::Root.require_settled(dir)?;
+        let mut state = THIS
+            .state(dir)?
+            .ok_or(CaError::Roll(RollProblem::NotInProgress))?;
         match state.phase {
             Phase::Starting => return Err(CaError::Roll(RollProblem::Interrupted)),
             Phase::Abandoning => {}
@@ -186,13 +146,13 @@ impl CaDirectory {
                 }
                 Self::supersede(dir, &new.certificate, now)?;
                 state.phase = Phase::Abandoning;
-                save(dir, &state)?;
+                THIS.save(dir, &state)?;
             }
         }
-        swap::back(dir)?;
+        swap::back(dir, THIS)?;
         swap::remove(&layout::next_intermediate(dir))?;
         swap::remove(&layout::previous_intermediate(dir))?;
-        remove_state(dir)?;
+        THIS.remove_state(dir)?;
         status(dir, &journal, now)
     }
 }
@@ -217,7 +177,8 @@ fn prepare(
         ..InitOptions::default()
     };
     let made: CaPair = initialize::intermediate(&root, &init, now)?;
-    let texts = initialize::ca_texts(root.certificate(), &made, &init)?;
+    let above = issuers(dir, &made.certificate)?;
+    let texts = initialize::ca_texts(&above, &made, &init)?;
     initialize::write_ca(&layout::next_intermediate(dir), &texts)?;
     files::sync_dir(&layout::certs(dir))?;
     journal.append(&[IssuedLine::new(
@@ -232,23 +193,27 @@ fn prepare(
         next: made.certificate.sha256(),
         started: now,
     };
-    save(dir, &state)?;
+    THIS.save(dir, &state)?;
     Ok(state)
 }
 
-/// Ends a roll of a hierarchy that is replaced.
+/// Ends the rolls of a hierarchy that is replaced.
 pub(super) fn forget(dir: &Path) -> Result<(), CaError> {
-    if state_path(dir).exists() {
-        remove_state(dir)?;
+    for rolled in [Rolled::Root, Rolled::Intermediate] {
+        rolled.remove_state(dir)?;
+        swap::remove(&rolled.next(dir))?;
+        swap::remove(&rolled.previous(dir))?;
     }
-    swap::remove(&layout::next_intermediate(dir))?;
-    swap::remove(&layout::previous_intermediate(dir))
+    root::remove_cross(dir)
 }
 
-fn remove_state(dir: &Path) -> Result<(), CaError> {
-    let path = state_path(dir);
-    fs::remove_file(&path).map_err(|source| CaError::Write { path, source })?;
-    files::sync_dir(&layout::index(dir))
+/// How many certificates of a CA are valid, by the records.
+fn valid(ca: Thumbprint, index: &IssuedIndex, revocations: &Revocations, now: Timestamp) -> usize {
+    index
+        .issued_by(ca)
+        .filter(|found| found.not_after > now)
+        .filter(|found| revocations.find(ca, found.serial).is_none())
+        .count()
 }
 
 fn status(dir: &Path, journal: &Journal, now: Timestamp) -> Result<RollStatus, CaError> {
@@ -256,12 +221,7 @@ fn status(dir: &Path, journal: &Journal, now: Timestamp) -> Result<RollStatus, C
     let revocations = Revocations::read(dir)?;
     let one = |path: PathBuf| -> Result<RolledCa, CaError> {
         let certificate = files::read_certificate(&path)?;
-        let ca = certificate.sha256();
-        let valid = index
-            .issued_by(ca)
-            .filter(|found| found.not_after > now)
-            .filter(|found| revocations.find(ca, &found.serial).is_none())
-            .count();
+        let valid = valid(certificate.sha256(), &index, &revocations, now);
         Ok(RolledCa {
             certificate,
             path,
@@ -269,7 +229,7 @@ fn status(dir: &Path, journal: &Journal, now: Timestamp) -> Result<RollStatus, C
         })
     };
     let current = one(layout::intermediate(dir).certificate)?;
-    let Some(state) = state(dir)? else {
+    let Some(state) = THIS.state(dir)? else {
         return Ok(RollStatus {
             current,
             previous: None,

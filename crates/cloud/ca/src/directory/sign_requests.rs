@@ -215,7 +215,7 @@ impl Run<'_> {
         let Some(found) = self.index.find(ca, kind, name, admitted.key) else {
             return Ok(Decision::Sign(admitted));
         };
-        if let Some(since) = self.revocations.find(ca, &found.serial) {
+        if let Some(since) = self.revocations.find(ca, found.serial) {
             return Err(refused(format!(
                 "its certificate {} is revoked ({}); make another key",
                 found.serial,

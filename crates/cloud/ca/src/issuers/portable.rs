@@ -41,9 +41,9 @@ impl PortableIssuer {
     /// Reads the intermediate of a hierarchy that `muster ca init` made, with its root.
     pub fn from_directory(dir: &Path, passphrase: Option<&[u8]>) -> Result<Self, CaError> {
         let opened = CaDirectory::open(dir, passphrase)?;
-        let chain = [opened.intermediate().to_pem(), opened.root().to_pem()];
+        let chain = std::iter::once(opened.intermediate()).chain(opened.above_intermediate());
         Ok(Self {
-            chain: chain.concat(),
+            chain: chain.map(Certificate::to_pem).collect(),
             key: files::read_key(&opened.intermediate_paths().key, passphrase)?.to_pem(),
         })
     }

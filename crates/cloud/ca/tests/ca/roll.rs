@@ -207,7 +207,7 @@ fn a_start_that_was_interrupted_anywhere_is_completed_by_the_next() {
     }
 }
 
-fn copy(from: &Path) -> tempfile::TempDir {
+pub fn copy(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
     for file in crate::tools::files(from) {
         let target = to.path().join(file.strip_prefix(from).unwrap());

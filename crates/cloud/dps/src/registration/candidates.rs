@@ -16,7 +16,7 @@ mod group_index;
 
 pub use group_index::GroupIndex;
 
-use group_index::CertificateGroups;
+use group_index::{CertificateGroups, Name};
 
 /// The enrollments that could let a device in.
 #[derive(Debug, Clone)]
@@ -126,13 +126,39 @@ async fn of_issuers(
     let mut found = groups.by_certificate(&presented).await?;
     let ends = ends(chain);
     if !ends.is_empty() {
-        let mut above = groups.by_issuers_of(&ends).await?;
+        let names: Vec<Name<'_>> = ends.iter().map(|end| Name::of_issuer(end)).collect();
+        let mut above = groups.by_subjects(&names).await?;
         above.retain(|group| {
             let is_new = found.iter().all(|known| known.key() != group.key());
             is_new && issues(group, &ends)
         });
         found.append(&mut above);
     }
+    if found.is_empty() {
+        return certified_by_others(chain, groups).await;
+    }
+    Ok(found)
+}
+
+/// Groups whose CA certificate has name and key of one that was presented: another CA certified it,
+/// as roots do that vouch for each other while one replaces the other.
+async fn certified_by_others(
+    chain: &PresentedChain,
+    groups: &CertificateGroups<'_>,
+) -> Result<Vec<Arc<Enrollment>>, NotProven> {
+    let names: Vec<Name<'_>> = chain.issuers().iter().map(Name::of_subject).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = groups.by_subjects(&names).await?;
+    let is_presented = |ca: &Certificate| {
+        let mut presented = chain.issuers().iter();
+        presented.any(|one| one.spki_der() == ca.spki_der())
+    };
+    found.retain(|group| match group.attestation() {
+        Attestation::CaCertificates(cas) => cas.iter().any(|ca| is_presented(ca.certificate())),
+        Attestation::Leaves(_) | Attestation::Keys(_) | Attestation::Tpm(_) => false,
+    });
     Ok(found)
 }
 

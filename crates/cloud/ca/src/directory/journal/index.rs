@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use ids::{Thumbprint, Timestamp};
+use ids::{CertificateSerial, Thumbprint, Timestamp};
 use pki::Certificate;
 
 use super::{IssuedLine, MAX_LINE};
@@ -36,7 +36,7 @@ pub(in crate::directory) struct Found {
     pub(in crate::directory) offset: u64,
     pub(in crate::directory) length: u32,
     pub(in crate::directory) not_after: Timestamp,
-    pub(in crate::directory) serial: String,
+    pub(in crate::directory) serial: CertificateSerial,
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +90,8 @@ pub(super) fn read(path: &Path, file: &File, length: u64) -> Result<IssuedIndex,
         }
         number += 1;
         let line: Option<IssuedLine> = serde_json::from_slice(&text).ok();
-        let line = line.ok_or_else(|| CaError::Record {
+        let line = line.and_then(|line| Some((CertificateSerial::parse(&line.serial).ok()?, line)));
+        let (serial, line) = line.ok_or_else(|| CaError::Record {
             path: path.to_owned(),
             line: number,
         })?;
@@ -99,7 +100,7 @@ pub(super) fn read(path: &Path, file: &File, length: u64) -> Result<IssuedIndex,
             offset,
             length: u32::try_from(read).unwrap_or(u32::MAX),
             not_after: line.not_after,
-            serial: line.serial,
+            serial,
         };
         index.insert(place(line.ca, &line.profile, &line.name, line.key), found);
         offset += read as u64;

@@ -36,7 +36,7 @@ pub struct WrittenCrl {
 }
 
 impl CaDirectory {
-    /// Writes the list of a CA of the folder, and that of the previous intermediate while it is
+    /// Writes the list of a CA of the folder, and that of the one which it replaces while it is
     /// being rolled.
     ///
     /// # Errors
@@ -48,7 +48,13 @@ impl CaDirectory {
         now: Timestamp,
     ) -> Result<Vec<WrittenCrl>, CaError> {
         let cas = match options.signer {
-            Signer::Root => vec![(layout::root(dir), layout::crl(dir).join(ROOT_FILE))],
+            Signer::Root => vec![
+                (layout::root(dir), layout::crl(dir).join(ROOT_FILE)),
+                (
+                    layout::previous_root(dir),
+                    layout::crl(dir).join(PREVIOUS_ROOT_FILE),
+                ),
+            ],
             Signer::Intermediate => vec![
                 (
                     layout::intermediate(dir),
@@ -83,6 +89,7 @@ impl CaDirectory {
 }
 
 const ROOT_FILE: &str = "azure-iot-test-only.root.ca.crl.pem";
+const PREVIOUS_ROOT_FILE: &str = "azure-iot-test-only.root.ca.previous.crl.pem";
 const INTERMEDIATE_FILE: &str = "azure-iot-test-only.intermediate.crl.pem";
 const PREVIOUS_FILE: &str = "azure-iot-test-only.intermediate.previous.crl.pem";
 
@@ -99,11 +106,11 @@ fn write(
         .revoked
         .iter()
         .filter(|((by, _), _)| *by == ca)
-        .map(|((_, serial), since)| (hex_bytes(serial), since))
+        .map(|((_, serial), since)| (*serial, since))
         .collect();
-    revoked.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    revoked.sort_unstable_by_key(|(serial, _)| *serial);
     let entries = revoked.iter().map(|(serial, since)| RevokedEntry {
-        serial,
+        serial: serial.as_bytes(),
         when: since.when,
         reason: since.reason,
     });
@@ -136,18 +143,4 @@ fn write(
         this_update: fields.this_update,
         next_update: fields.next_update,
     })
-}
-
-/// A serial number that the records keep as hexadecimal digits.
-fn hex_bytes(serial: &str) -> Vec<u8> {
-    let digits: Vec<u8> = serial
-        .chars()
-        .filter_map(|digit| digit.to_digit(16))
-        .filter_map(|digit| u8::try_from(digit).ok())
-        .collect();
-    digits
-        .rchunks(2)
-        .rev()
-        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
-        .collect()
 }

@@ -1,4 +1,4 @@
-//! Moves the files of the two intermediates, so that it can be repeated from any point.
+//! Moves the files of the two CAs of a roll, so that it can be repeated from any point.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,29 +6,30 @@ use std::path::Path;
 
 use ids::Thumbprint;
 
+use super::state::Rolled;
 use crate::layout::{self, CaPaths};
 use crate::{CaError, files};
 
 /// Copies the current files aside, and the next ones into their place.
-pub(super) fn forward(dir: &Path, previous: Thumbprint) -> Result<(), CaError> {
-    let kept = layout::previous_intermediate(dir);
+pub(super) fn forward(dir: &Path, rolled: Rolled, previous: Thumbprint) -> Result<(), CaError> {
+    let kept = rolled.previous(dir);
     // Its certificate is written last. When it is there, the current files may be new already.
     let is_kept = kept.certificate.exists()
         && files::read_certificate(&kept.certificate)?.sha256() == previous;
     if !is_kept {
-        copy(&layout::intermediate(dir), &kept)?;
+        copy(&rolled.current(dir), &kept)?;
         sync(dir)?;
     }
-    copy(&layout::next_intermediate(dir), &layout::intermediate(dir))?;
+    copy(&rolled.next(dir), &rolled.current(dir))?;
     sync(dir)
 }
 
 /// Copies the previous files back into their place.
-pub(super) fn back(dir: &Path) -> Result<(), CaError> {
-    let kept = layout::previous_intermediate(dir);
+pub(super) fn back(dir: &Path, rolled: Rolled) -> Result<(), CaError> {
+    let kept = rolled.previous(dir);
     // It is deleted first, after its files were copied.
     if kept.certificate.exists() {
-        copy(&kept, &layout::intermediate(dir))?;
+        copy(&kept, &rolled.current(dir))?;
     }
     sync(dir)
 }
@@ -41,7 +42,7 @@ fn copy(from: &CaPaths, to: &CaPaths) -> Result<(), CaError> {
     remove_file(&to.pfx)
 }
 
-/// Deletes the files of an intermediate, the certificate first.
+/// Deletes the files of a CA, the certificate first.
 pub(super) fn remove(paths: &CaPaths) -> Result<(), CaError> {
     all(paths).into_iter().try_for_each(remove_file)
 }
@@ -54,7 +55,7 @@ fn all(paths: &CaPaths) -> [&Path; 4] {
     [&paths.certificate, &paths.chain, &paths.pfx, &paths.key]
 }
 
-fn remove_file(path: &Path) -> Result<(), CaError> {
+pub(super) fn remove_file(path: &Path) -> Result<(), CaError> {
     match fs::remove_file(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

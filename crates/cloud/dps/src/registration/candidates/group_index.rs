@@ -51,6 +51,30 @@ pub enum CertificateGroups<'a> {
 /// The groups with certificates, when they are in memory.
 pub struct Remembered(Arc<Groups>);
 
+/// The name of a CA, by which its certificates are found.
+#[derive(Debug, Clone, Copy)]
+pub struct Name<'c> {
+    /// In the form in which names are compared.
+    pub key: &'c [u8],
+    pub der: &'c [u8],
+}
+
+impl<'c> Name<'c> {
+    pub fn of_issuer(certificate: &'c Certificate) -> Self {
+        Self {
+            key: certificate.issuer_key(),
+            der: certificate.issuer_der(),
+        }
+    }
+
+    pub fn of_subject(certificate: &'c Certificate) -> Self {
+        Self {
+            key: certificate.subject_key(),
+            der: certificate.subject_der(),
+        }
+    }
+}
+
 impl GroupIndex {
     pub async fn with_certificates<'a>(
         &'a self,
@@ -133,18 +157,13 @@ impl CertificateGroups<'_> {
         }
     }
 
-    /// The groups with a CA certificate whose subject one of these names as its issuer.
-    pub async fn by_issuers_of(
-        &self,
-        ends: &[&Certificate],
-    ) -> Result<Vec<Arc<Enrollment>>, NotProven> {
+    /// The groups with a CA certificate whose subject is one of these names.
+    pub async fn by_subjects(&self, names: &[Name<'_>]) -> Result<Vec<Arc<Enrollment>>, NotProven> {
         match self {
-            Self::InMemory(groups) => Ok(groups.by_issuers_of(ends)),
+            Self::InMemory(groups) => Ok(groups.by_subjects(names)),
             Self::InStore(provisioning, parsed) => {
                 // What an earlier version wrote is found by its DER.
-                let names = ends
-                    .iter()
-                    .flat_map(|end| [end.issuer_key(), end.issuer_der()]);
+                let names = names.iter().flat_map(|name| [name.key, name.der]);
                 let names: Vec<&[u8]> = names.collect();
                 let records = provisioning.groups_by_subject(&names).await?;
                 Ok(parsed.all(&records)?)
@@ -158,8 +177,8 @@ impl Remembered {
         self.find(|groups| groups.with_certificates(presented))
     }
 
-    fn by_issuers_of(&self, ends: &[&Certificate]) -> Vec<Arc<Enrollment>> {
-        self.find(|groups| groups.with_subjects(ends))
+    fn by_subjects(&self, names: &[Name<'_>]) -> Vec<Arc<Enrollment>> {
+        self.find(|groups| groups.with_subjects(names))
     }
 
     fn find(

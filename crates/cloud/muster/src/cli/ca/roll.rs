@@ -1,3 +1,5 @@
+mod root;
+
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -24,6 +26,9 @@ pub enum RollCommand {
     /// Go back to the old intermediate and revoke the new one.
     #[command(after_help = "Example:\n  muster ca roll abandon --dir ./wrkdir")]
     Abandon(EndFlags),
+    /// Replace the root while certificates below the old one stay trusted.
+    #[command(subcommand)]
+    Root(root::RootCommand),
 }
 
 #[derive(Debug, Args)]
@@ -57,6 +62,7 @@ pub struct EndFlags {
 pub fn run(command: RollCommand, output: Format) -> anyhow::Result<()> {
     let now = clock::now();
     let status = match &command {
+        RollCommand::Root(command) => return root::run(command, output),
         RollCommand::Start(flags) => {
             let passphrase_of_both = passphrase(flags.passphrase_file.as_deref())?;
             let of_root = passphrase(flags.root_passphrase_file.as_deref())?;

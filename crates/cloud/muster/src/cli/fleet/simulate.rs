@@ -196,7 +196,8 @@ impl Factory {
         let (leaf, key) = self
             .ca
             .sign_identity(name, &IdentityOptions::default(), clock::now())?;
-        let chain = [leaf, self.ca.intermediate().clone(), self.ca.root().clone()];
+        let mut chain = vec![leaf, self.ca.intermediate().clone()];
+        chain.extend_from_slice(self.ca.above_intermediate());
         let how = Provisioning {
             endpoint: self.endpoint.clone(),
             id_scope: self.id_scope.clone(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use ids::Thumbprint;
 use pki::Certificate;
 
+use super::Name;
 use crate::registration::enrollment::{Attestation, Enrollment, EnrollmentCa};
 
 /// Groups by the CA certificates that their devices' chains may lead to.
@@ -53,10 +54,9 @@ impl ByCertificate {
         )
     }
 
-    /// The groups with a certificate whose subject one of these names as
-    /// its issuer, each group once.
-    pub fn with_subjects(&self, ends: &[&Certificate]) -> Vec<Arc<Enrollment>> {
-        let found = ends.iter().map(|end| self.subjects.get(end.issuer_key()));
+    /// The groups with a certificate whose subject is one of these names, each group once.
+    pub fn with_subjects(&self, names: &[Name<'_>]) -> Vec<Arc<Enrollment>> {
+        let found = names.iter().map(|name| self.subjects.get(name.key));
         once_each(found.flatten().flatten())
     }
 }
