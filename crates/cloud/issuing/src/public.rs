@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use wire::public_pki::PublicPath;
 
 use generation::Generations;
-use lists::Lists;
+use lists::{Lists, Wanting};
 use log::Checkpoints;
 use responder::Responder;
 
@@ -57,6 +57,9 @@ pub enum PublicError {
     /// A CA certificate in the storage cannot be read.
     #[error("a stored CA certificate cannot be read")]
     Damaged(#[from] pki::PemError),
+    /// The issuing keys have signed enough lists for clients in this second.
+    #[error("too many lists are asked for that have to be signed")]
+    Busy,
     /// The task that signs has panicked.
     #[error("signing ended early")]
     Ended(#[from] tokio::task::JoinError),
@@ -157,7 +160,9 @@ impl PublicCorner {
                 if !ca.signs_lists() {
                     continue;
                 }
-                let list = self.lists.current(&self.keys, &service, &ca, None, now);
+                let wanted = (&*ca, None);
+                let (lists, by) = (&self.lists, Wanting::Server);
+                let list = lists.current(&self.keys, &service, wanted, by, now);
                 if let Err(error) = list.await {
                     let error = ids::error_chain(&error);
                     let issuer = ca.issuer.as_str();

@@ -10,6 +10,7 @@ use provisioning::Provisioning;
 use wire::public_pki::{self, LogItem, PublicItem};
 
 use super::generation::PublishedCa;
+use super::lists::Wanting;
 use super::responder::Answered;
 use super::{PublicCorner, PublicError, log};
 
@@ -91,8 +92,9 @@ impl Asked<'_> {
         }
         let corner = self.corner;
         let (keys, lists) = (&corner.keys, &corner.lists);
+        let (wanted, by) = ((self.ca, shard), Wanting::Client);
         match lists
-            .current(keys, self.service, self.ca, shard, self.now)
+            .current(keys, self.service, wanted, by, self.now)
             .await
         {
             Ok(list) => {
@@ -104,6 +106,13 @@ impl Asked<'_> {
                     keep: BRIEFLY,
                 };
                 published.respond(headers)
+            }
+            // They are cached: those who come a second later get them.
+            Err(PublicError::Busy) => {
+                let mut response = try_later();
+                let second = HeaderValue::from_static("1");
+                response.headers_mut().insert(header::RETRY_AFTER, second);
+                response
             }
             Err(error) => failed(&error),
         }
@@ -249,5 +258,9 @@ fn not_allowed(allowed: &'static str) -> Response<Body> {
 pub(super) fn failed(error: &PublicError) -> Response<Body> {
     let error = error_chain(error);
     tracing::warn!(error, "a request to an issuer's public paths failed");
+    try_later()
+}
+
+fn try_later() -> Response<Body> {
     text(StatusCode::SERVICE_UNAVAILABLE, "try again later\n")
 }

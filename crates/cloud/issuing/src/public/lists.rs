@@ -13,6 +13,7 @@ use wire::public_pki::{PublicItem, PublicPath};
 use super::PublicError;
 use super::generation::{CaId, PublishedCa};
 use super::revoked::RevokedTable;
+use super::signature_budget::SignatureBudget;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 /// nextUpdate of a list, after its thisUpdate.
@@ -25,6 +26,18 @@ const TABLE_AGE: Duration = HOUR;
 /// New certificates of a CA name a part of its list when the list has more entries: then it has
 /// about half a megabyte.
 const DIVIDED_ABOVE: usize = 10_000;
+
+/// Lists, and parts of lists, that clients may have signed: so many a second, and twice as many at
+/// once. The whole list of each CA is signed before anybody asks for it, apart from that.
+const SIGNED_FOR_CLIENTS: u32 = 20;
+
+/// Who wants a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanting {
+    /// The server, so that no client waits.
+    Server,
+    Client,
+}
 
 /// A list as it is answered.
 #[derive(Debug)]
@@ -80,11 +93,21 @@ impl OfCa {
 
 /// The revocation lists of all CAs, in memory. Each is signed once when something in it changed,
 /// and once a day.
-#[derive(Default)]
 pub(super) struct Lists {
     kept: Mutex<HashMap<CaId, OfCa>>,
     /// The number of the last list of any CA.
     number: AtomicU64,
+    for_clients: SignatureBudget,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::default(),
+            number: AtomicU64::default(),
+            for_clients: SignatureBudget::new(SIGNED_FOR_CLIENTS),
+        }
+    }
 }
 
 impl Lists {
@@ -93,8 +116,8 @@ impl Lists {
         &self,
         keys: &Arc<DeviceIssuers>,
         service: &Provisioning,
-        ca: &PublishedCa,
-        shard: Option<u8>,
+        (ca, shard): (&PublishedCa, Option<u8>),
+        wanting: Wanting,
         now: Timestamp,
     ) -> Result<Arc<CrlFile>, PublicError> {
         let making = {
@@ -115,6 +138,9 @@ impl Lists {
             }
             of_ca.revoked(generation, now)
         };
+        if wanting == Wanting::Client && !self.for_clients.spend(now) {
+            return Err(PublicError::Busy);
+        }
         let revoked = match known {
             Some(revoked) => revoked,
             None => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use ids::Timestamp;
 use throttle::{Bucket, Rate};
 
-/// How many OCSP answers the issuing keys may sign. Clients that ask for more are answered later, so
+/// How many OCSP answers, or lists, the issuing keys may sign. Clients that ask for more are answered later, so
 /// that devices that enrol do not wait for those that verify.
 pub(super) struct SignatureBudget {
     rate: Rate,
