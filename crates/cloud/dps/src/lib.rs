@@ -17,6 +17,7 @@ mod registration;
 
 mod pending;
 mod remote_hub;
+mod retention;
 
 mod device_api;
 
@@ -106,15 +107,15 @@ impl Dps {
     }
 
     /// Resumes pending registrations, runs remote tasks, probes remote hubs, fetches and renews
-    /// revocation lists, watches the expiry of certificates and deletes expired refusals, until
-    /// `stopping` turns true. What is interrupted then starts again with the next process.
+    /// revocation lists, watches the expiry of certificates and deletes what is no longer kept,
+    /// until `stopping` turns true. What is interrupted then starts again with the next process.
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
         tokio::join!(
             pending::run(self, stopping.clone()),
             remote_hub::outbox::run(self, stopping.clone()),
             remote_hub::probes::run(self, stopping.clone()),
             revocation_lists::run(self, stopping.clone()),
-            refusal_log::expiry::run(self, stopping.clone()),
+            retention::run(self, stopping.clone()),
             expiry_calendar::run(self, stopping.clone()),
             self.publish(stopping),
         );

@@ -1,8 +1,6 @@
 //! Refusals that are kept for operators. Cheap under a flood: the same refusal that comes again
 //! soon is only counted, and a bounded number of them is written in a second.
 
-pub mod expiry;
-
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};

@@ -153,6 +153,7 @@ impl Renewing<'_> {
             other => other.into(),
         })?;
         let renewal = Renewal {
+            registration_id: self.id.clone(),
             hub: self.device.hub.clone(),
             device: self.device.device.clone(),
             presented: self.presented.clone(),

@@ -29,7 +29,7 @@ pub fn describe(bundle: TrustBundleRecord) -> Result<TrustBundle, TrustBundleErr
     let certificates = Certificate::parse_pem_bundle(&bundle.certificates)?;
     let trusted = |certificate: &Certificate| TrustedCertificate {
         certificate: certificate.to_pem(),
-        metadata: issuing::describe(certificate),
+        metadata: provisioning::describe(certificate),
     };
     Ok(TrustBundle {
         certificates: certificates.iter().map(trusted).collect(),

@@ -101,7 +101,7 @@ async fn create(
 }
 
 fn group(key: EnrollmentKey, ca: &Certificate) -> EnrollmentDraft {
-    let info = serde_json::to_value(issuing::describe(ca)).unwrap();
+    let info = serde_json::to_value(provisioning::describe(ca)).unwrap();
     let pair = serde_json::json!({"primary": {"info": info}});
     EnrollmentDraft {
         key,

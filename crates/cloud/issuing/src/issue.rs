@@ -129,6 +129,7 @@ pub async fn sign(
         not_after: leaf.not_after(),
         key_type: admitted.key().name(),
         requester: wanted.requester,
+        pinned_certificates: issuer.settings.pinned_certificates,
         der: leaf.der().to_vec(),
     };
     Ok(Signed {

@@ -10,7 +10,6 @@
 )]
 
 mod authority;
-mod describe;
 mod issue;
 pub mod log;
 mod profile;
@@ -24,5 +23,4 @@ pub mod public;
 pub mod roll;
 
 pub use authority::authority;
-pub use describe::describe;
 pub use issue::{IssueError, Signed, Wanted, issue, sign};

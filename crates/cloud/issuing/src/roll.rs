@@ -14,7 +14,6 @@ use registry::StorageError;
 use wire::muster_api::issuer::IssuerSource;
 
 use crate::authority::authority;
-use crate::describe::describe;
 
 /// Why a step of a roll was not made.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +60,7 @@ pub async fn start(
     let made = made.await;
     let made = made.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     let chain = made.map_err(Box::new)?;
-    let next = next_authority(&chain)?;
+    let next = NextAuthority::of(&chain)?;
     let ca_certificate = next.generation.thumbprint;
     if let Err(error) = provisioning.start_roll(name, next, now).await {
         if !provisioning.has_issuer_of(&ca_certificate)? {
@@ -120,9 +119,8 @@ fn existing(provisioning: &Provisioning, name: &IssuerName) -> Result<IssuerReco
 fn rolled_to(provisioning: &Provisioning, name: &IssuerName) -> Result<NextAuthority, RollFault> {
     let next = existing(provisioning, name)?.generations.next;
     let next = next.ok_or_else(|| RollError::DoesNotRoll(name.clone()))?;
-    Ok(next_authority(&Certificate::parse_pem_bundle(
-        &next.chain,
-    )?)?)
+    let chain = Certificate::parse_pem_bundle(&next.chain)?;
+    Ok(NextAuthority::of(&chain)?)
 }
 
 /// Whether a request to start names the CA that the issuer is rolled to already.
@@ -157,17 +155,4 @@ fn named(source: &IssuerSource, issuer: &IssuerRecord) -> IssuerSource {
         },
         source => source.clone(),
     }
-}
-
-fn next_authority(chain: &[Certificate]) -> Result<NextAuthority, PemError> {
-    let first = chain.first().ok_or(PemError::NoCertificate)?;
-    Ok(NextAuthority {
-        generation: IssuerGeneration {
-            thumbprint: first.sha256(),
-            chain: chain.iter().map(Certificate::to_pem).collect(),
-        },
-        der: first.der().to_vec(),
-        subject: first.subject_key().to_vec(),
-        info: describe(first),
-    })
 }

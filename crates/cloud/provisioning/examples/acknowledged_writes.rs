@@ -96,6 +96,7 @@ async fn write_forever(
             initial_twin: InitialTwin::default(),
             policy: ReprovisionPolicy::MigrateData,
             detail: None,
+            by_secondary: false,
             issued: None,
         };
         let choice = Choice {

@@ -136,6 +136,7 @@ async fn device(provisioning: &Provisioning, number: usize, fleet: Fleet) -> Out
         proof: DeviceProof::Keys { primary, secondary },
         initial_twin: InitialTwin::new(&tags, &Map::new())?,
         policy: ReprovisionPolicy::MigrateData,
+        by_secondary: false,
         issued: None,
         detail: Some(Detail::of(&AttestationDetail {
             symmetric_key: Some(SymmetricKeyResult {

@@ -3,7 +3,8 @@
 use ids::{CertificateSerial, Etag, IssuerName, IssuerUserName, Thumbprint, Timestamp};
 use registry::revocation::{NotInForce, ProvenPath};
 use registry::{Continuation, StorageError};
-use store::{CertificateOrigin, IssuedState};
+use store::{CertificateOrigin, EnrollmentKey, IssuedState};
+use wire::muster_api::issuer::PinnedCertificates;
 
 /// A certificate that was signed and is to be written.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,8 @@ pub struct IssuedCertificate {
     /// The kind of its key, as operators name it.
     pub key_type: &'static str,
     pub requester: Requester,
+    /// What becomes of the certificates that the enrollment of its device pins.
+    pub pinned_certificates: PinnedCertificates,
     pub der: Vec<u8>,
 }
 
@@ -78,6 +81,15 @@ pub enum EnterError {
     UserSpent(IssuerUserName),
     #[error("user {name} expired at {}", .at.in_seconds())]
     UserExpired { name: IssuerUserName, at: Timestamp },
+    /// The device would have a certificate with which it could not register.
+    #[error(
+        "{enrollment} pins the certificate that asks and an operator's beside it, so that the new \
+         one could not be pinned, as device issuer {issuer} has it; free the secondary slot first"
+    )]
+    PinOccupied {
+        enrollment: EnrollmentKey,
+        issuer: IssuerName,
+    },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

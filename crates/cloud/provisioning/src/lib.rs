@@ -15,12 +15,14 @@ mod service;
 
 mod ca_certificate;
 mod certificate_report;
+mod describe;
 mod detail;
 mod enrollment;
 mod issuance;
 mod issued;
 mod issuer;
 mod pending;
+mod pins;
 mod placement;
 mod refusal;
 mod registration;
@@ -33,6 +35,7 @@ mod roll;
 mod provisioning;
 
 pub use ca_certificate::{CaCertificate, CaCertificateDraft, CaCertificateError, PossessionProof};
+pub use describe::describe;
 pub use detail::Detail;
 pub use enrollment::{
     EnrolledCaCertificate, EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentRecord,

@@ -15,6 +15,7 @@ mod certificate_report;
 mod in_force;
 mod init;
 mod issued;
+mod issuer_settings;
 mod issuer_trusts;
 mod issuer_users;
 mod issuers;
@@ -26,6 +27,7 @@ mod trust_bundles;
 
 mod hubs;
 mod links;
+mod pins;
 mod policies;
 mod published;
 mod services;
@@ -57,15 +59,18 @@ use services_now::{ServiceCell, ServicesNow};
 pub struct Retention {
     /// Refusals, since they came last.
     pub refusals: Duration,
+    /// Certificates that issuers have issued, since they expired; `None`: for ever.
+    pub expired_certificates: Option<Duration>,
     /// What is not of provisioning services alone.
     pub registry: registry::Retention,
 }
 
 impl Default for Retention {
-    /// Refusals for 30 days.
+    /// Refusals for 30 days, certificates for a year.
     fn default() -> Self {
         Self {
             refusals: Duration::from_secs(30 * 24 * 3600),
+            expired_certificates: Some(Duration::from_secs(365 * 24 * 3600)),
             registry: registry::Retention::default(),
         }
     }
@@ -113,6 +118,7 @@ struct Inner {
     services: Arc<ServicesNow>,
     enrollments: EnrollmentCache,
     retention: Duration,
+    expired_certificates: Option<Duration>,
 }
 
 impl Provisioning {
@@ -146,6 +152,7 @@ impl Provisioning {
                 services,
                 enrollments: EnrollmentCache::default(),
                 retention: retention.refusals,
+                expired_certificates: retention.expired_certificates,
             }),
             service,
         };

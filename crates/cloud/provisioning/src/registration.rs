@@ -8,10 +8,12 @@ use registry::{InitialTwin, StorageError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Substatus;
+use wire::muster_api::issuer::PinnedCertificates;
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText};
 
 use crate::detail::Detail;
 use crate::issued::IssuedCertificate;
+use crate::pins::Proven;
 
 /// The enrollment through which a device registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,9 +103,33 @@ pub struct Registrant {
     /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for
     /// later polls and lookups.
     pub detail: Option<Detail>,
+    /// Whether its leaf is the secondary one of the two that its individual enrollment pins.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_secondary: bool,
     /// The certificate that the transaction of this registration writes.
     #[serde(skip)]
     pub issued: Option<Arc<IssuedCertificate>>,
+}
+
+impl Registrant {
+    /// The leaf that it proved, when the certificates that its individual enrollment pins may follow
+    /// from that.
+    pub(crate) fn proven_pin(&self) -> Option<Proven> {
+        let leaf = match &self.proof {
+            DeviceProof::Certificate(leaf) if self.by_secondary => *leaf,
+            DeviceProof::Issued { attested, .. } => {
+                let follow = PinnedCertificates::Follow;
+                let issued = self.issued.as_ref();
+                issued.filter(|issued| issued.pinned_certificates == follow)?;
+                (*attested)?
+            }
+            _ => return None,
+        };
+        (self.enrollment == EnrolledBy::Individual).then(|| Proven {
+            leaf,
+            successor: self.issued.clone(),
+        })
+    }
 }
 
 /// What allocation decided for a device.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ids::{DeviceId, HubName};
+use ids::{DeviceId, HubName, RegistrationId};
 use registry::StorageError;
 use registry::revocation::ProvenPath;
 
@@ -19,6 +19,7 @@ pub struct IssuedToDevice {
 /// A certificate for a connected device that was signed and is to be written.
 #[derive(Debug, Clone)]
 pub struct Renewal {
+    pub registration_id: RegistrationId,
     pub hub: HubName,
     pub device: DeviceId,
     /// The certificate that the device is connected with. It stays good.

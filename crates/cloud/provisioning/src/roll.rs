@@ -25,6 +25,9 @@ pub struct RollStatus {
     pub issuer: IssuerRecord,
     /// Of the CAs that are admitted, the newest first.
     pub authorities: Vec<AuthorityUse>,
+    /// Individual enrollments with a secondary certificate of the issuer, which the device has not
+    /// proved yet.
+    pub awaited_successors: u64,
 }
 
 /// What a CA of an issuer is still needed for.
@@ -37,6 +40,8 @@ pub struct AuthorityUse {
     /// Registered devices that use one of these: the certificate that their hub knows, else their
     /// newest one.
     pub devices: u64,
+    /// Individual enrollments that pin one of its certificates as primary.
+    pub pinned: u64,
 }
 
 /// Why an issuer is not rolled.

@@ -16,7 +16,7 @@ use crate::registration::unregistered::{Failure, Unassigned, Unregistered};
 
 mod record;
 
-pub use record::{assignment, assignment_failure, failure};
+pub use record::{assignment, assignment_failure, failure, is_by_secondary};
 
 /// What a registration has come to. It is durable.
 #[derive(Debug)]

@@ -27,6 +27,7 @@ use crate::remote_hub::health::HubHealth;
 
 mod comparisons;
 mod notes;
+mod pins;
 
 /// Explains a registration as if it came from a device that holds the keys of
 /// what is presented. Writes nothing.
@@ -166,7 +167,8 @@ async fn assigned(
         let error = AssignError::UnknownHub(preview.hub);
         return Ok(failed(enrollment, &error.into()));
     };
-    let notes = notes::on_assignment(&preview, allocation, &service, request.presented.from);
+    let mut notes = notes::on_assignment(&preview, allocation, &service, request.presented.from);
+    notes.extend(pins::on_proof(allocation.device(), &context.provisioning)?);
     let earlier = preview.previous.and_then(|(hub, device_id)| {
         Some(EarlierAssignment {
             assigned_hub: host(&hub)?,
@@ -212,11 +214,13 @@ async fn asks(
         })
     });
     let policy = device.enrollment().reprovision();
+    let mut notes = notes::on_custom(earlier.as_ref(), policy);
+    notes.extend(pins::on_proof(device, &context.provisioning)?);
     Ok(Decision::Asks {
         enrollment,
         assigned_hub: None,
         device_id: None,
-        notes: notes::on_custom(earlier.as_ref(), policy),
+        notes,
         earlier,
     })
 }

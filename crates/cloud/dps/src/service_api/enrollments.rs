@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ids::{EnrollmentId, IssuerName, RegistrationId};
 use provisioning::{
     Act, EnrollmentDraft, EnrollmentError, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
-    Provisioning,
+    Provisioning, RollError,
 };
 use registry::{IfMatch, Right};
 use rest::{Reply, delete, get, post, put};
@@ -158,7 +158,28 @@ async fn store(
     if let Some(other) = issuer_of_policy_name(provisioning, &draft)? {
         return Err(DraftFault::PolicyOfAnotherIssuer(other).into());
     }
-    Ok(provisioning.put_enrollment(draft, if_match, now).await?)
+    let written = provisioning.put_enrollment(draft, if_match, now).await?;
+    join_roll(provisioning, written, now).await
+}
+
+/// Has an enrollment admit both CAs of an issuer that goes over from one to the other. One that has
+/// no room for both stays as it is, and the answer warns of that.
+async fn join_roll(
+    provisioning: &Provisioning,
+    written: EnrollmentRecord,
+    now: ids::Timestamp,
+) -> Result<EnrollmentRecord, ServiceFault> {
+    let Some(issuer) = provisioning.roll_to_join(&written)? else {
+        return Ok(written);
+    };
+    match provisioning.join_roll(&written.key, &issuer, now).await {
+        Ok(()) => {
+            let joined = provisioning.enrollment(&written.key).await?;
+            Ok(joined.map_or(written, Arc::unwrap_or_clone))
+        }
+        Err(RollError::Storage(error)) => Err(error.into()),
+        Err(_) => Ok(written),
+    }
 }
 
 /// Another issuer that is called as the certificate policy of a draft. An issuer has one policy;
@@ -212,6 +233,7 @@ async fn reply(
     let reply = Reply::json(&document).with_etag(&record.etag);
     let mut found = warnings::of_certificates(record);
     found.extend(warnings::stays_plain(record, provisioning).await?);
+    found.extend(warnings::without_next_ca(record, provisioning)?);
     if found.is_empty() {
         return Ok(reply);
     }

@@ -7,12 +7,13 @@ use ids::{IssuerName, Thumbprint, Timestamp};
 use pki::{Certificate, PemError};
 use provisioning::{IssuanceError, IssuanceName, IssuerDraft, IssuerRecord};
 use registry::Right;
-use rest::{Reply, delete, get, post, put};
+use rest::{Reply, delete, get, patch, post, put};
 use wire::error::DpsErrorCode;
 use wire::etag::QuotedEtag;
 use wire::lenient;
 use wire::muster_api::issuer::{
-    ISSUER_ITEM, IssuerDescription, IssuerKeyStorage, IssuerList, IssuerRequest, MUSTER_CA_TYPE,
+    ISSUER_ITEM, IssuerDescription, IssuerKeyStorage, IssuerList, IssuerRequest, IssuerUpdate,
+    MUSTER_CA_TYPE,
 };
 use zeroize::Zeroize;
 
@@ -56,6 +57,7 @@ fn own_routes() -> Vec<Route> {
         get("/muster/v1/dps/issuers", reads, list),
         get("/muster/v1/dps/issuers/{name}", reads, read),
         put("/muster/v1/dps/issuers/{name}", writes, create),
+        patch("/muster/v1/dps/issuers/{name}", writes, change),
         delete("/muster/v1/dps/issuers/{name}", writes, remove),
     ]
 }
@@ -118,6 +120,13 @@ async fn create(mut call: Call, name: IssuerName) -> Result<Reply, ServiceFault>
             Err(error.into())
         }
     }
+}
+
+/// What may change of an issuer that is there.
+async fn change(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
+    let update = lenient::parse(&call.body).and_then(|body| IssuerUpdate::parse(&body))?;
+    let changed = provisioning(&call).update_issuer(&name, update, now(&call));
+    reply(keys(&call), changed.await?)
 }
 
 /// The body held a private key. Shared buffers cannot be wiped; this one was just
@@ -251,7 +260,7 @@ fn describe(
     let chain = Certificate::parse_pem_bundle(&issuing.chain).map_err(IssuerFault::Damaged)?;
     let first = chain.first().ok_or(PemError::NoCertificate);
     Ok(IssuerDescription {
-        certificate_info: issuing::describe(first.map_err(IssuerFault::Damaged)?),
+        certificate_info: provisioning::describe(first.map_err(IssuerFault::Damaged)?),
         name: issuer.name,
         certificate_authority_type: MUSTER_CA_TYPE,
         certificate: issuing.chain.clone(),

@@ -181,7 +181,7 @@ fn describe(stored: RevocationListRecord, now: Timestamp) -> RevocationListDescr
     };
     RevocationListDescription {
         certificate: stored.ca.to_pem(),
-        certificate_info: issuing::describe(&stored.ca),
+        certificate_info: provisioning::describe(&stored.ca),
         name: stored.name,
         crl_url: url,
         interval_seconds: interval,

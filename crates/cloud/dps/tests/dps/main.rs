@@ -36,6 +36,7 @@ mod issuers_and_trust_bundles;
 mod issuing;
 mod mqtt;
 mod muster_api;
+mod pinned_certificates;
 mod precedence;
 mod refusal_reasons;
 mod refusals;

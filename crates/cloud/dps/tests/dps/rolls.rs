@@ -239,3 +239,58 @@ async fn a_roll_finished_by_force_refuses_what_the_old_ca_issued() {
     let refused = service.est(asked.with(chain(&[&leaf]))).await;
     assert_eq!(refused.status, 401, "{}", refused.body);
 }
+
+#[tokio::test]
+async fn a_group_that_is_written_while_an_issuer_rolls_admits_both_cas() {
+    let service = Service::start().await;
+    let old = service.fleet().await;
+    service.roll("start", &json!({})).await;
+    let new = service.fleet_ca().await;
+    service.group("late", &old, None).await;
+    assert_eq!(service.slots("late").await, [print(&old), print(&new)]);
+    // By name, where no group named it before: the new CA is uploaded.
+    let other = Service::start().await;
+    let old = other.fleet().await;
+    other.upload("fleet-ca", &old, true).await;
+    other.roll("start", &json!({})).await;
+    let body = json!({
+        "enrollmentGroupId": "named",
+        "attestation": {"type": "x509", "x509": {"caReferences": {"primary": "fleet-ca"}}},
+    });
+    let written = other.create("/enrollmentGroups/named", &body).await;
+    let references = &written.body["attestation"]["x509"]["caReferences"];
+    let new = other.fleet_ca().await.sha256().to_string();
+    assert_eq!(
+        references["secondary"],
+        json!(format!("fleet-ca-{}", &new[..12]))
+    );
+    let etag = written.header("etag").trim_matches('"').to_owned();
+    let read = other
+        .operate(Method::GET, "/enrollmentGroups/named", &[], None)
+        .await;
+    assert_eq!(read.header("etag").trim_matches('"'), etag);
+}
+
+#[tokio::test]
+async fn a_group_without_room_that_is_written_while_an_issuer_rolls_is_warned_of() {
+    let service = Service::start().await;
+    let old = service.fleet().await;
+    service.roll("start", &json!({})).await;
+    let body = json!({
+        "enrollmentGroupId": "full",
+        "attestation": {"type": "x509", "x509": {"signingCertificates": {
+            "primary": {"certificate": old.to_pem()},
+            "secondary": {"certificate": Ca::root("Other").certificate.to_pem()},
+        }}},
+    });
+    let written = service.create("/enrollmentGroups/full", &body).await;
+    let warning = written.header("x-muster-warning");
+    assert!(
+        warning.contains("device issuer fleet goes over"),
+        "{warning}"
+    );
+    // The group of another CA is not concerned.
+    let body = crate::harness::group("other", &Ca::root("Third").certificate);
+    let written = service.create("/enrollmentGroups/other", &body).await;
+    assert!(!written.headers.contains_key("x-muster-warning"));
+}

@@ -67,6 +67,9 @@ impl From<IssueError> for EstFault {
                 EstReason::UserExpired { at }.into()
             }
             IssueError::NotEntered(EnterError::UserChanged(_)) => EstReason::UserChanged.into(),
+            IssueError::NotEntered(EnterError::PinOccupied { enrollment, issuer }) => {
+                EstReason::PinOccupied { enrollment, issuer }.into()
+            }
             other => Self::NotIssued(other),
         }
     }

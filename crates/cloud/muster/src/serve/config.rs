@@ -20,7 +20,7 @@ mod uploads;
 
 use issuer_keys::{IssuerKeyConfig, IssuerKeyFlags, IssuerKeyTable};
 use limits::LimitsTable;
-use retention::{AuditTable, RefusalsTable, TelemetryTable};
+use retention::{AuditTable, CertificatesTable, RefusalsTable, TelemetryTable};
 use uploads::UploadsTable;
 
 /// `muster serve` flags. A flag that is given overrides the same key of the configuration file.
@@ -105,6 +105,8 @@ struct ConfigFile {
     audit: AuditTable,
     #[serde(default)]
     refusals: RefusalsTable,
+    #[serde(default)]
+    certificates: CertificatesTable,
     #[serde(default)]
     telemetry: TelemetryTable,
     #[serde(default)]
@@ -208,7 +210,7 @@ impl ServeConfig {
             device_limits: limits.of_hub_devices(),
             limits: limits.of_devices(),
             pace: file.telemetry.pace(),
-            retention: retention::of(file.audit, file.refusals, file.telemetry),
+            retention: retention::of(file.audit, file.refusals, file.certificates, file.telemetry),
             server_certificates: flags.own_certificate().unwrap_or(file.server_certificates),
         })
     }
@@ -264,10 +266,10 @@ mod tests {
         assert_eq!(file.https_port, Some(443));
         assert_eq!(
             uncommented.lines().count(),
-            13 + 1 + 9 + 1 + 14 + 1 + 5 + 1 + 3 + 1 + 4 + 1 + 1 + 1 + 6 + 1 + 3 + 4
+            13 + 1 + 9 + 1 + 14 + 1 + 5 + 1 + 3 + 1 + 4 + 1 + 1 + 1 + 1 + 1 + 6 + 1 + 3 + 4
         );
         assert_eq!(file.telemetry.pace(), Pace::default());
-        let retention = retention::of(file.audit, file.refusals, file.telemetry);
+        let retention = retention::of(file.audit, file.refusals, file.certificates, file.telemetry);
         let hub = ids::HubName::parse("hub").unwrap();
         let mut usual = Retention::default();
         let telemetry = &mut usual.registry.telemetry;

@@ -21,6 +21,7 @@ fn pending() -> PendingRegistration {
         initial_twin: InitialTwin::default(),
         policy: ReprovisionPolicy::MigrateData,
         detail: None,
+        by_secondary: false,
         issued: None,
     };
     let question = WebhookQuestion {

@@ -23,6 +23,8 @@ registry::operator_acts! {
     VerifyCaCertificate = "authority.verify",
     /// An issuer of device certificates is made.
     CreateIssuer = "issuer.create",
+    /// The settings of an issuer are changed.
+    UpdateIssuer = "issuer.update",
     /// An issuer is deleted.
     DeleteIssuer = "issuer.delete",
     /// A user of an issuer is made.

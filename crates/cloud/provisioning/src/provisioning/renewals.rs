@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ids::{Identity, IssuerName, RegistrationId, Thumbprint, Timestamp};
+use ids::{Etag, Identity, IssuerName, RegistrationId, Thumbprint, Timestamp};
 use registry::revocation::Revocations;
 use registry::{DeviceWriter, StorageError, device_certificates};
 use store::{
@@ -14,6 +14,9 @@ use wire::service_api::identity::CertificateThumbprint;
 use super::Provisioning;
 use super::in_force::{proven_lock, require_in_force};
 use super::issued::{admitted_issuer, enter_issued, issued_locks, record};
+use super::pins::{PinPlan, PinnedDevice};
+use crate::issued::EnterError;
+use crate::pins::Proven;
 use crate::renewal::{IssuedToDevice, Renewal, RenewalError};
 
 impl Provisioning {
@@ -66,6 +69,11 @@ impl Provisioning {
             },
             devices: self.registry.device_writer(now),
             revocations: self.registry.revocations().clone(),
+            proven: Proven {
+                leaf: renewal.presented.leaf,
+                successor: Some(renewal.issued.clone()),
+            },
+            etag: self.registry.fresh_etag(),
             renewal,
             now,
         };
@@ -87,12 +95,28 @@ struct RenewCertificate {
     at: DeviceLocation,
     devices: DeviceWriter,
     revocations: Arc<Revocations>,
+    proven: Proven,
+    /// The version of the device's enrollment when that is written.
+    etag: Etag,
     renewal: Renewal,
     now: Timestamp,
 }
 
+impl RenewCertificate {
+    fn pinned(&self) -> PinnedDevice<'_> {
+        PinnedDevice {
+            id_scope: &self.id_scope,
+            registration_id: &self.renewal.registration_id,
+            proven: &self.proven,
+            etag: &self.etag,
+            now: self.now,
+        }
+    }
+}
+
 impl Unit for RenewCertificate {
-    type Plan = IdentityRow;
+    /// The device, and what becomes of the certificates that its enrollment pins.
+    type Plan = (IdentityRow, Option<PinPlan>);
     type Output = ();
     type Error = RenewalError;
 
@@ -103,9 +127,14 @@ impl Unit for RenewCertificate {
         locks
     }
 
+    fn locks_of_plan<'a>(&'a self, (_, pins): &'a Self::Plan) -> Vec<Lock<'a>> {
+        let pins = pins.iter();
+        pins.flat_map(|pins| pins.locks(&self.id_scope)).collect()
+    }
+
     /// The device may have been deleted, got other credentials or lost its certificate since it
     /// asked.
-    fn decide(&self, view: &View<'_>) -> Result<IdentityRow, RenewalError> {
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, RenewalError> {
         let found = device_certificates(view, &self.at)?;
         let (row, certificates) = found.ok_or(RenewalError::CredentialsChanged)?;
         let presented = CertificateThumbprint::Sha256(self.renewal.presented.leaf);
@@ -116,14 +145,23 @@ impl Unit for RenewCertificate {
         let presented = &self.renewal.presented;
         require_in_force(view, &self.revocations, &self.id_scope, presented, self.now)?;
         admitted_issuer(view, &self.id_scope, &self.renewal.issued)?;
-        Ok(row)
+        let pins = self.pinned().decide(view)?;
+        match pins {
+            Some(PinPlan::Occupied { enrollment, issuer }) => {
+                Err(EnterError::PinOccupied { enrollment, issuer }.into())
+            }
+            pins => Ok((row, pins)),
+        }
     }
 
-    fn apply(&self, tx: &Tx<'_>, row: IdentityRow) -> Result<(), StoreError> {
+    fn apply(&self, tx: &Tx<'_>, (row, pins): Self::Plan) -> Result<(), StoreError> {
         let Renewal {
             presented, issued, ..
         } = &self.renewal;
         enter_issued(tx, &self.id_scope, issued, self.now)?;
+        if let Some(pins) = pins {
+            pins.apply(tx, &self.pinned())?;
+        }
         self.devices
             .renew_certificate(tx, row, issued.thumbprint, presented.leaf)
     }

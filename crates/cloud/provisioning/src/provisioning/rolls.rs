@@ -3,7 +3,7 @@
 
 use ids::{Etag, IssuerName, Timestamp};
 use registry::StorageError;
-use store::{IssuerRow, Lock, StoreError, Tx, Unit, View};
+use store::{CertificateSlot, IssuerRow, Lock, StoreError, Tx, Unit, View};
 
 use super::Provisioning;
 use super::act::Act;
@@ -11,6 +11,7 @@ use super::issuers::{record, update};
 use crate::issuer::{IssuerGenerations, IssuerRecord};
 use crate::roll::{AuthorityUse, NextAuthority, RollError, RollStatus};
 
+mod join;
 mod slots;
 
 use slots::{Change, SlotPlan, SlotRoll};
@@ -79,11 +80,14 @@ impl Provisioning {
         let scan = move |view: &View<'_>| {
             let row = view.issuer(&id_scope, &name)?;
             let row = row.ok_or_else(|| RollError::NotFound(name.clone()))?;
+            let id = row.id;
             let issuer = record(view, row)?;
-            let uses = uses(view, &id_scope, &issuer, now)?;
+            let named = (id, &issuer.name);
+            let awaited = view.pinned_by_authority(&id_scope, named, CertificateSlot::Secondary)?;
             Ok(RollStatus {
+                authorities: uses(view, &id_scope, (id, &issuer), now)?,
+                awaited_successors: awaited.iter().map(|(_, count)| count).sum(),
                 issuer,
-                authorities: uses,
             })
         };
         self.registry.store().scan(scan).await
@@ -93,9 +97,11 @@ impl Provisioning {
 fn uses(
     view: &View<'_>,
     id_scope: &str,
-    issuer: &IssuerRecord,
+    (id, issuer): (i64, &IssuerRecord),
     now: Timestamp,
 ) -> Result<Vec<AuthorityUse>, StorageError> {
+    let named = (id, &issuer.name);
+    let pinned = view.pinned_by_authority(id_scope, named, CertificateSlot::Primary)?;
     let name = issuer.name.folded();
     let valid = view.valid_certificates_by_authority(id_scope, &name, now.ticks())?;
     let devices = view.devices_by_authority(id_scope, &name, now.ticks())?;
@@ -109,6 +115,7 @@ fn uses(
             ca_certificate: generation.thumbprint,
             valid_certificates: of(&valid),
             devices: of(&devices),
+            pinned: of(&pinned),
         }
     });
     Ok(admitted.collect())
@@ -171,6 +178,7 @@ impl Unit for Roll {
                 old: before.current.thumbprint,
                 new: next,
                 change,
+                only: None,
                 etag: &self.etag,
                 now: self.now,
             };

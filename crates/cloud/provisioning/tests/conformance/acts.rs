@@ -10,6 +10,7 @@ use provisioning::{
 };
 use registry::{Actor, AuditQuery, AuditRecord, IfMatch, OperatorAct, Registry};
 use serde_json::json;
+use wire::muster_api::issuer::{IssuerUpdate, PinnedCertificates};
 use wire::service_api::enrollment::AllocationPolicy;
 
 use crate::Bench;
@@ -141,6 +142,14 @@ impl Bench {
             Act::CreateIssuer => {
                 let draft = issued::draft("issuer", 3);
                 by.create_issuer(draft, self.now()).await.unwrap();
+            }
+            Act::UpdateIssuer => {
+                let follow = IssuerUpdate {
+                    pinned_certificates: PinnedCertificates::Follow,
+                };
+                let issuer = issued::issuer("issuer");
+                let updated = by.update_issuer(&issuer, follow, self.now());
+                updated.await.unwrap();
             }
             Act::DeleteIssuer => {
                 by.delete_issuer(&issued::issuer("issuer"), &any)
@@ -347,6 +356,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "finish_pending",
     // Upkeep.
     "expire_refusals",
+    "prune_issued",
     "drop_unreadable_pending",
 ];
 

@@ -8,7 +8,9 @@ use provisioning::{
 };
 use registry::{Continuation, IfMatch};
 use wire::certificate_info::CertificateInfo;
-use wire::muster_api::issuer::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime};
+use wire::muster_api::issuer::{
+    DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, PinnedCertificates,
+};
 
 use crate::Bench;
 use crate::ca_certificates;
@@ -71,6 +73,7 @@ pub(crate) fn certificate(number: u8, common_name: &str) -> IssuedCertificate {
         not_after: Timestamp::from_unix_seconds(1_700_000_000 + day),
         key_type: "P-256",
         requester: Requester::Operator,
+        pinned_certificates: PinnedCertificates::Keep,
         der: vec![number],
     }
 }

@@ -57,6 +57,7 @@ pub(crate) async fn assign(provisioning: &Provisioning, name: &str) -> Assign {
         initial_twin: twin(json!({"site": "Seoul"}), json!({"a": {"b": 1}})),
         policy: ReprovisionPolicy::MigrateData,
         detail: Some(Detail::of(&AttestationDetail::default())),
+        by_secondary: false,
         issued: None,
     };
     let choice = Choice {

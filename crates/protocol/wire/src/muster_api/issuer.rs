@@ -17,13 +17,15 @@ mod description;
 mod profile;
 mod roll;
 mod source;
+mod update;
 mod user;
 
 pub use description::{IssuerDescription, IssuerKeyStorage, IssuerList};
-pub use profile::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime};
+pub use profile::{DeviceKeyType, IssuerProfile, IssuerSettings, Lifetime, PinnedCertificates};
 pub use roll::{AuthorityUse, FinishRequest, RollDescription};
 use source::Secrets;
 pub use source::{IssuerSource, TokenKeyMembers};
+pub use update::IssuerUpdate;
 pub use user::{IssuerUserDescription, IssuerUserRequest};
 
 /// `certificateAuthorityType` of a CA whose key the server holds.
@@ -42,7 +44,7 @@ const MOST_DAYS: i64 = 3650;
 pub struct IssuerRequest {
     /// `profile`, `validityDays` and `keyTypes`: what the issuer issues.
     pub profile: IssuerProfile,
-    /// `default`, `serverKeyGeneration` and `noCrl`: how it does so.
+    /// `default`, `serverKeyGeneration`, `noCrl` and `pinnedCertificates`: how it does so.
     pub settings: IssuerSettings,
     /// `certificate` and `privateKey`, `pkcs11Uri` and what belongs to it, or neither.
     pub source: IssuerSource,
@@ -64,6 +66,7 @@ impl IssuerRequest {
             is_default: fields.boolean("default")?.unwrap_or_default(),
             server_key_generation: fields.boolean("serverKeyGeneration")?.unwrap_or_default(),
             no_crl: fields.boolean("noCrl")?.unwrap_or_default(),
+            pinned_certificates: pinned_certificates(&fields)?.unwrap_or_default(),
         };
         Ok(Self {
             profile,
@@ -183,6 +186,22 @@ fn profile_kind(fields: &Fields<'_>) -> Result<ProfileKind, BodyError> {
     })
 }
 
+fn pinned_certificates(fields: &Fields<'_>) -> Result<Option<PinnedCertificates>, BodyError> {
+    const MEMBER: &str = "pinnedCertificates";
+    let Some(name) = fields.text(MEMBER)? else {
+        return Ok(None);
+    };
+    let mut all = PinnedCertificates::ALL.into_iter();
+    let found = all.find(|one| one.name().eq_ignore_ascii_case(name));
+    found.map(Some).ok_or_else(|| {
+        let start: String = name.chars().take(64).collect();
+        let all = PinnedCertificates::ALL
+            .map(PinnedCertificates::name)
+            .join(", ");
+        fields.error(MEMBER, format!("{start:?} is not one of {all}"))
+    })
+}
+
 fn key_types(fields: &Fields<'_>) -> Result<Vec<DeviceKeyType>, BodyError> {
     const MEMBER: &str = "keyTypes";
     let names = fields.texts(MEMBER)?.unwrap_or_default();
@@ -250,6 +269,7 @@ mod tests {
                         is_default: true,
                         server_key_generation: true,
                         no_crl: true,
+                        pinned_certificates: PinnedCertificates::Follow,
                     },
                     source: source.clone(),
                 };
@@ -298,6 +318,10 @@ mod tests {
             ),
             (json!({"validity": "soon"}), "'validity': \"soon\""),
             (json!({"keyTypes": ["DSA"]}), "'keyTypes': \"DSA\""),
+            (
+                json!({"pinnedCertificates": "change"}),
+                "'pinnedCertificates': \"change\" is not one of keep, follow",
+            ),
             (
                 json!({"certificateAuthorityType": "digiCertCertificateAuthority", "apiKey": "x"}),
                 "'certificateAuthorityType'",

@@ -125,7 +125,7 @@ fn proof(proof: &Proof, enrollment: &EnrollmentRecord) -> RuntimeProof {
             client_certificates: RuntimeCertificates {
                 primary: RuntimeCertificate {
                     certificate: leaf.to_pem(),
-                    info: issuing::describe(leaf),
+                    info: provisioning::describe(leaf),
                 },
             },
         },

@@ -12,6 +12,7 @@ use wire::error::DpsErrorCode;
 
 use crate::registration::allocate::{Allocation, AllocationError};
 use crate::registration::attest::{AttestedDevice, Proof, TpmProof};
+use crate::registration::enrollment::Attestation;
 use crate::registration::issue::Issued;
 use crate::registration::unregistered::Failure;
 
@@ -46,7 +47,19 @@ pub fn registrant(
         initial_twin: enrollment.initial_twin().clone(),
         policy: enrollment.reprovision(),
         detail: Some(Detail::of(&detail(device, issued))),
+        by_secondary: is_by_secondary(device),
         issued: entry,
+    }
+}
+
+/// Whether a device proved the secondary one of two certificates that its enrollment pins.
+pub fn is_by_secondary(device: &AttestedDevice) -> bool {
+    match (device.enrollment().attestation(), device.proof()) {
+        // The primary comes first.
+        (Attestation::Leaves(leaves), Proof::Leaf(leaf)) => leaves
+            .get(1)
+            .is_some_and(|secondary| *secondary == leaf.sha256()),
+        _ => false,
     }
 }
 
@@ -68,7 +81,7 @@ fn attestation(device: &AttestedDevice) -> AttestationDetail {
     match device.proof() {
         Proof::Leaf(leaf) => AttestationDetail {
             x509: Some(X509Result {
-                certificate_info: Some(issuing::describe(leaf)),
+                certificate_info: Some(provisioning::describe(leaf)),
                 enrollment_group_id: group,
                 signing_certificate_info: None,
             }),

@@ -6,10 +6,11 @@ use provisioning::{
 };
 use wire::muster_api::explain::{ComparedCertificate, ComparedEnrollment};
 
-use super::Outcome;
+use super::{Outcome, pins};
 use crate::registration::attest::{Comparison, Credential, Finding};
 use crate::registration::context::Context;
 use crate::registration::not_proven::NotProven;
+use crate::registration::refusal::RefusalReason;
 use ids::error_chain;
 
 /// How many are listed, beside the one that decides: a token is tried with the keys of every group.
@@ -42,12 +43,18 @@ pub(super) async fn describe(
             }
             Credential::Any | Credential::Key { .. } | Credential::Tpm => None,
         };
-        documents.push(document(
-            comparison,
-            record.as_deref(),
-            presented,
-            Some(index) == decider,
-        ));
+        let decides = Some(index) == decider;
+        let mut document = document(comparison, record.as_deref(), presented, decides);
+        if decides && matches!(comparison.finding, Finding::Fails(RefusalReason::NotPinned)) {
+            let leaf = presented.map(PresentedChain::leaf);
+            if let Some((leaf, enrollment)) = leaf.zip(record.as_deref()) {
+                let note = pins::on_unpinned(leaf, enrollment, &context.provisioning)?;
+                document
+                    .message
+                    .extend(note.map(|note| format!("; {note}")));
+            }
+        }
+        documents.push(document);
     }
     let left_out = trace.len() - documents.len();
     Ok((documents, left_out))

@@ -87,6 +87,21 @@ pub(super) async fn stays_plain(
     }
 }
 
+/// An enrollment that names the old CA of an issuer which is being rolled, and has no room for the
+/// new one.
+pub(super) fn without_next_ca(
+    record: &EnrollmentRecord,
+    provisioning: &Provisioning,
+) -> Result<Option<String>, ServiceFault> {
+    let issuer = provisioning.roll_to_join(record)?;
+    Ok(issuer.map(|issuer| {
+        format!(
+            "device issuer {issuer} goes over to another CA, whose devices are refused here; free \
+             the other slot and write the enrollment again"
+        )
+    }))
+}
+
 fn has_same_twice(document: &Value) -> bool {
     ["clientCertificates", "signingCertificates"]
         .iter()

@@ -78,13 +78,16 @@ fn describe(status: RollStatus) -> Result<RollDescription, ServiceFault> {
             .ok_or(IssuerFault::Damaged(PemError::NoCertificate))?;
         authorities.push(AuthorityUse {
             issuing: uses.ca_certificate == issuing,
-            certificate_info: issuing::describe(first),
+            certificate_info: provisioning::describe(first),
             valid_certificates: uses.valid_certificates,
             registered_devices: uses.devices,
+            pinned_enrollments: uses.pinned,
         });
     }
     Ok(RollDescription {
         rolling: generations.next.is_some(),
+        pinned_certificates: status.issuer.settings.pinned_certificates,
+        awaited_successors: status.awaited_successors,
         issuer_name: status.issuer.name,
         authorities,
     })

@@ -1,4 +1,4 @@
-use ids::Timestamp;
+use ids::{IssuerName, Timestamp};
 use pki::ChainError;
 use provisioning::{EnrollmentKey, NotInForceCertificate};
 use wire::est::{BodyError, CredentialsError, Operation};
@@ -84,6 +84,15 @@ pub enum EstReason {
         id = .0.as_str()
     )]
     Blocked(EnrollmentKey),
+    #[error(
+        "{enrollment} pins the certificate that asks and an operator's beside it, so that the new \
+         one could not be pinned, as device issuer {issuer} has it; free the secondary slot, or \
+         have pinned certificates kept: muster dps issuer update --pinned-certificates keep"
+    )]
+    PinOccupied {
+        enrollment: EnrollmentKey,
+        issuer: IssuerName,
+    },
     #[error("the certificate request is refused: {0}")]
     Request(#[from] pki::RequestError),
     #[error(
@@ -120,6 +129,7 @@ impl EstReason {
             Self::NoCurrentCertificate => "est_certificate_absent",
             Self::Disabled(_) => "enrollment_disabled",
             Self::Blocked(_) => "device_blocked",
+            Self::PinOccupied { .. } => "est_pin_occupied",
             Self::Request(error) => error.code(),
             Self::EncryptedKey => "est_key_encryption_unsupported",
         }
@@ -129,7 +139,11 @@ impl EstReason {
     #[must_use]
     pub fn enrollment(&self) -> Option<&EnrollmentKey> {
         match self {
-            Self::Disabled(key) | Self::Blocked(key) => Some(key),
+            Self::Disabled(key)
+            | Self::Blocked(key)
+            | Self::PinOccupied {
+                enrollment: key, ..
+            } => Some(key),
             _ => None,
         }
     }
@@ -159,7 +173,8 @@ impl EstReason {
             | Self::SubjectChanged { .. }
             | Self::NoCurrentCertificate
             | Self::Disabled(_)
-            | Self::Blocked(_) => 403,
+            | Self::Blocked(_)
+            | Self::PinOccupied { .. } => 403,
         }
     }
 
@@ -181,6 +196,7 @@ impl EstReason {
                 "the client certificate may have its own name only"
             }
             Self::Disabled(_) | Self::Blocked(_) => "this device may not enroll",
+            Self::PinOccupied { .. } => "the new certificate could not be pinned",
             other => return other.to_string(),
         };
         text.to_owned()

@@ -6,7 +6,8 @@ use reqwest::Method;
 use serde_json::Value;
 use wire::muster_api::issued_certificate::length_of_time;
 use wire::muster_api::issuer::{
-    DeviceKeyType, IssuerProfile, IssuerRequest, IssuerSettings, Lifetime,
+    DeviceKeyType, IssuerProfile, IssuerRequest, IssuerSettings, IssuerUpdate, Lifetime,
+    PinnedCertificates,
 };
 use zeroize::Zeroizing;
 
@@ -55,6 +56,18 @@ pub enum IssuerCommand {
     Show {
         #[command(flatten)]
         name: Name,
+    },
+    /// Change what becomes of the certificates that individual enrollments pin.
+    #[command(after_help = "Example:\n  \
+            muster dps issuer update --issuer-name fleet --pinned-certificates follow --data-dir \
+            ./data")]
+    Update {
+        #[command(flatten)]
+        name: Name,
+        /// Whether the certificate that an individual enrollment pins follows when its device
+        /// renews it.
+        #[arg(long, value_enum)]
+        pinned_certificates: Pinned,
     },
     /// Delete an issuer that no enrollment names, with its key.
     #[command(
@@ -109,6 +122,24 @@ pub enum KeyKind {
     Rsa,
 }
 
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum Pinned {
+    /// It stays until an operator changes the enrollment.
+    #[default]
+    Keep,
+    /// The new one is pinned beside it, and alone once the device has proved it.
+    Follow,
+}
+
+impl From<Pinned> for PinnedCertificates {
+    fn from(pinned: Pinned) -> Self {
+        match pinned {
+            Pinned::Keep => Self::Keep,
+            Pinned::Follow => Self::Follow,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct IssuerFlags {
     /// What the certificates are for.
@@ -150,6 +181,10 @@ pub struct IssuerFlags {
         value_parser = yes_or_no
     )]
     no_crl: bool,
+    /// Whether the certificate that an individual enrollment pins follows when its device renews
+    /// it.
+    #[arg(long, value_enum, default_value_t)]
+    pinned_certificates: Pinned,
     /// The types of keys that devices may have [default: all].
     #[arg(long, value_enum, num_args = 1.., value_name = "KIND")]
     key_types: Vec<KeyKind>,
@@ -181,6 +216,7 @@ impl IssuerFlags {
                 is_default: self.is_default,
                 server_key_generation: self.server_key_generation,
                 no_crl: self.no_crl,
+                pinned_certificates: self.pinned_certificates.into(),
             },
             source: self.source.read()?,
         };
@@ -232,6 +268,17 @@ pub async fn run(command: IssuerCommand, invocation: &Invocation) -> anyhow::Res
         IssuerCommand::Show { name } => {
             let path = [&ROOT[..], &[&name.issuer_name]].concat();
             client.call(Call::new(Method::GET, &path)).await?
+        }
+        IssuerCommand::Update {
+            name,
+            pinned_certificates,
+        } => {
+            let update = IssuerUpdate {
+                pinned_certificates: (*pinned_certificates).into(),
+            };
+            let path = [&ROOT[..], &[&name.issuer_name]].concat();
+            let call = Call::new(Method::PATCH, &path);
+            client.call(call.body(&update.to_body())).await?
         }
         IssuerCommand::Delete { name, etag } => {
             let path = [&ROOT[..], &[&name.issuer_name]].concat();

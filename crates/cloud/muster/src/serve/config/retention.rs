@@ -1,4 +1,4 @@
-//! The `[audit]`, `[refusals]` and `[telemetry]` tables of the configuration file.
+//! The `[audit]`, `[refusals]`, `[certificates]` and `[telemetry]` tables of the configuration file.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -28,6 +28,31 @@ pub struct AuditTable {
 #[serde(deny_unknown_fields)]
 pub struct RefusalsTable {
     keep_days: Option<NonZeroU32>,
+}
+
+/// How long certificates stay listed after they expired.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificatesTable {
+    keep_expired_days: Option<ExpiredDays>,
+}
+
+/// 0, or at least 30: revocation lists name a certificate until 14 days after its end.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "u32")]
+struct ExpiredDays(u32);
+
+impl TryFrom<u32> for ExpiredDays {
+    type Error = String;
+
+    fn try_from(days: u32) -> Result<Self, String> {
+        match days {
+            1..30 => Err(format!(
+                "{days} days are too few; 30 at least, or 0 for no limit"
+            )),
+            days => Ok(Self(days)),
+        }
+    }
 }
 
 /// How much telemetry of each hub is kept, and how long.
@@ -90,7 +115,12 @@ fn keep(days: Option<u32>) -> Option<Duration> {
 }
 
 /// The tables over the defaults.
-pub fn of(audit: AuditTable, refusals: RefusalsTable, telemetry: TelemetryTable) -> Retention {
+pub fn of(
+    audit: AuditTable,
+    refusals: RefusalsTable,
+    certificates: CertificatesTable,
+    telemetry: TelemetryTable,
+) -> Retention {
     let usual = Retention::default();
     let bytes =
         |mib: Option<NonZeroU32>, usual| mib.map_or(usual, |mib| u64::from(mib.get()) << 20);
@@ -99,6 +129,10 @@ pub fn of(audit: AuditTable, refusals: RefusalsTable, telemetry: TelemetryTable)
         refusals: refusals
             .keep_days
             .map_or(usual.refusals, |days| DAY * days.get()),
+        expired_certificates: match certificates.keep_expired_days {
+            Some(ExpiredDays(days)) => keep(Some(days)),
+            None => usual.expired_certificates,
+        },
         registry: registry::Retention {
             audit: AuditLimits {
                 acts: bytes(audit.acts_mib, kept.acts),
@@ -115,6 +149,26 @@ pub fn of(audit: AuditTable, refusals: RefusalsTable, telemetry: TelemetryTable)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn expired_certificates_are_kept_for_a_month_at_least_or_for_ever() {
+        let kept = |text: &str| {
+            let certificates = toml::from_str::<CertificatesTable>(text);
+            let (audit, refusals) = (AuditTable::default(), RefusalsTable::default());
+            let retention = |certificates| {
+                of(audit, refusals, certificates, TelemetryTable::default()).expired_certificates
+            };
+            certificates
+                .map(retention)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(kept(""), Ok(Some(DAY * 365)));
+        assert_eq!(kept("keep_expired_days = 30"), Ok(Some(DAY * 30)));
+        assert_eq!(kept("keep_expired_days = 0"), Ok(None));
+        let refused = kept("keep_expired_days = 29").unwrap_err();
+        assert!(refused.contains("29 days are too few"), "{refused}");
+        assert!(kept("keep_days = 30").is_err());
+    }
 
     // B1.
     #[test]

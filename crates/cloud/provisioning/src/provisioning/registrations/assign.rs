@@ -19,8 +19,10 @@ use super::notes::write_note;
 use super::rows::{RecordWrite, group, record};
 use crate::detail::Detail;
 use crate::pending::AllocationNote;
+use crate::pins::Proven;
 use crate::provisioning::Provisioning;
 use crate::provisioning::issued::{enter_issued, issued_locks};
+use crate::provisioning::pins::{PinPlan, PinnedDevice};
 use crate::provisioning::services_now::{ServiceCell, ServicesNow};
 use crate::register::{Decision, DeviceStep, OldDevice};
 use crate::registration::{Assign, AssignError, AssignOutcome, Assigned, RegistrationRecord};
@@ -52,6 +54,7 @@ impl Provisioning {
         AssignJob {
             etag: self.registry.fresh_etag(),
             devices: self.registry.device_writer(now),
+            pin: assign.registrant.proven_pin(),
             payload: assign.choice.payload.as_ref().map(Value::to_string),
             assign,
             now,
@@ -162,6 +165,8 @@ pub(super) struct AssignJob {
     etag: Etag,
     pub(super) devices: DeviceWriter,
     payload: Option<String>,
+    /// What the certificates may follow that its enrollment pins.
+    pin: Option<Proven>,
     pub(super) assign: Assign,
     pub(super) now: Timestamp,
 }
@@ -172,6 +177,8 @@ pub(super) struct AssignPlan {
     decided: Decided,
     /// A pending attempt ends with the previous record.
     end: Option<EndPending>,
+    /// What becomes of the certificates that its enrollment pins.
+    pins: Option<PinPlan>,
 }
 
 impl AssignPlan {
@@ -188,8 +195,10 @@ impl AssignPlan {
         let decided = &self.decided;
         let devices = decided.previous.iter().chain([&decided.decision.place]);
         let devices = devices.map(device_lock);
+        let id_scope = self.service.id_scope.as_str();
         devices
             .chain(self.end.iter().flat_map(EndPending::locks))
+            .chain(self.pins.iter().flat_map(|pins| pins.locks(id_scope)))
             .collect()
     }
 }
@@ -219,11 +228,26 @@ impl AssignJob {
                 EndPending::decide(view, id_scope, &row.registration_id, Some(place))?
             }
         };
+        let pins = match self.pinned(service.id_scope.as_str()) {
+            Some(device) => device.decide(view)?,
+            None => None,
+        };
         Ok(Some(AssignPlan {
             service,
             decided,
             end,
+            pins,
         }))
+    }
+
+    fn pinned<'a>(&'a self, id_scope: &'a str) -> Option<PinnedDevice<'a>> {
+        Some(PinnedDevice {
+            id_scope,
+            registration_id: &self.assign.registrant.registration_id,
+            proven: self.pin.as_ref()?,
+            etag: &self.etag,
+            now: self.now,
+        })
     }
 
     pub(super) fn apply(&self, tx: &Tx<'_>, plan: AssignPlan) -> Result<Assigned, StoreError> {
@@ -231,6 +255,7 @@ impl AssignJob {
             service,
             decided,
             end,
+            pins,
         } = plan;
         let Decided {
             stored,
@@ -244,6 +269,9 @@ impl AssignJob {
         let id_scope = service.id_scope.as_str();
         if let Some(issued) = &self.assign.registrant.issued {
             enter_issued(tx, id_scope, issued, self.now)?;
+        }
+        if let Some((pins, device)) = pins.zip(self.pinned(id_scope)) {
+            pins.apply(tx, &device)?;
         }
         let found = Found::new(stored.as_ref(), previous.as_ref(), &decision);
         self.enter(tx, id_scope, &found, &decision)?;

@@ -15,8 +15,10 @@ use super::locations::{require_enrollment, require_issuer};
 use super::rows::{RecordWrite, group, record};
 use crate::detail::Detail;
 use crate::pending::PendingRegistration;
+use crate::pins::Proven;
 use crate::provisioning::Provisioning;
 use crate::provisioning::issued::{enter_issued, issued_locks};
+use crate::provisioning::pins::{PinPlan, PinnedDevice};
 use crate::registration::{AssignError, RegistrationRecord};
 use crate::service::ProvisioningService;
 
@@ -50,6 +52,7 @@ impl Provisioning {
         let begin = BeginPending {
             service: self.service(),
             etag: self.registry.fresh_etag(),
+            pin: pending.registrant.proven_pin(),
             pending,
             now,
         };
@@ -157,6 +160,8 @@ impl Provisioning {
 struct BeginPending {
     service: Arc<ProvisioningService>,
     etag: Etag,
+    /// What the certificates may follow that its enrollment pins.
+    pin: Option<Proven>,
     pending: PendingRegistration,
     now: Timestamp,
 }
@@ -172,6 +177,8 @@ enum BeginPlan {
         waiting: Option<(PendingRow, PendingRegistration)>,
         /// A row that no record waits for.
         end: Option<EndPending>,
+        /// What becomes of the certificates that its enrollment pins.
+        pins: Option<PinPlan>,
     },
 }
 
@@ -197,7 +204,11 @@ impl Unit for BeginPending {
     fn locks_of_plan<'a>(&'a self, plan: &'a BeginPlan) -> Vec<Lock<'a>> {
         match plan {
             BeginPlan::Waits(_) => Vec::new(),
-            BeginPlan::Begin { end, .. } => end.iter().flat_map(EndPending::locks).collect(),
+            BeginPlan::Begin { end, pins, .. } => {
+                let id_scope = self.service.id_scope.as_str();
+                let pins = pins.iter().flat_map(|pins| pins.locks(id_scope));
+                end.iter().flat_map(EndPending::locks).chain(pins).collect()
+            }
         }
     }
 
@@ -225,24 +236,37 @@ impl Unit for BeginPending {
                 },
                 stored,
                 waiting,
+                pins: match self.pinned() {
+                    Some(device) => device.decide(view)?,
+                    None => None,
+                },
             },
         })
     }
 
     fn apply(&self, tx: &Tx<'_>, plan: BeginPlan) -> Result<RegistrationRecord, StoreError> {
-        let (stored, waiting, end) = match plan {
+        let (stored, waiting, end, pins) = match plan {
             BeginPlan::Waits(row) => return record(tx, row, &self.service),
             BeginPlan::Begin {
                 stored,
                 waiting,
                 end,
-            } => (stored, waiting, end),
+                pins,
+            } => (stored, waiting, end, pins),
         };
         let id_scope = &self.service.id_scope;
         if let Some(issued) = &self.pending.registrant.issued {
             enter_issued(tx, id_scope.as_str(), issued, self.now)?;
         }
         let mut pending = self.pending.clone();
+        if let Some((pins, device)) = pins.zip(self.pinned()) {
+            if let Some(etag) = pins.etag() {
+                // It proved itself to the enrollment that this writes.
+                pending.registrant.enrollment_etag = etag.clone();
+                pending.registrant.by_secondary = false;
+            }
+            pins.apply(tx, &device)?;
+        }
         match waiting {
             Some((row, before)) => {
                 // What has been begun at remote hubs is resumed, or taken back.
@@ -264,6 +288,16 @@ impl Unit for BeginPending {
 }
 
 impl BeginPending {
+    fn pinned(&self) -> Option<PinnedDevice<'_>> {
+        Some(PinnedDevice {
+            id_scope: self.service.id_scope.as_str(),
+            registration_id: &self.pending.registrant.registration_id,
+            proven: self.pin.as_ref()?,
+            etag: &self.etag,
+            now: self.now,
+        })
+    }
+
     /// The record, which waits.
     fn assigning(&self, stored: Option<RegistrationRow>) -> RecordWrite {
         let registrant = &self.pending.registrant;

@@ -5,7 +5,7 @@ use ids::{Etag, Thumbprint, Timestamp};
 use serde_json::Value;
 use store::{
     CaCertificateReference, CaCertificateRow, CaCertificateState, CertificateRow, CertificateSlot,
-    EnrollmentKind, EnrollmentRow, StoreError, Tx, View,
+    EnrollmentKey, EnrollmentKind, EnrollmentRow, StoreError, Tx, View,
 };
 use wire::certificate_info::CertificateInfo;
 use wire::service_api::enrollment::{
@@ -32,6 +32,8 @@ pub(super) struct SlotRoll<'a> {
     pub(super) old: Thumbprint,
     pub(super) new: &'a NextAuthority,
     pub(super) change: Change,
+    /// The only enrollment that is changed; `None`: all that name the old CA.
+    pub(super) only: Option<&'a EnrollmentKey>,
     /// Makes the new versions, each with a row id behind it.
     pub(super) etag: &'a Etag,
     pub(super) now: Timestamp,
@@ -75,10 +77,16 @@ impl SlotRoll<'_> {
             let row = view.enrollment_by_id(id)?;
             let row =
                 row.ok_or_else(|| view.damaged("certificate", "its enrollment is missing"))?;
-            plan.enrollments.extend(self.own(view, row)?);
+            if self.is_meant(&row) {
+                plan.enrollments.extend(self.own(view, row)?);
+            }
         }
         self.referring(view, &mut plan)?;
         Ok(plan)
+    }
+
+    fn is_meant(&self, row: &EnrollmentRow) -> bool {
+        self.only.is_none_or(|only| *only == row.key)
     }
 
     /// An enrollment that has the certificate itself.
@@ -152,7 +160,9 @@ impl SlotRoll<'_> {
         plan.uploaded = id;
         for key in referring {
             let row = view.enrollment(self.id_scope, &key)?;
-            let Some(mut row) = row else { continue };
+            let Some(mut row) = row.filter(|row| self.is_meant(row)) else {
+                continue;
+            };
             let referred = view.ca_certificates_of_enrollment(row.id)?;
             let slots: Slots<Option<i64>> = referred
                 .iter()

@@ -16,7 +16,7 @@ pub struct IssuerDescription {
     /// `profile`, `validityDays` and `keyTypes`: what the issuer issues.
     #[serde(flatten)]
     pub profile: IssuerProfile,
-    /// `default`, `serverKeyGeneration` and `noCrl`: how it does so.
+    /// `default`, `serverKeyGeneration`, `noCrl` and `pinnedCertificates`: how it does so.
     #[serde(flatten)]
     pub settings: IssuerSettings,
     /// Names of the CA certificates whose devices may have certificates issued.

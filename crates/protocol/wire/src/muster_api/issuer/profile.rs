@@ -113,4 +113,32 @@ pub struct IssuerSettings {
     pub server_key_generation: bool,
     /// Whether it makes no CRL: its CA certificate lacks cRLSign.
     pub no_crl: bool,
+    /// What becomes of the certificates that individual enrollments of the issuer pin.
+    pub pinned_certificates: PinnedCertificates,
+}
+
+/// What becomes of the certificate that an individual enrollment pins when its device, which proved
+/// that certificate, is issued another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PinnedCertificates {
+    /// It stays: an operator enrolls another one.
+    #[default]
+    Keep,
+    /// The new one is pinned beside it, and alone once the device has proved it.
+    Follow,
+}
+
+impl PinnedCertificates {
+    /// All of them, the default first.
+    pub const ALL: [Self; 2] = [Self::Keep, Self::Follow];
+
+    /// The name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Follow => "follow",
+        }
+    }
 }

@@ -1,6 +1,7 @@
 use ids::IssuerName;
 use serde::{Deserialize, Serialize};
 
+use super::PinnedCertificates;
 use crate::certificate_info::CertificateInfo;
 
 /// How far an issuer has come with another CA: `/muster/v1/dps/issuers/{name}/roll`.
@@ -13,6 +14,11 @@ pub struct RollDescription {
     pub rolling: bool,
     /// The CAs that are admitted, the one that issues first.
     pub authorities: Vec<AuthorityUse>,
+    /// Whether the certificates follow that individual enrollments pin.
+    pub pinned_certificates: PinnedCertificates,
+    /// Individual enrollments whose device was issued another certificate, which is pinned as
+    /// secondary, and has not proved it yet.
+    pub awaited_successors: u64,
 }
 
 /// What a CA of an issuer is needed for.
@@ -27,6 +33,8 @@ pub struct AuthorityUse {
     pub valid_certificates: u64,
     /// Registered devices that use one of these.
     pub registered_devices: u64,
+    /// Individual enrollments that pin one of its certificates as primary.
+    pub pinned_enrollments: u64,
 }
 
 /// The body of `POST …/roll/finish`.

@@ -46,7 +46,7 @@ impl ResolvedPair {
     /// As the document of the enrollment has them.
     pub(super) fn described(&self) -> CertificatePair {
         let describe = |certificate: &Certificate| CertificateWithInfo {
-            info: issuing::describe(certificate),
+            info: provisioning::describe(certificate),
         };
         CertificatePair {
             primary: self.primary.as_ref().map(describe),

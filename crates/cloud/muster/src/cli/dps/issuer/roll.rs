@@ -48,6 +48,7 @@ const COLUMNS: &[Column] = &[
     ("Issues", "/issuing"),
     ("ValidCertificates", "/validCertificates"),
     ("RegisteredDevices", "/registeredDevices"),
+    ("PinnedEnrollments", "/pinnedEnrollments"),
     ("Ends", "/certificateInfo/notAfterUtc"),
 ];
 

@@ -74,6 +74,7 @@ fn waiting() -> String {
         initial_twin: registry::InitialTwin::default(),
         policy: crate::registration::ReprovisionPolicy::MigrateData,
         detail: None,
+        by_secondary: false,
         issued: None,
     };
     let choice = Choice {
