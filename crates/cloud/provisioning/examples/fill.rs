@@ -100,10 +100,8 @@ async fn device(provisioning: &Provisioning, number: usize, fleet: Fleet) -> Out
     let scattered = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let id = RegistrationId::parse(&format!("stored-{scattered:016x}"))?;
     let twin = json!({"site": format!("s{}", number % fleet.sites), "ring": number % 3});
-    let (primary, secondary) = (
-        provisioning.fresh_enrollment_key(),
-        provisioning.fresh_enrollment_key(),
-    );
+    let primary = provisioning.fresh_enrollment_key();
+    let secondary = provisioning.fresh_enrollment_key();
     let keys = json!({"primaryKey": primary.reveal(), "secondaryKey": secondary.reveal()});
     let draft = EnrollmentDraft {
         key: EnrollmentKey::Individual(id.clone()),

@@ -93,8 +93,8 @@ impl Service {
     /// What an explanation says of the comparison that decides.
     async fn explained_pin(&self, certificate: &Certificate) -> (Value, String) {
         let explained = self.explain(ID, &Attempt::by(&[certificate])).await;
-        let tried = explained["tried"].as_array().unwrap().clone();
-        let decides = tried.into_iter().find(|one| one["decides"] == true);
+        let mut comparisons = explained["tried"].as_array().unwrap().iter();
+        let decides = comparisons.find(|one| one["decides"] == true);
         let message = decides.unwrap()["message"].as_str().unwrap().to_owned();
         (explained, message)
     }

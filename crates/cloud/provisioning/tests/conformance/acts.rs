@@ -159,23 +159,7 @@ impl Bench {
             Act::CreateIssuerUser | Act::ResetIssuerUser | Act::DeleteIssuerUser => {
                 self.perform_on_user(by, act).await;
             }
-            Act::StartRoll | Act::FinishRoll | Act::AbandonRoll => {
-                let (plain, issuer) = (&self.provisioning, issued::issuer("rolling"));
-                let next = issued::next_authority(11);
-                // Acts come in the order of the table: the one that is finished starts again.
-                if act == Act::StartRoll {
-                    let draft = issued::draft("rolling", 10);
-                    plain.create_issuer(draft, self.now()).await.unwrap();
-                    by.start_roll(&issuer, next, self.now()).await.unwrap();
-                } else if act == Act::FinishRoll {
-                    by.finish_roll(&issuer, next, self.now()).await.unwrap();
-                } else {
-                    let next = issued::next_authority(12);
-                    let started = plain.start_roll(&issuer, next.clone(), self.now());
-                    started.await.unwrap();
-                    by.abandon_roll(&issuer, next, self.now()).await.unwrap();
-                }
-            }
+            Act::StartRoll | Act::FinishRoll | Act::AbandonRoll => self.perform_roll(by, act).await,
             Act::SetIssuerTrusts => {
                 let (plain, issuer) = (&self.provisioning, issued::issuer("trusting"));
                 let put = ca_certificate("trusted", 8, Some(true));
@@ -202,6 +186,25 @@ impl Bench {
             _ => return false,
         }
         true
+    }
+
+    /// The steps of a roll.
+    async fn perform_roll(&self, by: &Provisioning, act: Act) {
+        let (plain, issuer) = (&self.provisioning, issued::issuer("rolling"));
+        let next = issued::next_authority(11);
+        // Acts come in the order of the table: the one that is finished starts again.
+        if act == Act::StartRoll {
+            let draft = issued::draft("rolling", 10);
+            plain.create_issuer(draft, self.now()).await.unwrap();
+            by.start_roll(&issuer, next, self.now()).await.unwrap();
+        } else if act == Act::FinishRoll {
+            by.finish_roll(&issuer, next, self.now()).await.unwrap();
+        } else {
+            let next = issued::next_authority(12);
+            let started = plain.start_roll(&issuer, next.clone(), self.now());
+            started.await.unwrap();
+            by.abandon_roll(&issuer, next, self.now()).await.unwrap();
+        }
     }
 
     /// Acts on users of an issuer, which goes with the last of them.

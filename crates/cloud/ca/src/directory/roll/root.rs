@@ -56,7 +56,7 @@ pub struct RootRollStatus {
 }
 
 /// The certificates above an intermediate, in order: the root, or while that is rolled the
-/// cross-certificate of the root that issued it, and the other root. Whoever trusts either finds it.
+/// cross-certificate of the root that issued it, and the other root: so the path to either is there.
 pub(in crate::directory) fn issuers(
     dir: &Path,
     intermediate: &Certificate,

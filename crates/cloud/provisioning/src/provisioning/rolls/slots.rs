@@ -164,10 +164,8 @@ impl SlotRoll<'_> {
                 continue;
             };
             let referred = view.ca_certificates_of_enrollment(row.id)?;
-            let slots: Slots<Option<i64>> = referred
-                .iter()
-                .map(|one| (one.slot, Some(one.row.id)))
-                .collect();
+            let slots = referred.iter().map(|one| (one.slot, Some(one.row.id)));
+            let slots: Slots<Option<i64>> = slots.collect();
             let wanted = self.wanted(&slots, Some(old.id), id, &row)?;
             if wanted == slots {
                 continue;
@@ -181,10 +179,7 @@ impl SlotRoll<'_> {
             self.require_free(view, &row, owner)?;
             let names = wanted.iter().map(|(slot, id)| {
                 let known = referred.iter().find(|one| Some(one.row.id) == *id);
-                (
-                    *slot,
-                    known.map_or_else(|| name.clone(), |one| one.row.name.clone()),
-                )
+                (*slot, known.map_or(&name, |one| &one.row.name).clone())
             });
             let mut document = DocumentSlots::read(view, &row)?;
             document.write_references(names.collect());
