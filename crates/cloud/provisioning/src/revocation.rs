@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ids::{CertificateName, CertificateSerial, Etag, IdError, IssuerName, Timestamp};
-use pki::{Certificate, CrlRefused, VerifiedCrl};
+use pki::{Certificate, VerifiedCrl};
 use registry::StorageError;
 use registry::revocation::{ListAge, ListedSerials, NotInForce};
 use store::{IssuedState, StalePolicy};
@@ -179,8 +179,9 @@ pub enum RevocationListError {
         .stored.in_seconds()
     )]
     Older { stored: Timestamp },
-    #[error(transparent)]
-    Refused(#[from] CrlRefused),
+    /// The list was verified with another CA certificate than is there by now.
+    #[error("the CA certificate of revocation list {0} was changed meanwhile; send the list again")]
+    CaChanged(CertificateName),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -140,8 +140,8 @@ async fn of_issuers(
     Ok(found)
 }
 
-/// Groups whose CA certificate has name and key of one that was presented: another CA certified it,
-/// as roots do that vouch for each other while one replaces the other.
+/// Groups whose CA certificate has name and key of one that was presented, or signed one with that
+/// name: roots vouch for each other so while one replaces the other.
 async fn certified_by_others(
     chain: &PresentedChain,
     groups: &CertificateGroups<'_>,
@@ -153,7 +153,7 @@ async fn certified_by_others(
     let mut found = groups.by_subjects(&names).await?;
     let is_presented = |ca: &Certificate| {
         let mut presented = chain.issuers().iter();
-        presented.any(|one| one.spki_der() == ca.spki_der())
+        presented.any(|one| one.spki_der() == ca.spki_der() || one.is_signed_by(ca))
     };
     found.retain(|group| match group.attestation() {
         Attestation::CaCertificates(cas) => cas.iter().any(|ca| is_presented(ca.certificate())),

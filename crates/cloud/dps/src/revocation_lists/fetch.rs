@@ -1,6 +1,5 @@
 //! Fetches revocation lists from the URLs that operators named.
 
-use std::panic::resume_unwind;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -12,7 +11,7 @@ use registry::revocation::ListAge;
 use registry::{ListSource, StorageError};
 use zeroize::Zeroizing;
 
-use crate::revocation_lists::verify::{ListFault, verify};
+use crate::revocation_lists::verify::{ListFault, verify_apart};
 use crate::service::Dps;
 
 /// For the whole answer.
@@ -116,11 +115,8 @@ async fn look(
         etag: answer.etag,
         modified: answer.last_modified,
     };
-    let (record, at) = (list.clone(), dps.now());
-    // With many entries it takes its time.
-    let verified = tokio::task::spawn_blocking(move || verify(answer.body, &record, at));
-    let verified = verified.await;
-    let new = verified.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))?;
+    let at = dps.now();
+    let new = verify_apart(answer.body, list.clone(), at).await?;
     let kept = provisioning.keep_fetched_list(list, new, version, at);
     kept.await?;
     Ok(News::Stored)

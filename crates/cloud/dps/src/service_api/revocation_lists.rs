@@ -17,7 +17,7 @@ use super::{Call, Route, if_match, now, own_json, provisioning};
 use crate::certificate;
 use crate::error::{NounError, ServiceFault};
 use crate::revocation_lists::fetch;
-use crate::revocation_lists::verify::{ListFault, verify};
+use crate::revocation_lists::verify::verify_apart;
 
 const LIST: &str = "/muster/v1/dps/revocation-lists/{name}";
 
@@ -90,11 +90,7 @@ async fn upload(mut call: Call, name: CertificateName) -> Result<Reply, ServiceF
     let stored = provisioning(&call).revocation_list(&name)?;
     let stored = stored.ok_or_else(|| RevocationListError::NotFound(name.clone()))?;
     let at = now(&call);
-    // With many entries it takes its time.
-    let verified = tokio::task::spawn_blocking(move || verify(body.into(), &stored, at));
-    let list = verified
-        .await
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let list = verify_apart(body.into(), stored, at).await?;
     let stored = provisioning(&call).upload_revocation_list(&name, list, at);
     Ok(reply(stored.await?, now(&call)))
 }
@@ -105,8 +101,6 @@ async fn remove(call: Call, name: CertificateName) -> Result<Reply, ServiceFault
     deleted.await?;
     Ok(Reply::no_content())
 }
-
-impl NounError for ListFault {}
 
 /// Why the settings of a list are not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -210,9 +204,69 @@ impl NounError for RevocationListError {
             Self::NotFound(_) | Self::NoCaCertificate(_) => Code::CertificateAuthorityNotFound,
             Self::Exists(_) => Code::CertificateAuthorityConflict,
             Self::PreconditionFailed(_) => Code::PreconditionFailed,
-            Self::Older { .. } => Code::Conflict,
-            Self::TooMany { .. } | Self::TooLong { .. } | Self::Refused(_) => Code::ArgumentInvalid,
+            Self::Older { .. } | Self::CaChanged(_) => Code::Conflict,
+            Self::TooMany { .. } | Self::TooLong { .. } => Code::ArgumentInvalid,
             Self::Storage(_) => Code::InternalServerError,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ids::CertificateSerial;
+    use pki::{CrlRefused, UnverifiedCrl};
+    use wire::error::DpsErrorCode as Code;
+
+    use super::*;
+    use crate::revocation_lists::verify::ListFault;
+
+    /// What is refused is the operator's to correct; what has failed is the server's.
+    #[test]
+    fn each_refusal_of_a_list_has_its_code() {
+        let name: CertificateName = "factory".parse().unwrap();
+        let refused = CrlRefused::Signature {
+            subject: "CN=factory".to_owned(),
+        };
+        let stored = Timestamp::from_unix_seconds(0);
+        for (error, code) in [
+            (
+                RevocationListError::NotFound(name.clone()),
+                Code::CertificateAuthorityNotFound,
+            ),
+            (
+                RevocationListError::NoCaCertificate(name.clone()),
+                Code::CertificateAuthorityNotFound,
+            ),
+            (
+                RevocationListError::Exists(name.clone()),
+                Code::CertificateAuthorityConflict,
+            ),
+            (
+                RevocationListError::PreconditionFailed(name.clone()),
+                Code::PreconditionFailed,
+            ),
+            (
+                RevocationListError::TooMany { limit: 25 },
+                Code::ArgumentInvalid,
+            ),
+            (
+                RevocationListError::TooLong { limit: 4 },
+                Code::ArgumentInvalid,
+            ),
+            (RevocationListError::Older { stored }, Code::Conflict),
+            (RevocationListError::CaChanged(name.clone()), Code::Conflict),
+        ] {
+            assert_eq!(error.code(), code, "{error}");
+        }
+        let unreadable = UnverifiedCrl::read(b"no list".to_vec()).unwrap_err();
+        let serial = CertificateSerial::from_bytes(&[1; 22]).unwrap_err();
+        for (fault, code) in [
+            (ListFault::Unreadable(unreadable), Code::ArgumentInvalid),
+            (ListFault::Refused(refused), Code::ArgumentInvalid),
+            (ListFault::Serial(serial), Code::ArgumentInvalid),
+            (ListFault::Stopping, Code::ServiceUnavailable),
+        ] {
+            assert_eq!(fault.code(), code, "{fault}");
         }
     }
 }

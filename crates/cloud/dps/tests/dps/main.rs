@@ -16,6 +16,7 @@ mod ca_references;
 mod certificate_log;
 mod certificate_report;
 mod clients;
+mod cross_certificates;
 mod custom_allocation;
 mod enrollment_lists;
 mod enrollments;

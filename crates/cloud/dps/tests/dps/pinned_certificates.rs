@@ -69,6 +69,7 @@ impl Service {
     }
 
     async fn renewed(&self, with: &Certificate) -> Certificate {
+        self.advance(1);
         let asked = EstRequest::post("/simplereenroll", &csr(ID)).with(chain(&[with]));
         self.est(asked).await.certificate()
     }

@@ -359,7 +359,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "finish_pending",
     // Upkeep.
     "expire_refusals",
-    "prune_issued",
+    "prune_issuer",
     "drop_unreadable_pending",
 ];
 

@@ -287,7 +287,10 @@ pub(crate) async fn a_newer_list_replaces_the_older_whole(bench: Bench) {
     let stored = bench.provisioning.revocation_list(&name).unwrap().unwrap();
     assert_eq!(stored.content, None);
     let of_the_first = bench.publish(ca.list(7, &held)).await;
-    assert!(matches!(of_the_first, Err(RevocationListError::Refused(_))));
+    assert!(matches!(
+        of_the_first,
+        Err(RevocationListError::CaChanged(_))
+    ));
     bench.publish(other.list(1, &held)).await.unwrap();
     assert_eq!(bench.reason(&other, 2), Some(CertificateHold));
     bench

@@ -80,7 +80,7 @@ fn is_replaced(
         let Ok(pinned) = Certificate::from_der(der) else {
             continue;
         };
-        if issued(&pinned, provisioning)?.is_some_and(|one| one.issued >= issued_before.issued) {
+        if issued(&pinned, provisioning)?.is_some_and(|one| one.issued > issued_before.issued) {
             return Ok(true);
         }
     }

@@ -72,6 +72,18 @@ impl Ca {
         }
     }
 
+    /// The key of another CA, certified by this one.
+    pub fn cross(&self, other: &Self) -> Certificate {
+        let name = other.certificate.subject_common_name().unwrap();
+        let params = ca(name, VALID);
+        parsed(
+            params
+                .signed_by(other.issuer.key(), &self.issuer)
+                .unwrap()
+                .der(),
+        )
+    }
+
     /// A root that allows so many CAs below it.
     pub fn root_with_path_length(name: &str, length: u8) -> Self {
         let key = KeyPair::generate().unwrap();

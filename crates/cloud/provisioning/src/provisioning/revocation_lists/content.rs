@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ids::{CertificateName, IdScope, Timestamp};
-use pki::CrlRefused;
 use registry::StorageError;
 use registry::revocation::{ListAge, ListSettings, RevocationList};
 use store::{ListContent, ListSource, Lock, RevocationListRow, StoreError, Tx, Unit, View, unit};
@@ -187,8 +186,7 @@ impl Unit for StoreList {
         }
         // It was verified with the CA certificate of a moment ago.
         if row.ca != self.list.ca {
-            let subject = ca(view, &row)?.subject();
-            return Err(CrlRefused::Signature { subject }.into());
+            return Err(RevocationListError::CaChanged(row.name));
         }
         if let Some(stored) = &row.content {
             let new = (self.list.number.as_deref(), self.list.this_update.ticks());
