@@ -129,3 +129,54 @@ async fn proofs_of_every_earlier_size_belong_together() {
         assert_eq!(answer.status, status, "{query}");
     }
 }
+
+const DAY: i64 = 24 * 3600;
+
+#[tokio::test]
+async fn certificates_that_expired_long_ago_leave_the_list_and_stay_in_the_log() {
+    let service = Service::start().await;
+    // They live 30 days.
+    let old = issued(&service, &["dev-1", "dev-2"]).await;
+    let (key, before) = head(&service).await;
+    let fleet = "fleet".parse().unwrap();
+    let (serial, reason) = (old[0].serial().unwrap(), pki::RevocationReason::Superseded);
+    let provisioning = &service.provisioning;
+    let revoked = provisioning.revoke_certificate(&fleet, serial, reason, service.now());
+    revoked.await.unwrap();
+    let listed = async || {
+        let path = "/muster/v1/dps/issuers/fleet/certificates";
+        get(&service, path).await.body.as_array().unwrap().len()
+    };
+    let on_list = async || {
+        let rows = provisioning.revoked_certificates(&fleet, service.now(), 0, 9);
+        rows.await.unwrap().len()
+    };
+    assert_eq!((listed().await, on_list().await), (2, 1));
+
+    service.advance((30 + 365) * DAY - 60);
+    let young = crate::issued_certificates::issued_more(&service, "dev-3").await;
+    assert_eq!(provisioning.prune_issued(service.now()).await.unwrap(), 0);
+    service.advance(120);
+    assert_eq!(provisioning.prune_issued(service.now()).await.unwrap(), 2);
+    assert_eq!(provisioning.prune_issued(service.now()).await.unwrap(), 0);
+    assert_eq!((listed().await, on_list().await), (1, 0));
+
+    // The log has all of them, begins as it did, and goes on.
+    crate::issued_certificates::issued_more(&service, "dev-4").await;
+    let (_, now) = head(&service).await;
+    assert_eq!(now.size, 4);
+    let path = format!("{LOG}/consistency?from={}", before.size);
+    let consistency = get(&service, &path).await;
+    let consistency = parse_consistency(text(&consistency, "consistency")).unwrap();
+    verify_consistency(&before, &now, &consistency).unwrap();
+    let path = format!("{LOG}/proof?serialNumber={}", young.serial_hex());
+    let proof = get(&service, &path).await;
+    assert_eq!(proof.body["index"], 2);
+    let hash = leaf_hash(&issuer_of(&service).await.sha256(), young.der());
+    let proof = LogProof::parse(text(&proof, "proof")).unwrap();
+    assert_eq!(proof.verify(&hash, &key).unwrap(), now);
+    let path = format!("{LOG}/proof?serialNumber={}", old[1].serial_hex());
+    assert_eq!(get(&service, &path).await.status, 404);
+    // The audit still says that it was issued.
+    assert!(service.audit_text().contains(old[1].serial_hex()));
+}
