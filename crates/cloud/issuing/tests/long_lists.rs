@@ -59,7 +59,7 @@ impl World {
         };
         let record = provisioning.create_issuer(draft, NOW).await.unwrap();
         Self {
-            corner: PublicCorner::new(keys.clone()),
+            corner: PublicCorner::new(keys.clone(), false),
             provisioning,
             keys,
             issuer,
