@@ -86,6 +86,17 @@ pub(crate) async fn dial(
     })
 }
 
+/// Opens a connection without TLS.
+pub(crate) async fn dial_plain(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
+    let (host, port) = (endpoint.host.clone(), endpoint.port);
+    let connecting = TcpStream::connect((host.as_str(), port));
+    match tokio::time::timeout(WITHIN, connecting).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(source)) => Err(ConnectError::Unreachable { host, port, source }),
+        Err(_) => Err(ConnectError::TimedOut { host, port }),
+    }
+}
+
 async fn open(
     endpoint: &Endpoint,
     config: Arc<ClientConfig>,

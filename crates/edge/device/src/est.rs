@@ -149,7 +149,10 @@ impl EstClient {
         let authorization = credential.password.as_ref().map(EstPassword::authorization);
         let identity = credential.identity.as_ref();
         Self {
-            https: HttpsClient::with(server.host().clone(), trust, identity, authorization),
+            https: match server.is_https() {
+                true => HttpsClient::with(server.host().clone(), trust, identity, authorization),
+                false => HttpsClient::without_tls(server.host().clone(), trust, authorization),
+            },
             server,
             has_identity: credential.identity.is_some(),
             has_password: credential.password.is_some(),

@@ -13,10 +13,11 @@ use hyper_util::rt::TokioIo;
 use ids::{HubHost, Timestamp};
 use rustls::ClientConfig;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
-use crate::dial::{Endpoint, dial};
+use crate::dial::{Endpoint, dial, dial_plain};
 use crate::{ConnectError, Credential, Identity, SignError, Trust};
 
 /// The longest answer that is read, bytes. A device's list of modules is the longest.
@@ -24,6 +25,7 @@ const MAX_ANSWER: usize = 2 * 1024 * 1024;
 /// The longest wait for an answer on an open connection.
 const WITHIN: Duration = Duration::from_secs(60);
 const HTTPS_PORT: u16 = 443;
+const HTTP_PORT: u16 = 80;
 const JSON: &str = "application/json; charset=utf-8";
 
 /// Why a request has no answer.
@@ -83,6 +85,8 @@ pub struct HttpsClient {
     config: Arc<ClientConfig>,
     authorization: Authorization,
     clock: Option<Arc<dyn Clock>>,
+    /// Whether it speaks HTTP without TLS.
+    is_plain: bool,
     open: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
 
@@ -122,8 +126,19 @@ impl HttpsClient {
             config,
             authorization: Authorization::None,
             clock: None,
+            is_plain: false,
             host,
             open: Mutex::new(None),
+        }
+    }
+
+    /// A client that speaks HTTP without TLS, on port 80 unless the host has a port.
+    pub(crate) fn without_tls(host: HubHost, trust: &Trust, authorization: Option<String>) -> Self {
+        let endpoint = Endpoint::new(&host, HTTP_PORT);
+        Self {
+            endpoint,
+            is_plain: true,
+            ..Self::with(host, trust, None, authorization)
         }
     }
 
@@ -180,7 +195,17 @@ impl HttpsClient {
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, HttpsError> {
+        if self.is_plain {
+            return self.greet(dial_plain(&self.endpoint).await?).await;
+        }
         let stream = dial(&self.endpoint, self.config.clone()).await?;
+        self.greet(stream).await
+    }
+
+    async fn greet(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<SendRequest<Full<Bytes>>, HttpsError> {
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .map_err(|source| self.broken(source))?;

@@ -7,6 +7,9 @@ const MAX_PATH: usize = 512;
 /// Where an EST server is: `https://HOST[:PORT]/.well-known/est[/LABEL]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EstServer {
+    /// Without TLS, everybody on the way reads passwords and changes answers. Azure's daemon allows
+    /// it.
+    is_https: bool,
     host: HubHost,
     /// Without a slash at its end.
     path: String,
@@ -15,12 +18,7 @@ pub struct EstServer {
 /// Why a text is not the URL of an EST server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EstUrlError {
-    #[error(
-        "it begins with http://, by which passwords and requests are read and changed on the \
-             way; use https://"
-    )]
-    NotEncrypted,
-    #[error("it has to begin with https://")]
+    #[error("it has to begin with https:// or http://")]
     Scheme,
     #[error("its host cannot be read: {0}")]
     Host(String),
@@ -31,8 +29,9 @@ pub enum EstUrlError {
 impl EstServer {
     /// A server with a path that begins with a slash, or is empty.
     #[must_use]
-    pub fn new(host: HubHost, path: &str) -> Self {
+    pub fn new(is_https: bool, host: HubHost, path: &str) -> Self {
         Self {
+            is_https,
             host,
             path: path.trim_end_matches('/').to_owned(),
         }
@@ -44,10 +43,11 @@ impl EstServer {
             let (start, rest) = url.split_at_checked(scheme.len())?;
             start.eq_ignore_ascii_case(scheme).then_some(rest)
         };
-        if scheme("http://").is_some() {
-            return Err(EstUrlError::NotEncrypted);
-        }
-        let rest = scheme("https://").ok_or(EstUrlError::Scheme)?;
+        let (is_https, rest) = match (scheme("https://"), scheme("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(EstUrlError::Scheme),
+        };
         let (host, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
@@ -57,10 +57,12 @@ impl EstServer {
         if path.len() > MAX_PATH || !path.chars().all(plain) {
             return Err(EstUrlError::Path);
         }
-        Ok(Self {
-            host,
-            path: path.trim_end_matches('/').to_owned(),
-        })
+        Ok(Self::new(is_https, host, path))
+    }
+
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.is_https
     }
 
     pub fn host(&self) -> &HubHost {
@@ -74,7 +76,8 @@ impl EstServer {
 
 impl std::fmt::Display for EstServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "https://{}{}", self.host, self.path)
+        let scheme = if self.is_https { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.host, self.path)
     }
 }
 
@@ -96,6 +99,11 @@ mod tests {
                 "/.well-known/est/fleet/cacerts",
             ),
             ("https://hub.example", "https://hub.example", "/cacerts"),
+            (
+                "http://10.0.0.1/.well-known/est",
+                "http://10.0.0.1/.well-known/est",
+                "/.well-known/est/cacerts",
+            ),
         ] {
             let server = EstServer::parse(url).unwrap();
             assert_eq!(server.to_string(), printed);
@@ -107,7 +115,7 @@ mod tests {
     fn other_texts_are_refused() {
         let long = format!("https://a/{}", "x".repeat(MAX_PATH));
         for (url, error) in [
-            ("http://a/.well-known/est", EstUrlError::NotEncrypted),
+            ("ftp://a/.well-known/est", EstUrlError::Scheme),
             ("a/.well-known/est", EstUrlError::Scheme),
             ("", EstUrlError::Scheme),
             ("https://a/est?x=1", EstUrlError::Path),

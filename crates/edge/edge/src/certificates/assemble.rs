@@ -298,11 +298,7 @@ impl Issuers<'_> {
     }
 
     fn est(&self, est: &EstSettings) -> Result<EstIssuer, IssuanceError> {
-        if !est.url.is_https {
-            let problem = "the URL of the EST server begins with http://, which is not offered";
-            return Err(IssuanceError::Files(problem.to_owned()));
-        }
-        let server = EstServer::new(est.url.host.clone(), &est.url.path);
+        let server = EstServer::new(est.url.is_https, est.url.host.clone(), &est.url.path);
         let client = match &est.auth.client {
             None => EstClientCertificate::Own,
             Some(client) => {

@@ -91,8 +91,7 @@ fn est_url(section: &Section<'_, '_>, key: &str, at: &At<String>) -> Option<EstU
                     "{name}: without https everybody on the way reads the password and can issue \
                      another certificate; use https://"
                 );
-                section.fault(at.line, message);
-                return None;
+                section.warn(at.line, message);
             }
             Some(url)
         }
