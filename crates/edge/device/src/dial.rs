@@ -7,11 +7,15 @@ use std::time::Duration;
 use ids::HubHost;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// The longest wait for a TCP connection and its TLS handshake together.
+use crate::Trust;
+use crate::proxy::Proxy;
+
+/// The longest wait for a TCP connection, a proxy and the TLS handshake together.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// Why there is no connection to a server.
@@ -36,6 +40,13 @@ pub enum ConnectError {
     /// Its certificate is trusted, and names other hosts.
     #[error("{host}:{port} has another name now: {reason}")]
     OtherName {
+        host: String,
+        port: u16,
+        reason: String,
+    },
+    /// The proxy is reached, but does not connect to the server.
+    #[error("{host}:{port} cannot be reached by the proxy {reason}")]
+    Proxy {
         host: String,
         port: u16,
         reason: String,
@@ -70,14 +81,31 @@ impl Endpoint {
             port: host.port().unwrap_or(usual),
         }
     }
+
+    fn unreachable(&self, source: io::Error) -> ConnectError {
+        ConnectError::Unreachable {
+            host: self.host.clone(),
+            port: self.port,
+            source,
+        }
+    }
 }
 
-/// Opens a TLS connection.
+/// A stream of bytes in both directions.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A TLS connection, directly or through a proxy.
+pub(crate) type Connection = TlsStream<Box<dyn Stream>>;
+
+/// Opens a TLS connection, through the proxy that `trust` names for the server.
 pub(crate) async fn dial(
     endpoint: &Endpoint,
     config: Arc<ClientConfig>,
-) -> Result<TlsStream<TcpStream>, ConnectError> {
-    let connecting = tokio::time::timeout(WITHIN, open(endpoint, config));
+    trust: &Trust,
+) -> Result<Connection, ConnectError> {
+    let connecting = tokio::time::timeout(WITHIN, open(endpoint, config, trust));
     connecting.await.unwrap_or_else(|_| {
         Err(ConnectError::TimedOut {
             host: endpoint.host.clone(),
@@ -100,21 +128,60 @@ pub(crate) async fn dial_plain(endpoint: &Endpoint) -> Result<TcpStream, Connect
 async fn open(
     endpoint: &Endpoint,
     config: Arc<ClientConfig>,
-) -> Result<TlsStream<TcpStream>, ConnectError> {
-    let (host, port) = (endpoint.host.clone(), endpoint.port);
-    let unreachable = |source| ConnectError::Unreachable {
-        host: host.clone(),
-        port,
-        source,
+    trust: &Trust,
+) -> Result<Connection, ConnectError> {
+    let stream = match trust.proxies().proxy_for(&endpoint.host, endpoint.port) {
+        None => Box::new(connect(endpoint).await?),
+        Some(proxy) => through(proxy, endpoint, trust).await?,
     };
-    let name = ServerName::try_from(host.clone())
-        .map_err(|error| unreachable(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-    let tcp = TcpStream::connect((host.as_str(), port))
+    secure(endpoint, config, stream).await
+}
+
+/// A connection to a server that a proxy makes.
+async fn through(
+    proxy: &Proxy,
+    endpoint: &Endpoint,
+    trust: &Trust,
+) -> Result<Box<dyn Stream>, ConnectError> {
+    let place = Endpoint {
+        host: proxy.host.clone(),
+        port: proxy.port,
+    };
+    let mut stream: Box<dyn Stream> = Box::new(connect(&place).await?);
+    if proxy.tls {
+        stream = Box::new(secure(&place, trust.client_config(None), stream).await?);
+    }
+    let Endpoint { host, port } = endpoint.clone();
+    match proxy.connect(&mut stream, &host, port).await {
+        Ok(()) => Ok(stream),
+        Err(reason) => Err(ConnectError::Proxy {
+            host,
+            port,
+            reason: format!("{proxy}: {reason}"),
+        }),
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
+    let unreachable = |source| endpoint.unreachable(source);
+    let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
         .await
         .map_err(unreachable)?;
     // Requests and packets are small, and the device waits for answers.
     tcp.set_nodelay(true).map_err(unreachable)?;
-    let connecting = TlsConnector::from(config).connect(name, tcp);
+    Ok(tcp)
+}
+
+async fn secure(
+    endpoint: &Endpoint,
+    config: Arc<ClientConfig>,
+    stream: Box<dyn Stream>,
+) -> Result<Connection, ConnectError> {
+    let Endpoint { host, port } = endpoint.clone();
+    let name = ServerName::try_from(host.clone()).map_err(|error| {
+        endpoint.unreachable(io::Error::new(io::ErrorKind::InvalidInput, error))
+    })?;
+    let connecting = TlsConnector::from(config).connect(name, stream);
     connecting.await.map_err(|source| match refusal(&source) {
         Some((Refusal::Time, reason)) => ConnectError::NotValidNow { host, port, reason },
         Some((Refusal::Name, reason)) => ConnectError::OtherName { host, port, reason },

@@ -224,7 +224,7 @@ impl EstClient {
         };
         let answer = self
             .https
-            .send_content(method, &target, content, None)
+            .send_content(method, &target, content, &[])
             .await?;
         match answer.status {
             200 => read_certificates(&answer.body)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, IF_MATCH, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderName, IF_MATCH, RETRY_AFTER};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use ids::{HubHost, Timestamp};
@@ -83,6 +83,7 @@ pub struct HttpsClient {
     host: HubHost,
     endpoint: Endpoint,
     config: Arc<ClientConfig>,
+    trust: Trust,
     authorization: Authorization,
     clock: Option<Arc<dyn Clock>>,
     /// Whether it speaks HTTP without TLS.
@@ -110,7 +111,7 @@ impl HttpsClient {
         Self {
             authorization: authorization.map_or(Authorization::None, Authorization::Fixed),
             clock: trust.clock().cloned(),
-            ..Self::verifying(host, trust.client_config(identity))
+            ..Self::verifying(host, trust, trust.client_config(identity))
         }
     }
 
@@ -120,10 +121,11 @@ impl HttpsClient {
     }
 
     /// A client that proves nothing, and verifies the server as `config` does.
-    pub(crate) fn verifying(host: HubHost, config: Arc<ClientConfig>) -> Self {
+    pub(crate) fn verifying(host: HubHost, trust: &Trust, config: Arc<ClientConfig>) -> Self {
         Self {
             endpoint: Endpoint::new(&host, HTTPS_PORT),
             config,
+            trust: trust.clone(),
             authorization: Authorization::None,
             clock: None,
             is_plain: false,
@@ -160,24 +162,24 @@ impl HttpsClient {
             media_type: JSON,
             bytes: Bytes::from(body.to_string()),
         });
-        self.send_content(method, target, content, if_match).await
+        let headers = if_match.map(|if_match| (IF_MATCH, if_match));
+        self.send_content(method, target, content, headers.as_slice())
+            .await
     }
 
-    /// As [`send`](Self::send), with a body of any media type.
+    /// As [`send`](Self::send), with a body of any media type, and further headers.
     pub(crate) async fn send_content(
         &self,
         method: Method,
         target: &str,
         body: Option<Content>,
-        if_match: Option<&str>,
+        headers: &[(HeaderName, &str)],
     ) -> Result<Answer, HttpsError> {
         let mut kept = self.open.lock().await;
         if let Some(mut sender) = kept.take()
             && sender.ready().await.is_ok()
         {
-            let request = self
-                .request(&method, target, body.clone(), if_match)
-                .await?;
+            let request = self.request(&method, target, body.clone(), headers).await?;
             match self.exchange(&mut sender, request).await {
                 Err(HttpsError::Broken { .. }) => {}
                 Ok(answer) => {
@@ -188,7 +190,7 @@ impl HttpsClient {
             }
         }
         let mut sender = self.connect().await?;
-        let request = self.request(&method, target, body, if_match).await?;
+        let request = self.request(&method, target, body, headers).await?;
         let answer = self.exchange(&mut sender, request).await?;
         *kept = Some(sender);
         Ok(answer)
@@ -198,7 +200,7 @@ impl HttpsClient {
         if self.is_plain {
             return self.greet(dial_plain(&self.endpoint).await?).await;
         }
-        let stream = dial(&self.endpoint, self.config.clone()).await?;
+        let stream = dial(&self.endpoint, self.config.clone(), &self.trust).await?;
         self.greet(stream).await
     }
 
@@ -220,7 +222,7 @@ impl HttpsClient {
         method: &Method,
         target: &str,
         body: Option<Content>,
-        if_match: Option<&str>,
+        headers: &[(HeaderName, &str)],
     ) -> Result<Request<Full<Bytes>>, HttpsError> {
         let mut request = Request::builder()
             .method(method)
@@ -234,8 +236,8 @@ impl HttpsClient {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        if let Some(if_match) = if_match {
-            request = request.header(IF_MATCH, if_match);
+        for (name, value) in headers {
+            request = request.header(name, *value);
         }
         if let Some(content) = &body {
             request = request.header(CONTENT_TYPE, content.media_type);

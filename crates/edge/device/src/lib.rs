@@ -13,7 +13,11 @@ mod identity;
 
 mod dial;
 
+mod proxy;
+
 mod https;
+
+mod blob;
 
 mod server_time;
 
@@ -36,6 +40,7 @@ mod backoff;
 pub mod renewal;
 
 pub use backoff::{Backoff, retry_pause};
+pub use blob::{BlobContainer, BlobError, BlobKind, BlobWriter};
 pub use clock::Clock;
 pub use credential::{Credential, KeySigner, SignError, Signer, TokenSource, token};
 pub use dial::ConnectError;
@@ -47,6 +52,7 @@ pub use hub::{
 pub use identity::{Identity, IdentityError};
 pub use modules::{ModuleError, ModuleIdentities};
 pub use provision::{Assignment, Attestation, ProvisionError, Provisioning, provision};
+pub use proxy::{Proxies, ProxyError};
 pub use server_time::{ServerTimeError, server_time};
 pub use tpm::{Tpm, TpmFault, TpmFaultKind, TpmKey, TpmPublicKeys, TpmSigner};
 pub use trust::{Trust, TrustError};

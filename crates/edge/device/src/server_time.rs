@@ -42,7 +42,7 @@ pub async fn server_time(host: &HubHost, trust: &Trust) -> Result<Timestamp, Ser
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())
         .with_no_client_auth();
-    let client = HttpsClient::verifying(host.clone(), Arc::new(config));
+    let client = HttpsClient::verifying(host.clone(), trust, Arc::new(config));
     let answer = client.send(Method::GET, "/", None, None).await;
     let answer = answer.map_err(|source| ServerTimeError::Connection(host.clone(), source))?;
     let time = answer

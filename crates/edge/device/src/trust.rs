@@ -1,4 +1,4 @@
-//! The root certificates that a device trusts.
+//! The root certificates that a device trusts, and the proxies by which it reaches servers.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
-use crate::Identity;
 use crate::clock::{Clock, ClockOfTls};
+use crate::{Identity, Proxies};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{subject} cannot be a trusted root: {reason}")]
@@ -18,11 +18,13 @@ pub struct TrustError {
     reason: String,
 }
 
-/// The trusted roots of a device: it trusts servers whose certificates chain to one of them.
+/// The trusted roots of a device: it trusts servers whose certificates chain to one of them. The
+/// proxies are here too, so that no connection is made without them.
 #[derive(Debug, Clone)]
 pub struct Trust {
     roots: Arc<RootCertStore>,
     clock: Option<Arc<dyn Clock>>,
+    proxies: Arc<Proxies>,
 }
 
 impl Trust {
@@ -54,6 +56,7 @@ impl Trust {
         Ok(Self {
             roots: Arc::new(roots),
             clock: None,
+            proxies: Arc::default(),
         })
     }
 
@@ -67,12 +70,25 @@ impl Trust {
         }
     }
 
+    /// The same roots. Connections go through `proxies`.
+    #[must_use]
+    pub fn through(self, proxies: Proxies) -> Self {
+        Self {
+            proxies: Arc::new(proxies),
+            ..self
+        }
+    }
+
     pub(crate) fn clock(&self) -> Option<&Arc<dyn Clock>> {
         self.clock.as_ref()
     }
 
     pub(crate) fn roots(&self) -> &Arc<RootCertStore> {
         &self.roots
+    }
+
+    pub(crate) fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// The configuration for TLS connections, with a client certificate for servers

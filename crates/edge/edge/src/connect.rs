@@ -13,17 +13,21 @@ mod status;
 mod work;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::command::Command;
 use crate::config::Config;
+use crate::desired::agent_options::AgentOptions;
 use crate::identities::master_key::MasterKey;
 use crate::provision::CloudAccess;
 use crate::provision::guarded_clock::GuardedClock;
 use crate::provision::machine::{Effect, Event, Machine};
+use crate::reconcile::{agent_options, parse};
 use crate::runtime::ModuleRuntime;
 use crate::session::Session;
+use crate::session::methods::MethodParts;
 use crate::state::SharedState;
 use lanes::{Lanes, Next};
 pub use state_files::StateFiles;
@@ -37,8 +41,12 @@ pub struct CloudParts<R> {
     pub master: Arc<MasterKey>,
     pub shared: SharedState,
     pub runtime: Arc<R>,
+    /// For the direct methods of its sessions.
+    pub methods: MethodParts,
     /// The time that the device goes by.
     pub clock: Arc<GuardedClock>,
+    /// Attempts to connect since the last session.
+    pub attempts: AtomicU32,
 }
 
 /// Keeps the device connected. One task runs it for the life of a configuration.
@@ -141,6 +149,7 @@ impl<R: ModuleRuntime> CloudTask<R> {
             }
             Effect::Keep(assignment) => parts.adopt(&assignment),
             Effect::StartSession => {
+                parts.attempts.store(0, Ordering::Relaxed);
                 if let Some(session) = self.opened.take() {
                     self.lanes.start_session(session).await;
                 }
@@ -162,6 +171,17 @@ impl<R: ModuleRuntime> CloudTask<R> {
 impl<R> CloudParts<R> {
     fn now(&self) -> ids::Timestamp {
         self.clock.read().time
+    }
+
+    /// What the variables of the agent ask for, in another attempt to connect. Those of the
+    /// deployment may name a proxy that does not work, and only the hub can take them back: every
+    /// other attempt does without.
+    fn options_of_attempt(&self) -> AgentOptions {
+        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
+        let document = self.shared.cloud_state.borrow().desired.clone();
+        let document = document.filter(|_| attempt.is_multiple_of(2));
+        let manifest = document.and_then(|document| parse(&document).ok());
+        agent_options(&self.config, manifest.as_ref())
     }
 }
 

@@ -8,6 +8,7 @@ mod start;
 mod tpm_service;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use ids::error_chain;
@@ -32,8 +33,9 @@ use crate::local_api::management::{AgentHandle, DaemonRequest, Management, SetLo
 use crate::local_api::unix_socket::listen;
 use crate::local_api::workload::{ModuleSockets, Workload};
 use crate::provision::guarded_clock::GuardedClock;
-use crate::reconcile::{Agent, AgentParts};
+use crate::reconcile::{Agent, AgentParts, agent_options};
 use crate::runtime::ModuleRuntime;
+use crate::session::methods::{MethodParts, Tasks};
 use crate::state::SharedState;
 
 /// The mode of the management socket: only the owner and the owner's group manage the device.
@@ -91,6 +93,7 @@ pub async fn run<R: ModuleRuntime>(
         clock,
         management,
         edge_ca: Arc::default(),
+        tasks: Arc::default(),
         running: None,
         tpm_service: TpmService::default(),
     };
@@ -113,6 +116,8 @@ struct Device<R> {
     clock: Arc<GuardedClock>,
     management: Arc<Management<R>>,
     edge_ca: Arc<EdgeCa>,
+    /// Tasks of direct methods.
+    tasks: Arc<Tasks>,
     running: Option<Running<R>>,
     tpm_service: TpmService,
 }
@@ -204,6 +209,7 @@ impl<R: ModuleRuntime> Device<R> {
             folder,
             shared: self.management.shared.clone(),
             roots: roots.unwrap_or_default(),
+            proxies: agent_options(config, None).proxies,
         };
         let started = Certificates::start(config, &parts, &self.edge_ca);
         started.unwrap_or_else(|error| {
@@ -225,7 +231,14 @@ impl<R: ModuleRuntime> Device<R> {
             master: self.master.clone(),
             shared: self.management.shared.clone(),
             runtime: handle.runtime.clone(),
+            methods: MethodParts {
+                log: self.paths.log(),
+                tasks: self.tasks.clone(),
+                daemon: self.management.daemon.clone(),
+                make_bundle: None,
+            },
             clock: self.clock.clone(),
+            attempts: AtomicU32::new(0),
         };
         tokio::spawn(CloudTask::new(parts, commands).run())
     }

@@ -1,6 +1,7 @@
 //! What should run: the desired properties of `$edgeAgent`, and the containers
 //! that follow from them.
 
+pub mod agent_options;
 pub mod container;
 pub mod modules;
 pub mod registry_credential;

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ids::{ModuleId, Timestamp};
 
 use self::module::ModuleInput;
-use crate::desired::modules::{DesiredModule, DesiredModules};
-use crate::plan::restart_policy::Restarts;
+use crate::desired::modules::{DesiredModules, NoSpec};
+use crate::plan::restart_policy::{RestartLimits, Restarts};
 use crate::runtime::{ContainerState, Observed};
 pub use health::ModuleHealth;
 pub use memory::{CreationWarnings, Failure, Memory, REMOVAL};
@@ -49,6 +49,8 @@ pub struct Plan {
     pub stopped: BTreeSet<ModuleId>,
     /// Modules with a failed action that is still to be done.
     pub failing: BTreeSet<ModuleId>,
+    /// Modules whose settings cannot be used, with the reason.
+    pub faulty: BTreeMap<ModuleId, String>,
 }
 
 /// Decides for all modules of the device.
@@ -57,6 +59,7 @@ pub fn plan(
     desired: &DesiredModules,
     observed: &[Observed],
     memory: &Memory,
+    limits: &RestartLimits,
     now: Timestamp,
 ) -> Plan {
     let mut plan = Plan::default();
@@ -70,7 +73,17 @@ pub fn plan(
     in_order.sort_by_key(|(module, desired)| (desired.settings.startup_order, (*module).clone()));
     for (module, desired) in in_order {
         let found = observed.iter().find(|found| found.module == *module);
-        plan.bring_about(module, desired, found, memory, now);
+        let input = ModuleInput {
+            desired,
+            found,
+            restarts: memory.restarts.get(module).copied().unwrap_or_default(),
+            limits,
+            was_stopped: memory.stopped.contains(module),
+            pulling: memory.pulling.get(module).map(String::as_str),
+            own_exit: memory.own_exits.get(module),
+            now,
+        };
+        plan.bring_about(module, input, memory.failures.get(module));
     }
     plan
 }
@@ -100,29 +113,15 @@ impl Plan {
     }
 
     /// A module of the deployment, with its container if it has one.
-    fn bring_about(
-        &mut self,
-        module: &ModuleId,
-        desired: &DesiredModule,
-        found: Option<&Observed>,
-        memory: &Memory,
-        now: Timestamp,
-    ) {
-        let input = ModuleInput {
-            desired,
-            found,
-            restarts: memory.restarts.get(module).copied().unwrap_or_default(),
-            was_stopped: memory.stopped.contains(module),
-            pulling: memory.pulling.contains(module),
-            own_exit: memory.own_exits.get(module),
-            now,
-        };
-        let failure = memory.failures.get(module);
-        let failure = failure.filter(|failure| failure.attempt == desired.attempt);
+    fn bring_about(&mut self, module: &ModuleId, input: ModuleInput<'_>, last: Option<&Failure>) {
+        let failure = last.filter(|failure| failure.attempt == input.desired.attempt);
+        if let Err(NoSpec::Faulty(problem)) = &input.desired.spec {
+            self.faulty.insert(module.clone(), problem.clone());
+        }
         let mut decided = input.decide();
         if let Some(failure) = failure.filter(|_| !decided.steps.is_empty()) {
             self.failing.insert(module.clone());
-            if failure.next > now {
+            if failure.next > input.now {
                 decided = input.wait_after(failure, &decided);
             }
         }

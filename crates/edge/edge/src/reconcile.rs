@@ -24,12 +24,13 @@ use self::pulls::Pulls;
 use crate::clock;
 use crate::config::Config;
 use crate::desired::DesiredDocument;
+use crate::desired::agent_options::AgentOptions;
 use crate::desired::container::DeviceContext;
 use crate::desired::modules::{Deployment, Target};
 use crate::files::paths::Paths;
 use crate::local_api::workload::ModuleSockets;
 use crate::plan::{Memory, Plan, plan};
-use crate::report::Reporter;
+use crate::report::{Reporter, agent_name};
 use crate::runtime::{Change, EngineInfo, ModuleRuntime, Observed, RuntimeError};
 use crate::state::{CloudState, SharedState, send_if_changed};
 
@@ -154,11 +155,11 @@ impl<R: ModuleRuntime> Agent<R> {
             .keep_only(|module| target.modules.contains_key(module));
         let observed = self.runtime.list().await?;
         self.find_own_exits(&target.modules, &observed).await?;
-        let planned = plan(&target.modules, &observed, &self.memory, clock::now());
+        self.memory.pulling = self.pulls.progress();
+        let planned = self.plan(target, &observed);
         self.memory
             .failures
             .retain(|module, _| planned.failing.contains(module));
-        self.memory.pulling = self.pulls.modules();
         self.report(target, &observed, &planned);
         let acts = !planned.actions.is_empty();
         self.act(target, &planned).await;
@@ -180,6 +181,7 @@ impl<R: ModuleRuntime> Agent<R> {
     }
 
     fn target(&self, manifest: AgentDesired, version: u64, cloud_state: &CloudState) -> Target {
+        let options = agent_options(&self.config, Some(&manifest));
         let location = cloud_state.location.as_ref();
         let context = location.map(|location| DeviceContext {
             root: self.paths.root().to_owned(),
@@ -188,7 +190,7 @@ impl<R: ModuleRuntime> Agent<R> {
             device: location.device_id.clone(),
             hub: location.hub.clone(),
             elevated_permissions: self.config.elevated_permissions,
-            agent_env: self.config.agent_env.clone(),
+            agent_env: options.for_modules.clone(),
             logging: manifest.logging_options.clone(),
         });
         let deployment = Deployment {
@@ -199,6 +201,7 @@ impl<R: ModuleRuntime> Agent<R> {
         Target {
             modules: deployment.modules(|module| self.paths.module_folder(module.as_str())),
             version,
+            options,
             manifest: Arc::new(manifest),
         }
     }
@@ -218,15 +221,33 @@ impl<R: ModuleRuntime> Agent<R> {
     }
 
     /// Reports what runs now.
-    async fn report_again(&self, target: &Target) -> Result<(), RuntimeError> {
+    async fn report_again(&mut self, target: &Target) -> Result<(), RuntimeError> {
         let observed = self.runtime.list().await?;
-        let plan = plan(&target.modules, &observed, &self.memory, clock::now());
+        self.memory.pulling = self.pulls.progress();
+        let plan = self.plan(target, &observed);
         self.report(target, &observed, &plan);
         Ok(())
     }
+
+    fn plan(&self, target: &Target, observed: &[Observed]) -> Plan {
+        let limits = &target.options.limits;
+        plan(
+            &target.modules,
+            observed,
+            &self.memory,
+            limits,
+            clock::now(),
+        )
+    }
 }
 
-fn parse(document: &DesiredDocument) -> Result<AgentDesired, ManifestError> {
+/// What the variables of the agent ask for, with those of the deployment, if there is one.
+pub(crate) fn agent_options(config: &Config, manifest: Option<&AgentDesired>) -> AgentOptions {
+    let settings = manifest.and_then(|manifest| manifest.system_modules.get(&agent_name()));
+    AgentOptions::read(&config.agent_env, settings.map(|settings| &settings.env))
+}
+
+pub(crate) fn parse(document: &DesiredDocument) -> Result<AgentDesired, ManifestError> {
     AgentDesired::parse(&Value::Object(document.properties.clone()))
 }
 

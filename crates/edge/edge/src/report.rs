@@ -17,6 +17,7 @@ use crate::desired::modules::{DesiredModule, Target};
 use crate::plan::{Memory, ModuleHealth, Plan};
 use crate::runtime::Observed;
 use crate::state::{SharedState, send_if_changed};
+pub(crate) use details::agent_name;
 
 pub(crate) struct Report {
     /// Reported properties; `None` leaves them as they are.
@@ -65,7 +66,8 @@ impl Reporter<'_> {
         let problems = self.problems(plan);
         let mut reported = BTreeMap::new();
         let mut details = vec![details::of_agent(self.started)];
-        let mut warnings = Vec::new();
+        let notes = target.options.notes.iter();
+        let mut warnings: Vec<String> = notes.map(|note| format!("edgeAgent: {note}")).collect();
         for (module, desired) in &target.modules {
             let Some(health) = plan.health.get(module) else {
                 continue;
@@ -176,7 +178,7 @@ impl Reporter<'_> {
         module: &ModuleId,
         desired: &'a DesiredModule,
     ) -> impl Iterator<Item = &'a String> {
-        let spec = desired.spec.as_ref();
+        let spec = desired.spec.as_ref().ok();
         let kept = self.memory.warnings.get(module);
         let kept = kept.filter(|kept| spec.is_some_and(|spec| spec.digest == kept.digest));
         let stated = spec.into_iter().flat_map(|spec| &spec.warnings);
@@ -201,7 +203,9 @@ impl Reporter<'_> {
         let failures = self.memory.failures.iter();
         failures
             .filter(|(module, _)| plan.failing.contains(*module))
-            .map(|(module, failure)| format!("{module}: {}", failure.problem))
+            .map(|(module, failure)| (module, &failure.problem))
+            .chain(&plan.faulty)
+            .map(|(module, problem)| format!("{module}: {problem}"))
             .collect()
     }
 }

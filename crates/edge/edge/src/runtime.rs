@@ -2,6 +2,7 @@
 
 mod docker;
 mod fake;
+mod progress;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use wire::edge_api::manifest::RegistryCredential;
 
 pub use docker::{Docker, DockerOptions};
 pub use fake::FakeRuntime;
+pub use progress::PullProgress;
 
 /// A container to create.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +76,8 @@ pub struct Observed {
     /// values of the environment.
     pub create_options: Option<String>,
     pub state: ContainerState,
+    /// Whether it runs and its health check fails.
+    pub unhealthy: bool,
     /// The time of the last start.
     pub started: Option<Timestamp>,
 }
@@ -91,7 +95,7 @@ pub enum EndedBy {
 /// What the runtime has noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// A container started, exited or was removed.
+    /// A container started, exited or was removed, or its health changed.
     Container,
     /// The connection to the engine ended.
     EngineLost,
@@ -155,6 +159,7 @@ pub trait ModuleRuntime: Send + Sync + 'static {
         image: &str,
         credential: Option<&RegistryCredential>,
         patience: Duration,
+        progress: &PullProgress,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Creates a container. Returns the warnings of the engine.

@@ -2,11 +2,12 @@
 //! properties, answers direct methods.
 
 mod input;
-mod methods;
+pub mod methods;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use device::{CallError, Events, Hub, MethodCall, ModuleIdentities};
 use ids::{ModuleId, error_chain};
@@ -16,6 +17,7 @@ use wire::edge_api::local::Connection;
 use wire::service_api::device_view::{DeviceTwin, VersionedProperties};
 
 use self::input::{Input, Inputs};
+use self::methods::Methods;
 use crate::clock;
 use crate::command::SessionCommand;
 use crate::desired::{DesiredDocument, KeptDesired};
@@ -31,6 +33,8 @@ use crate::state::{CloudState, SharedState};
 pub(crate) enum SessionEnd {
     /// A command closed it.
     Closed,
+    /// The token of the agent is about to expire.
+    Renew,
     Lost(String),
 }
 
@@ -48,12 +52,23 @@ pub(crate) struct SessionParts<R> {
     /// The twin, read after the connection was made.
     pub(crate) twin: DeviceTwin,
     pub(crate) master: Arc<MasterKey>,
-    pub(crate) runtime: Arc<R>,
+    pub(crate) methods: Methods<R>,
+    pub(crate) times: SessionTimes,
     pub(crate) shared: SharedState,
+}
+
+/// When a session does something by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionTimes {
+    /// How often the whole twin is read, in case a change was missed.
+    pub(crate) refresh: Duration,
+    /// When the session ends, because its token has to be renewed.
+    pub(crate) renewal: Duration,
 }
 
 pub(crate) struct Session<R> {
     events: Events,
+    times: SessionTimes,
     state: SessionState<R>,
 }
 
@@ -69,7 +84,7 @@ struct SessionState<R> {
     /// Whether the identities were compared with the hub since something may have changed them.
     identities_synced: bool,
     master: Arc<MasterKey>,
-    runtime: Arc<R>,
+    methods: Arc<Methods<R>>,
     shared: SharedState,
 }
 
@@ -85,19 +100,24 @@ impl<R: ModuleRuntime> Session<R> {
             reported: parts.twin.reported.properties,
             identities_synced: true,
             master: parts.master,
-            runtime: parts.runtime,
+            methods: Arc::new(parts.methods),
             shared: parts.shared,
         };
         Self {
             events: parts.events,
+            times: parts.times,
             state,
         }
     }
 
     /// Runs until the connection breaks or a command ends it.
     pub(crate) async fn run(self, commands: &mut mpsc::Receiver<SessionCommand>) -> SessionEnd {
-        let Self { events, mut state } = self;
-        let mut inputs = Inputs::new(events, commands, &state.shared);
+        let Self {
+            events,
+            times,
+            mut state,
+        } = self;
+        let mut inputs = Inputs::new(events, commands, &state.shared, times);
         state.start();
         loop {
             let handled = match inputs.next().await {
@@ -127,6 +147,10 @@ impl<R: ModuleRuntime> Session<R> {
                 Input::Refresh => {
                     state.identities_synced = false;
                     state.refresh().await
+                }
+                Input::Renewal => {
+                    state.hub.close().await;
+                    return SessionEnd::Renew;
                 }
                 Input::Command(command) => return state.end(command).await,
                 Input::Disconnected(why) => return SessionEnd::Lost(why),
@@ -238,8 +262,8 @@ impl<R: ModuleRuntime> SessionState<R> {
 
     /// Answers a direct method in a task of its own, because it may take long.
     fn answer(&self, call: MethodCall) {
-        let (hub, runtime) = (self.hub.clone(), self.runtime.clone());
-        tokio::spawn(async move { methods::answer(&hub, runtime.as_ref(), &call).await });
+        let (hub, methods) = (self.hub.clone(), self.methods.clone());
+        tokio::spawn(async move { methods.answer(&hub, &call).await });
     }
 
     /// Ends the session for a command. Without one all senders of commands are gone.

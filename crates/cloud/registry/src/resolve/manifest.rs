@@ -103,13 +103,20 @@ impl Findings {
             settings.insert("image".to_owned(), json!("none"));
         }
         match Fields::of_body(&module).and_then(|fields| ModuleSettings::parse(&fields)) {
-            Ok(read) => {
-                for member in read.create_options.unknown() {
+            Ok(ModuleSettings {
+                create_options: Ok(options),
+                ..
+            }) => {
+                for member in options.unknown() {
                     let path = format!("{path}.settings.createOptions.{member}");
                     self.warn(&path, "is not known to the container engine");
                 }
             }
-            Err(error) => self.refuse(path, error),
+            Ok(ModuleSettings {
+                create_options: Err(error),
+                ..
+            })
+            | Err(error) => self.refuse(path, error),
         }
     }
 

@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::call::{Call, TwinAnswer};
-use super::transport::Stream;
 use super::{Event, MAX_PACKET};
+use crate::dial::Stream;
 
 /// Unsent bytes up to which calls are accepted and packets are read.
 const MAX_UNSENT: usize = 512 * 1024;

@@ -1,6 +1,5 @@
 //! The byte stream of a connection.
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -9,22 +8,18 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::websocket::ByteStream;
 use super::{HubError, HubOptions, MAX_PACKET};
-use crate::dial::{Endpoint, dial};
+use crate::dial::{Endpoint, Stream, dial};
 
 const MQTTS_PORT: u16 = 8883;
 const PATH: &str = "/$iothub/websocket";
 /// A frame holds at most one packet, with this device and with every known server.
 const MAX_FRAME: usize = MAX_PACKET + 16;
 
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// Opens the byte stream to a hub: TLS on port 8883, or WebSocket over TLS if the host has a port.
 pub(super) async fn open(options: &HubOptions) -> Result<Box<dyn Stream>, HubError> {
     let host = options.target();
     let config = options.trust.client_config(options.credential.identity());
-    let stream = dial(&Endpoint::new(host, MQTTS_PORT), config).await?;
+    let stream = dial(&Endpoint::new(host, MQTTS_PORT), config, &options.trust).await?;
     if host.port().is_none() {
         return Ok(Box::new(stream));
     }

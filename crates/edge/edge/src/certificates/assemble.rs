@@ -5,8 +5,8 @@ mod settings;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use device::Trust;
 use device::est::{EstPassword, EstServer};
+use device::{Proxies, Trust};
 use ids::DeviceId;
 use pki::{Certificate, KeyType, Profile, Subject};
 use tokio::task::JoinSet;
@@ -39,6 +39,8 @@ pub struct CertificateParts {
     pub shared: SharedState,
     /// The roots of `trust_bundle_cert`.
     pub roots: Vec<Certificate>,
+    /// How servers are reached.
+    pub proxies: Proxies,
 }
 
 /// The certificates of the device. Dropping it ends their renewal.
@@ -327,6 +329,7 @@ impl Issuers<'_> {
             roots.extend(read_certificates(file)?);
         }
         let trust = Trust::native_and(&roots);
+        let trust = trust.map(|trust| trust.through(self.parts.proxies.clone()));
         trust.map_err(|error| IssuanceError::Files(error.to_string()))
     }
 }

@@ -12,11 +12,12 @@ use crate::identities::Identities;
 use crate::provision::CloudAccess;
 use crate::provision::assignment::DeviceLocation;
 use crate::runtime::ModuleRuntime;
-use crate::session::{Session, SessionParts};
+use crate::session::methods::Methods;
+use crate::session::{Session, SessionParts, SessionTimes};
 
-/// How long a token of `$edgeAgent` is valid. The hub closes the connection when it expires, and
-/// the next connection gets a new token.
+/// How long a token of `$edgeAgent` is valid. The hub closes the connection when it expires.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+const WEBSOCKET_PORT: u16 = 443;
 /// Longest silence towards the hub, seconds: shorter than home routers keep an idle connection.
 const KEEP_ALIVE: u16 = 120;
 
@@ -52,7 +53,16 @@ impl<R: ModuleRuntime> CloudParts<R> {
             desired_file: self.files.desired.clone(),
             twin,
             master: self.master.clone(),
-            runtime: self.runtime.clone(),
+            methods: Methods {
+                runtime: self.runtime.clone(),
+                location: location.clone(),
+                trust: access.trust.clone(),
+                parts: self.methods.clone(),
+            },
+            times: SessionTimes {
+                refresh: access.options.refresh,
+                renewal: renewal(TOKEN_LIFETIME, rand::random()),
+            },
             shared: self.shared.clone(),
         }))
     }
@@ -75,9 +85,11 @@ impl<R: ModuleRuntime> CloudParts<R> {
             .ok_or(AttemptError::NoAgent)?;
         let expiry = self.now().plus(TOKEN_LIFETIME);
         let token = token(&key, hub.as_str(), device_id, Some(&agent), expiry).await?;
+        let websocket = access.options.websocket && hub.port().is_none();
         let options = HubOptions {
             hub: hub.clone(),
-            gateway: None,
+            // A host with a port is reached over WebSocket.
+            gateway: websocket.then(|| hub.with_port(Some(WEBSOCKET_PORT))),
             device: device_id.clone(),
             module: Some(agent),
             credential: device::Credential::Token(token),
@@ -86,5 +98,25 @@ impl<R: ModuleRuntime> CloudParts<R> {
             client_type: format!("EdgeAgent/{}", env!("CARGO_PKG_VERSION")),
         };
         Ok(Hub::connect(&options).await?)
+    }
+}
+
+/// When a token is replaced: between three and four fifths of its life, by chance, so that a fleet
+/// that connected together does not connect again together.
+fn renewal(lifetime: Duration, chance: f64) -> Duration {
+    lifetime.mul_f64(0.6 + 0.2 * chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_renewed_long_before_they_expire_and_not_all_at_once() {
+        let hours = |hours: f64| Duration::from_secs_f64(hours * 3600.0);
+        let day = hours(24.0);
+        assert_eq!(renewal(day, 0.0), hours(14.4));
+        assert_eq!(renewal(day, 0.5), hours(16.8));
+        assert!(renewal(day, 1.0) <= hours(19.2) + Duration::from_millis(1));
     }
 }

@@ -122,6 +122,7 @@ impl<R: ModuleRuntime> Lanes<R> {
                 let problem = match end {
                     SessionEnd::Lost(problem) => problem,
                     SessionEnd::Closed => "it was closed".to_owned(),
+                    SessionEnd::Renew => "the next one has a new token".to_owned(),
                 };
                 Next::SessionEnded { lasted, problem }
             }

@@ -29,6 +29,7 @@ pub(super) async fn read<R>(parts: Arc<CloudParts<R>>) -> Done<R> {
     let verified_at = reading.is_certain().then_some(reading.time);
     let examined = examine(&parts.config, verified_at);
     let access = CloudAccess::new(&parts.config, examined, &parts.clock);
+    let access = access.map(|access| access.with_options(parts.options_of_attempt()));
     Done::Read(access.map(Arc::new).map_err(|error| error_chain(&error)))
 }
 

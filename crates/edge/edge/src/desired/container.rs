@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ids::{DeviceId, GenerationId, HubHost, ModuleId};
 use serde_json::{Map, Value, json};
-use wire::edge_api::manifest::ModuleSettings;
+use wire::edge_api::manifest::{CreateOptions, ModuleSettings};
 
 use crate::runtime::ContainerSpec;
 pub(crate) use digest::digest_of;
@@ -46,7 +46,7 @@ pub struct DeviceContext {
     pub hub: HubHost,
     /// Whether deployments may ask for privileges.
     pub elevated_permissions: bool,
-    /// The variables of `[agent.env]`, of which some are passed on to modules.
+    /// Variables of the agent that modules get too, unless they have their own.
     pub agent_env: Vec<(String, String)>,
     /// The deployment's `loggingOptions`, a LogConfig of the engine.
     pub logging: Option<Map<String, Value>>,
@@ -57,6 +57,8 @@ pub struct DeviceContext {
 pub struct ModuleInstance<'a> {
     pub module: &'a ModuleId,
     pub settings: &'a ModuleSettings,
+    /// Those of `settings`.
+    pub options: &'a CreateOptions,
     pub generation: &'a GenerationId,
     /// The folder that the container sees as `/var/run/iotedge`.
     pub folder: &'a Path,
@@ -68,12 +70,13 @@ pub fn container(context: &DeviceContext, instance: &ModuleInstance<'_>) -> Cont
     let ModuleInstance {
         module,
         settings,
+        options,
         folder,
         ..
     } = *instance;
     let image = settings.image_reference();
-    let mut warnings = unknown_members(settings);
-    let mut body = settings.create_options.body().clone();
+    let mut warnings = unknown_members(options);
+    let mut body = options.body().clone();
     let own_env = body.remove("Env");
     let env = env::env(context, instance, own_env.as_ref());
     body.insert("Env".to_owned(), env);
@@ -104,8 +107,8 @@ pub fn container(context: &DeviceContext, instance: &ModuleInstance<'_>) -> Cont
     let digest = digest_of(&json!([name, body, settings.version]));
     body["Labels"][DIGEST_LABEL] = json!(digest);
     // For reports. It is not part of the digest, because another spelling is no change.
-    let options = Value::Object(settings.create_options.without_values()).to_string();
-    body["Labels"][CREATE_OPTIONS_LABEL] = json!(options);
+    let given = Value::Object(options.without_values()).to_string();
+    body["Labels"][CREATE_OPTIONS_LABEL] = json!(given);
     ContainerSpec {
         module: module.clone(),
         name,
@@ -117,8 +120,8 @@ pub fn container(context: &DeviceContext, instance: &ModuleInstance<'_>) -> Cont
     }
 }
 
-fn unknown_members(settings: &ModuleSettings) -> Vec<String> {
-    let paths = settings.create_options.unknown().iter();
+fn unknown_members(options: &CreateOptions) -> Vec<String> {
+    let paths = options.unknown().iter();
     paths
         .map(|path| {
             format!(

@@ -8,6 +8,7 @@ use ids::{GenerationId, ModuleId};
 use serde_json::json;
 use wire::edge_api::manifest::{AgentDesired, ModuleSettings};
 
+use super::agent_options::AgentOptions;
 use super::container::{DeviceContext, ModuleInstance, container, digest_of};
 use super::registry_credential;
 use crate::runtime::ContainerSpec;
@@ -16,11 +17,20 @@ use crate::runtime::ContainerSpec;
 #[derive(Debug, Clone, PartialEq)]
 pub struct DesiredModule {
     pub settings: ModuleSettings,
-    /// Its container; `None` until the hub has issued its identity.
-    pub spec: Option<ContainerSpec>,
+    /// Its container.
+    pub spec: Result<ContainerSpec, NoSpec>,
     /// A digest of everything that the creation of the container depends on. After a failure, a
     /// change of it is a reason to try again at once.
     pub attempt: String,
+}
+
+/// Why a module has no container to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoSpec {
+    /// The hub has not issued its identity yet.
+    Identity,
+    /// Its createOptions cannot be used.
+    Faulty(String),
 }
 
 /// All modules that should be on the device.
@@ -33,6 +43,7 @@ pub struct Target {
     /// The version of the desired properties.
     pub version: u64,
     pub modules: DesiredModules,
+    pub options: AgentOptions,
 }
 
 /// The modules of a deployment on one device.
@@ -50,18 +61,9 @@ impl Deployment<'_> {
     #[must_use]
     pub fn modules(self, folder_of: impl Fn(&ModuleId) -> PathBuf) -> DesiredModules {
         let modules = self.manifest.modules.iter().map(|(module, settings)| {
-            let identity = self.context.zip(self.identities.get(module));
-            let spec = identity.map(|(context, generation)| {
-                let instance = ModuleInstance {
-                    module,
-                    settings,
-                    generation,
-                    folder: &folder_of(module),
-                };
-                container(context, &instance)
-            });
+            let spec = self.spec(module, settings, &folder_of);
             let desired = DesiredModule {
-                attempt: self.attempt(settings, spec.as_ref()),
+                attempt: self.attempt(settings, &spec),
                 settings: settings.clone(),
                 spec,
             };
@@ -70,8 +72,28 @@ impl Deployment<'_> {
         modules.collect()
     }
 
-    fn attempt(self, settings: &ModuleSettings, spec: Option<&ContainerSpec>) -> String {
-        let digest = spec.map(|spec| &spec.digest);
+    fn spec(
+        self,
+        module: &ModuleId,
+        settings: &ModuleSettings,
+        folder_of: impl Fn(&ModuleId) -> PathBuf,
+    ) -> Result<ContainerSpec, NoSpec> {
+        let options = settings.create_options.as_ref();
+        let options = options.map_err(|fault| NoSpec::Faulty(fault.to_string()))?;
+        let identity = self.context.zip(self.identities.get(module));
+        let (context, generation) = identity.ok_or(NoSpec::Identity)?;
+        let instance = ModuleInstance {
+            module,
+            settings,
+            options,
+            generation,
+            folder: &folder_of(module),
+        };
+        Ok(container(context, &instance))
+    }
+
+    fn attempt(self, settings: &ModuleSettings, spec: &Result<ContainerSpec, NoSpec>) -> String {
+        let digest = spec.as_ref().ok().map(|spec| &spec.digest);
         let credential = registry_credential::find(self.manifest, &settings.image_reference());
         let credential = credential.map(|(_, c)| [&c.address, &c.username, &c.password]);
         digest_of(&json!([digest, settings.pull_policy, credential]))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ids::{ModuleId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::restart_policy::{Restarts, pause};
+use crate::plan::restart_policy::{RestartLimits, Restarts};
 
 /// [`Failure::attempt`] of the removal of a module.
 pub const REMOVAL: &str = "removal";
@@ -19,6 +19,8 @@ pub struct Failure {
     pub count: u32,
     pub next: Timestamp,
     pub problem: String,
+    /// Whether the image could not be pulled.
+    pub pulling: bool,
 }
 
 impl Failure {
@@ -31,8 +33,9 @@ impl Failure {
         Self {
             attempt: attempt.to_owned(),
             count: count.saturating_add(1),
-            next: now.plus(pause(count)),
+            next: now.plus(RestartLimits::default().pause(count)),
             problem,
+            pulling: false,
         }
     }
 }
@@ -59,9 +62,9 @@ pub struct Memory {
     pub warnings: BTreeMap<ModuleId, CreationWarnings>,
     #[serde(skip)]
     pub failures: BTreeMap<ModuleId, Failure>,
-    /// Modules whose image is being pulled.
+    /// Modules whose image is being pulled, and how far that is.
     #[serde(skip)]
-    pub pulling: BTreeSet<ModuleId>,
+    pub pulling: BTreeMap<ModuleId, String>,
     /// Containers whose program exited by itself, while the daemon and the engine ran.
     #[serde(skip)]
     pub own_exits: BTreeMap<ModuleId, OwnExit>,

@@ -5,8 +5,8 @@ use wire::edge_api::manifest::{DesiredStatus, PullPolicy, RuntimeStatus};
 
 use super::memory::OwnExit;
 use super::{Failure, ModuleHealth, Step};
-use crate::desired::modules::DesiredModule;
-use crate::plan::restart_policy::{Decision, Exit, Restarts, decide, has_recovered, pause};
+use crate::desired::modules::{DesiredModule, NoSpec};
+use crate::plan::restart_policy::{Decision, Exit, RestartLimits, Restarts};
 use crate::runtime::{ContainerState, Observed};
 
 /// Everything that the decision depends on.
@@ -15,8 +15,9 @@ pub(super) struct ModuleInput<'a> {
     pub(super) desired: &'a DesiredModule,
     pub(super) found: Option<&'a Observed>,
     pub(super) restarts: Restarts,
+    pub(super) limits: &'a RestartLimits,
     pub(super) was_stopped: bool,
-    pub(super) pulling: bool,
+    pub(super) pulling: Option<&'a str>,
     pub(super) own_exit: Option<&'a OwnExit>,
     pub(super) now: Timestamp,
 }
@@ -31,8 +32,10 @@ pub(super) struct ModulePlan {
 
 impl ModuleInput<'_> {
     pub(super) fn decide(self) -> ModulePlan {
-        let Some(spec) = &self.desired.spec else {
-            return self.wait_for_identity();
+        let spec = match &self.desired.spec {
+            Ok(spec) => spec,
+            Err(NoSpec::Identity) => return self.wait_for_identity(),
+            Err(NoSpec::Faulty(problem)) => return self.without_options(problem),
         };
         match self.found {
             None => self.create(&[], "it is new", self.health_before_creation()),
@@ -46,8 +49,11 @@ impl ModuleInput<'_> {
                     ContainerState::Running | ContainerState::Other => &[Step::Stop, Step::Remove],
                     _ => &[Step::Remove],
                 };
-                let health = self.observed_health(found);
-                self.create(away, "its settings changed", health)
+                self.create(
+                    away,
+                    "its settings changed",
+                    self.health_before_update(found),
+                )
             }
             Some(found) => self.keep(found),
         }
@@ -57,30 +63,8 @@ impl ModuleInput<'_> {
     pub(super) fn wait_after(self, failure: &Failure, decided: &ModulePlan) -> ModulePlan {
         let Failure { problem, next, .. } = failure;
         let next = next.in_seconds();
-        let runs = decided.health.status == RuntimeStatus::Running;
-        let image = &self.desired.settings.image;
-        let health = match self.found.filter(|_| runs) {
-            Some(found) if found.image != *image => ModuleHealth::new(
-                RuntimeStatus::Running,
-                format!(
-                    "runs {} as before, while {image} is wanted: {problem}; \
-                     next attempt at {next}",
-                    found.image
-                ),
-            ),
-            Some(_) => ModuleHealth::new(
-                RuntimeStatus::Running,
-                format!(
-                    "runs as before, while it is wanted otherwise: {problem}; \
-                     next attempt at {next}"
-                ),
-            ),
-            None => ModuleHealth::new(
-                RuntimeStatus::Failed,
-                format!("{problem}; next attempt at {next}"),
-            ),
-        };
-        self.no_steps(health)
+        let problem = format!("{problem}; next attempt at {next}");
+        self.no_steps(self.health_despite(&problem, &decided.health))
     }
 
     /// Whether the module counts as stopped in the next round too.
@@ -91,17 +75,8 @@ impl ModuleInput<'_> {
         !self.should_run() || (self.was_stopped && self.found.is_some() && !runs)
     }
 
-    fn should_run(&self) -> bool {
+    pub(super) fn should_run(&self) -> bool {
         self.desired.settings.status == DesiredStatus::Running
-    }
-
-    fn health_before_creation(&self) -> ModuleHealth {
-        let description = if self.pulling {
-            "its image is being pulled"
-        } else {
-            "about to be created"
-        };
-        ModuleHealth::new(RuntimeStatus::Unknown, description)
     }
 
     /// Without an identity no container can be created. A container that runs goes on.
@@ -114,6 +89,20 @@ impl ModuleInput<'_> {
             ),
         };
         self.no_steps(health)
+    }
+
+    /// createOptions that cannot be used. A container that is there goes on with its own.
+    fn without_options(self, problem: &str) -> ModulePlan {
+        match self.found {
+            None => self.no_steps(ModuleHealth::new(RuntimeStatus::Failed, problem)),
+            Some(found) => {
+                let plan = self.keep(found);
+                ModulePlan {
+                    health: self.health_despite(problem, &plan.health),
+                    ..plan
+                }
+            }
+        }
     }
 
     fn no_steps(self, health: ModuleHealth) -> ModulePlan {
@@ -151,17 +140,28 @@ impl ModuleInput<'_> {
         let restarts = self.restarts;
         let recovered = found
             .started
-            .is_some_and(|started| has_recovered(started, self.now));
+            .is_some_and(|started| self.limits.has_recovered(started, self.now));
         let act = |step, why, restarts| ModulePlan {
             steps: vec![step],
             why,
             health: health.clone(),
             restarts,
         };
+        let once_more = Restarts {
+            count: restarts.count.saturating_add(1),
+            last: Some(self.now),
+        };
         match found.state {
             ContainerState::Running if !should_run => {
                 act(Step::Stop, "it should be stopped", restarts)
             }
+            ContainerState::Running if found.unhealthy => match self.while_unhealthy(found) {
+                Decision::Restart => ModulePlan {
+                    steps: vec![Step::Stop, Step::Start],
+                    ..act(Step::Stop, "its health check fails", once_more)
+                },
+                _ => self.no_steps(health),
+            },
             ContainerState::Running if recovered => ModulePlan {
                 restarts: Restarts {
                     count: 0,
@@ -178,10 +178,6 @@ impl ModuleInput<'_> {
             ContainerState::Exited { code, at } if should_run => {
                 match self.after_exit(found, code, at) {
                     Decision::Restart => {
-                        let once_more = Restarts {
-                            count: restarts.count + 1,
-                            last: Some(self.now),
-                        };
                         let why = "its restart policy wants it to run";
                         act(Step::Start, why, once_more)
                     }
@@ -193,7 +189,7 @@ impl ModuleInput<'_> {
         }
     }
 
-    fn after_exit(&self, found: &Observed, code: i64, at: Timestamp) -> Decision {
+    pub(super) fn after_exit(&self, found: &Observed, code: i64, at: Timestamp) -> Decision {
         let by_itself = self
             .own_exit
             .is_some_and(|(id, end)| *id == found.id && *end == at);
@@ -203,49 +199,14 @@ impl ModuleInput<'_> {
             by_itself,
         };
         let policy = self.desired.settings.restart_policy;
-        decide(policy, exit, self.restarts, self.now)
+        self.limits
+            .after_exit(policy, exit, self.restarts, self.now)
     }
 
-    fn observed_health(&self, found: &Observed) -> ModuleHealth {
-        match found.state {
-            ContainerState::Running => ModuleHealth::new(RuntimeStatus::Running, "running"),
-            ContainerState::Created => ModuleHealth::new(RuntimeStatus::Stopped, "created"),
-            ContainerState::Dead => ModuleHealth::new(RuntimeStatus::Dead, "dead"),
-            ContainerState::Other => {
-                ModuleHealth::new(RuntimeStatus::Unknown, "paused or in transition")
-            }
-            ContainerState::Exited { code, at } => self.health_after_exit(found, code, at),
-        }
-    }
-
-    fn health_after_exit(&self, found: &Observed, code: i64, at: Timestamp) -> ModuleHealth {
-        let should_run = self.should_run();
-        let plain = if code == 0 || !should_run {
-            RuntimeStatus::Stopped
-        } else {
-            RuntimeStatus::Failed
-        };
-        match self.after_exit(found, code, at) {
-            Decision::Resume if should_run => ModuleHealth::new(
-                plain,
-                format!("ended with code {code}, stopped from outside; starts again"),
-            ),
-            Decision::Restart | Decision::Wait(_) if should_run => {
-                let due = at.plus(pause(self.restarts.count)).in_seconds();
-                ModuleHealth::new(
-                    RuntimeStatus::Backoff,
-                    format!("ended with code {code}; starts again at {due}"),
-                )
-            }
-            Decision::GiveUp if should_run => ModuleHealth::new(
-                RuntimeStatus::Failed,
-                format!(
-                    "ended with code {code} after {} restarts; \
-                     given up until its deployment changes",
-                    self.restarts.count
-                ),
-            ),
-            _ => ModuleHealth::new(plain, format!("ended with code {code}")),
-        }
+    pub(super) fn while_unhealthy(&self, found: &Observed) -> Decision {
+        let policy = self.desired.settings.restart_policy;
+        let started = found.started.unwrap_or(Timestamp::NEVER);
+        self.limits
+            .while_unhealthy(policy, started, self.restarts, self.now)
     }
 }

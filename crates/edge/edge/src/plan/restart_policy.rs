@@ -1,10 +1,13 @@
 //! When a module that exited is started again.
 //!
-//! The pause is 10 s · 2ⁿ, at most 300 s, counted from the exit. After 20 restarts the module is
-//! given up. Ten minutes of running reset the count.
+//! Unless the agent's variables say otherwise, the pause is 10 s · 2ⁿ, at most 300 s, counted from
+//! the exit. After 20 restarts the module is given up. Ten minutes of running reset the count.
 //!
 //! `on-failure` and `on-unhealthy` do not restart a program that exited with 0, but only when it
 //! exited by itself. When the machine, the engine or a person stopped it, it starts again.
+//!
+//! `on-unhealthy` and `always` also restart a module whose health check fails. Then the pause counts
+//! from its start.
 
 use std::time::Duration;
 
@@ -12,17 +15,49 @@ use ids::Timestamp;
 use serde::{Deserialize, Serialize};
 use wire::edge_api::manifest::RestartPolicy;
 
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// Restarts before the module is given up until its deployment changes.
-pub const MOST_RESTARTS: u32 = 20;
-/// How long a module has to run for its restart count to be reset.
-pub const RECOVERED_AFTER: Duration = Duration::from_secs(600);
+
+/// How often and how soon modules are started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartLimits {
+    /// `CoolOffTimeUnitInSeconds`: the first pause.
+    pub first_pause: Duration,
+    /// `MaxRestartCount`: restarts before a module is given up until its deployment changes.
+    pub most: u32,
+    /// `IntensiveCareTimeInMinutes`: how long a module has to run for its restart count to be
+    /// reset.
+    pub recovered_after: Duration,
+}
+
+impl Default for RestartLimits {
+    fn default() -> Self {
+        Self {
+            first_pause: Duration::from_secs(10),
+            most: 20,
+            recovered_after: Duration::from_secs(600),
+        }
+    }
+}
+
+impl RestartLimits {
+    /// The pause between the exit and restart number `count + 1`.
+    #[must_use]
+    pub fn pause(&self, count: u32) -> Duration {
+        let factor = 2_u32.checked_pow(count).unwrap_or(u32::MAX);
+        self.first_pause.saturating_mul(factor).min(LONGEST_PAUSE)
+    }
+
+    /// Whether a module that runs since `started` has run long enough to reset its restart count.
+    #[must_use]
+    pub fn has_recovered(&self, started: Timestamp, now: Timestamp) -> bool {
+        now.since(started) >= self.recovered_after
+    }
+}
 
 /// The restarts of a module by its restart policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Restarts {
-    /// Since it last ran for ten minutes.
+    /// Since it last recovered.
     pub count: u32,
     /// The time of the last one.
     pub last: Option<Timestamp>,
@@ -52,43 +87,59 @@ pub enum Decision {
     GiveUp,
 }
 
-/// The pause between the exit and restart number `count + 1`.
-#[must_use]
-pub fn pause(count: u32) -> Duration {
-    let factor = 2_u32.checked_pow(count).unwrap_or(u32::MAX);
-    FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
-}
-
-/// Decides about a module that exited.
-#[must_use]
-pub fn decide(policy: RestartPolicy, exit: Exit, restarts: Restarts, now: Timestamp) -> Decision {
-    match policy {
-        RestartPolicy::Never => return Decision::Leave,
-        RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy if exit.code == 0 => {
-            return if exit.by_itself {
-                Decision::Leave
-            } else {
-                Decision::Resume
-            };
+impl RestartLimits {
+    /// Decides about a module that exited.
+    #[must_use]
+    pub fn after_exit(
+        &self,
+        policy: RestartPolicy,
+        exit: Exit,
+        restarts: Restarts,
+        now: Timestamp,
+    ) -> Decision {
+        match policy {
+            RestartPolicy::Never => return Decision::Leave,
+            RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy if exit.code == 0 => {
+                return if exit.by_itself {
+                    Decision::Leave
+                } else {
+                    Decision::Resume
+                };
+            }
+            RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy | RestartPolicy::Always => {}
         }
-        RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy | RestartPolicy::Always => {}
+        self.restart_after(exit.at, restarts, now)
     }
-    if restarts.count >= MOST_RESTARTS {
-        return Decision::GiveUp;
-    }
-    let due = exit.at.plus(pause(restarts.count));
-    // An exit in the future means that the clock was set back. Waiting for it might take years.
-    if now >= due || exit.at > now {
-        Decision::Restart
-    } else {
-        Decision::Wait(due)
-    }
-}
 
-/// Whether a module that runs since `started` has run long enough to reset its restart count.
-#[must_use]
-pub fn has_recovered(started: Timestamp, now: Timestamp) -> bool {
-    now.since(started) >= RECOVERED_AFTER
+    /// Decides about a module that runs since `started` and whose health check fails.
+    #[must_use]
+    pub fn while_unhealthy(
+        &self,
+        policy: RestartPolicy,
+        started: Timestamp,
+        restarts: Restarts,
+        now: Timestamp,
+    ) -> Decision {
+        match policy {
+            RestartPolicy::Never | RestartPolicy::OnFailure => Decision::Leave,
+            RestartPolicy::OnUnhealthy | RestartPolicy::Always => {
+                self.restart_after(started, restarts, now)
+            }
+        }
+    }
+
+    fn restart_after(&self, begin: Timestamp, restarts: Restarts, now: Timestamp) -> Decision {
+        if restarts.count >= self.most {
+            return Decision::GiveUp;
+        }
+        let due = begin.plus(self.pause(restarts.count));
+        // A time in the future means that the clock was set back. Waiting for it might take years.
+        if now >= due || begin > now {
+            Decision::Restart
+        } else {
+            Decision::Wait(due)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -111,17 +162,18 @@ mod tests {
 
     #[test]
     fn t17_a_crash_loop_slows_down_and_ends() {
+        let limits = RestartLimits::default();
         let mut now = at(1_000_000);
         let mut restarts = Restarts::default();
         let mut pauses = Vec::new();
         loop {
-            match decide(RestartPolicy::Always, failed(now), restarts, now) {
+            match limits.after_exit(RestartPolicy::Always, failed(now), restarts, now) {
                 Decision::Wait(due) => {
                     pauses.push(due.since(now).as_secs());
                     let ended = now;
                     now = due;
                     assert_eq!(
-                        decide(RestartPolicy::Always, failed(ended), restarts, now),
+                        limits.after_exit(RestartPolicy::Always, failed(ended), restarts, now),
                         Decision::Restart
                     );
                     restarts = Restarts {
@@ -146,7 +198,7 @@ mod tests {
                 at: at(0),
                 by_itself,
             };
-            decide(policy, exit, Restarts::default(), at(1000))
+            RestartLimits::default().after_exit(policy, exit, Restarts::default(), at(1000))
         };
         for policy in [RestartPolicy::OnFailure, RestartPolicy::OnUnhealthy] {
             assert_eq!(decide(policy, 0, true), Decision::Leave);
@@ -164,23 +216,72 @@ mod tests {
         }
     }
 
+    /// D16: only `on-unhealthy` and `always` act on a health check that fails.
+    #[test]
+    fn policies_differ_about_unhealthy_modules() {
+        let limits = RestartLimits::default();
+        let decide = |policy, count, now| {
+            let restarts = Restarts { count, last: None };
+            limits.while_unhealthy(policy, at(1000), restarts, at(now))
+        };
+        for policy in [RestartPolicy::Never, RestartPolicy::OnFailure] {
+            assert_eq!(decide(policy, 0, 5000), Decision::Leave);
+        }
+        for policy in [RestartPolicy::OnUnhealthy, RestartPolicy::Always] {
+            assert_eq!(decide(policy, 0, 1009), Decision::Wait(at(1010)));
+            assert_eq!(decide(policy, 0, 1010), Decision::Restart);
+            assert_eq!(decide(policy, 3, 1079), Decision::Wait(at(1080)));
+            assert_eq!(decide(policy, 20, 5000), Decision::GiveUp);
+            // The clock was set back.
+            assert_eq!(decide(policy, 0, 500), Decision::Restart);
+        }
+    }
+
+    /// D14.
+    #[test]
+    fn limits_are_those_that_were_set() {
+        let limits = RestartLimits {
+            first_pause: Duration::from_secs(1),
+            most: 2,
+            recovered_after: Duration::from_secs(60),
+        };
+        let decide = |count, now| {
+            let restarts = Restarts { count, last: None };
+            limits.after_exit(RestartPolicy::Always, failed(at(0)), restarts, at(now))
+        };
+        assert_eq!(decide(0, 1), Decision::Restart);
+        assert_eq!(decide(1, 1), Decision::Wait(at(2)));
+        assert_eq!(decide(2, 1000), Decision::GiveUp);
+        assert!(limits.has_recovered(at(0), at(60)) && !limits.has_recovered(at(0), at(59)));
+    }
+
+    fn limits() -> impl Strategy<Value = RestartLimits> {
+        (0_u64..300, 0_u32..30, 0_u64..10_000).prop_map(|(pause, most, recovered)| RestartLimits {
+            first_pause: Duration::from_secs(pause),
+            most,
+            recovered_after: Duration::from_secs(recovered),
+        })
+    }
+
     proptest! {
         #[test]
         fn no_pause_is_longer_than_five_minutes(
+            limits in limits(),
             count in 0_u32..30,
             ended in -1_000_000_i64..1_000_000,
             after in -1_000_000_i64..1_000_000,
         ) {
             let now = at(ended.saturating_add(after));
             let restarts = Restarts { count, last: None };
-            let decide_at = |now| decide(RestartPolicy::Always, failed(at(ended)), restarts, now);
+            let exit = failed(at(ended));
+            let decide_at = |now| limits.after_exit(RestartPolicy::Always, exit, restarts, now);
             match decide_at(now) {
                 Decision::Wait(due) => {
                     prop_assert!(due > now && due.since(now) <= LONGEST_PAUSE);
                     prop_assert_eq!(decide_at(due), Decision::Restart);
                 }
-                Decision::GiveUp => prop_assert!(count >= MOST_RESTARTS),
-                Decision::Restart => prop_assert!(count < MOST_RESTARTS),
+                Decision::GiveUp => prop_assert!(count >= limits.most),
+                Decision::Restart => prop_assert!(count < limits.most),
                 Decision::Leave | Decision::Resume => {
                     prop_assert!(false, "`always` restarts after every exit");
                 }
@@ -188,8 +289,8 @@ mod tests {
         }
 
         #[test]
-        fn pauses_never_shrink(count in 0_u32..1000) {
-            prop_assert!(pause(count) <= pause(count + 1));
+        fn pauses_never_shrink(limits in limits(), count in 0_u32..1000) {
+            prop_assert!(limits.pause(count) <= limits.pause(count + 1));
         }
     }
 }

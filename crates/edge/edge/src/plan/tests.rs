@@ -1,9 +1,12 @@
+mod properties;
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use wire::edge_api::manifest::AgentDesired;
 
 use super::*;
+use crate::desired::modules::DesiredModule;
 use crate::runtime::ContainerSpec;
 
 fn at(seconds: i64) -> Timestamp {
@@ -32,7 +35,7 @@ fn desired_module(name: &str, manifest: Value) -> (ModuleId, DesiredModule) {
         DesiredModule {
             settings,
             attempt: spec.digest.clone(),
-            spec: Some(spec),
+            spec: Ok(spec),
         },
     )
 }
@@ -46,6 +49,7 @@ fn observed(name: &str, state: ContainerState) -> Observed {
         digest: Some(format!("digest of {name}")),
         create_options: None,
         state,
+        unhealthy: false,
         started: Some(at(NOW - 60)),
     }
 }
@@ -96,7 +100,13 @@ fn a_first_deployment() {
         observed("gone", ContainerState::Running),
         observed("ended", exited(0, 5)),
     ];
-    let plan = plan(&desired.into(), &observed, &Memory::default(), at(NOW));
+    let plan = plan(
+        &desired.into(),
+        &observed,
+        &Memory::default(),
+        &RestartLimits::default(),
+        at(NOW),
+    );
     insta::assert_snapshot!(text_of(&plan));
 }
 
@@ -110,7 +120,13 @@ fn modules_that_are_as_desired_are_left_alone() {
         observed("a", ContainerState::Running),
         observed("b", exited(137, 5)),
     ];
-    let plan = plan(&desired.into(), &observed, &Memory::default(), at(NOW));
+    let plan = plan(
+        &desired.into(),
+        &observed,
+        &Memory::default(),
+        &RestartLimits::default(),
+        at(NOW),
+    );
     assert_eq!(plan.actions, []);
     insta::assert_snapshot!(text_of(&plan));
 }
@@ -139,35 +155,27 @@ fn changed_crashed_and_dead_modules() {
         observed("once", exited(2, 500)),
         observed("unwanted", ContainerState::Running),
     ];
-    let plan = plan(&desired.into(), &observed, &Memory::default(), at(NOW));
+    let plan = plan(
+        &desired.into(),
+        &observed,
+        &Memory::default(),
+        &RestartLimits::default(),
+        at(NOW),
+    );
     insta::assert_snapshot!(text_of(&plan));
 }
 
 #[test]
 fn restarts_and_failures_are_remembered() {
     let module = |name: &str| ModuleId::parse(name).unwrap();
+    let restarted = |name, count, ago| {
+        let last = Some(at(NOW - ago));
+        (module(name), Restarts { count, last })
+    };
     let restarts = [
-        (
-            module("given-up"),
-            Restarts {
-                count: 20,
-                last: Some(at(NOW - 400)),
-            },
-        ),
-        (
-            module("proven"),
-            Restarts {
-                count: 7,
-                last: Some(at(NOW - 700)),
-            },
-        ),
-        (
-            module("trying"),
-            Restarts {
-                count: 3,
-                last: Some(at(NOW - 90)),
-            },
-        ),
+        restarted("given-up", 20, 400),
+        restarted("proven", 7, 700),
+        restarted("trying", 3, 90),
     ];
     let failure = |name: &str, next: i64| {
         let attempt = format!("digest of {name}");
@@ -178,6 +186,7 @@ fn restarts_and_failures_are_remembered() {
                 count: 1,
                 next: at(next),
                 problem: "no such image".into(),
+                pulling: true,
             },
         )
     };
@@ -195,21 +204,28 @@ fn restarts_and_failures_are_remembered() {
         proven,
         observed("trying", exited(1, 10)),
     ];
-    let plan = plan(&desired.into(), &observed, &memory, at(NOW));
+    let plan = plan(
+        &desired.into(),
+        &observed,
+        &memory,
+        &RestartLimits::default(),
+        at(NOW),
+    );
     insta::assert_snapshot!(text_of(&plan));
 }
 
 #[test]
 fn without_an_identity_nothing_is_created_and_nothing_stopped() {
     let (running, mut wanted_running) = always("running");
-    wanted_running.spec = None;
+    wanted_running.spec = Err(NoSpec::Identity);
     let (new, mut wanted_new) = always("new");
-    wanted_new.spec = None;
+    wanted_new.spec = Err(NoSpec::Identity);
     let desired = [(running, wanted_running), (new, wanted_new)];
     let plan = plan(
         &desired.into(),
         &[observed("running", ContainerState::Running)],
         &Memory::default(),
+        &RestartLimits::default(),
         at(NOW),
     );
     assert_eq!(plan.actions, []);
@@ -229,4 +245,100 @@ fn attempts_become_rarer_and_start_over_with_a_new_deployment() {
         Failure::after(Some(&failure), "other", "p".into(), at(0)).next,
         at(10)
     );
+}
+
+fn unhealthy(name: &str) -> Observed {
+    Observed {
+        unhealthy: true,
+        started: Some(at(NOW - 60)),
+        ..observed(name, ContainerState::Running)
+    }
+}
+
+/// D16.
+#[test]
+fn unhealthy_modules_are_restarted_as_their_policy_says() {
+    let with = |policy: &str| desired_module(policy, json!({"restartPolicy": policy}));
+    let policies = ["never", "on-failure", "on-unhealthy", "always"];
+    let stopped = json!({"status": "stopped"});
+    let mut desired: DesiredModules = policies.map(with).into();
+    desired.extend([
+        desired_module("given-up", json!({})),
+        desired_module("waiting", json!({})),
+        desired_module("unwanted", stopped),
+    ]);
+    let restarts = |count| Restarts { count, last: None };
+    let module = |name: &str| ModuleId::parse(name).unwrap();
+    let memory = Memory {
+        restarts: [
+            (module("given-up"), restarts(20)),
+            (module("waiting"), restarts(3)),
+        ]
+        .into(),
+        ..Memory::default()
+    };
+    let observed: Vec<_> = desired
+        .keys()
+        .map(|name| unhealthy(name.as_str()))
+        .collect();
+    let plan = plan(
+        &desired,
+        &observed,
+        &memory,
+        &RestartLimits::default(),
+        at(NOW),
+    );
+    insta::assert_snapshot!(text_of(&plan));
+}
+
+/// D3: nothing is stopped or created, and the other modules are not concerned.
+#[test]
+fn a_module_with_faulty_options_fails_alone_and_goes_on_as_it_was() {
+    let faulty = |name: &str| {
+        let (module, mut desired) = always(name);
+        desired.spec = Err(NoSpec::Faulty(
+            "HostConfig.Binds is not an array".to_owned(),
+        ));
+        (module, desired)
+    };
+    let desired = [
+        faulty("new"),
+        faulty("running"),
+        faulty("crashed"),
+        always("other"),
+    ];
+    let mut running = observed("running", ContainerState::Running);
+    running.image = "running:0".to_owned();
+    let observed = [running, observed("crashed", exited(1, 30))];
+    let memory = Memory::default();
+    let plan = plan(
+        &desired.into(),
+        &observed,
+        &memory,
+        &RestartLimits::default(),
+        at(NOW),
+    );
+    assert_eq!(plan.faulty.len(), 3);
+    insta::assert_snapshot!(text_of(&plan));
+}
+
+#[test]
+fn the_progress_of_a_pull_is_in_the_description() {
+    let (module, mut wanted) = always("updated");
+    wanted.spec.as_mut().unwrap().digest = "another digest".into();
+    let progress = "30 % of 40 MB".to_owned();
+    let desired = [always("new"), (module.clone(), wanted)];
+    let memory = Memory {
+        pulling: [(module, progress.clone()), (desired[0].0.clone(), progress)].into(),
+        ..Memory::default()
+    };
+    let observed = [observed("updated", ContainerState::Running)];
+    let plan = plan(
+        &desired.into(),
+        &observed,
+        &memory,
+        &RestartLimits::default(),
+        at(NOW),
+    );
+    insta::assert_snapshot!(text_of(&plan));
 }

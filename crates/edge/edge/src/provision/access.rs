@@ -14,6 +14,7 @@ use super::basis::{Basis, Method, Origin};
 use super::guarded_clock::GuardedClock;
 use super::machine::Offer;
 use crate::config::{Attestation, Config, Credential, Examined, Severity, Source};
+use crate::desired::agent_options::AgentOptions;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -75,6 +76,8 @@ pub struct CloudAccess {
     pub payload: Option<Value>,
     /// The longest time of one registration.
     pub cloud_timeout: Duration,
+    /// What the variables of the agent ask for.
+    pub options: AgentOptions,
 }
 
 impl CloudAccess {
@@ -106,7 +109,18 @@ impl CloudAccess {
             clock: clock.clone(),
             payload: examined.payload,
             cloud_timeout: config.cloud_timeout,
+            options: AgentOptions::default(),
         })
+    }
+
+    /// The same with the variables of the agent, which may name proxies.
+    #[must_use]
+    pub fn with_options(self, options: AgentOptions) -> Self {
+        Self {
+            trust: self.trust.through(options.proxies.clone()),
+            options,
+            ..self
+        }
     }
 
     /// What the device can prove itself with, for the machine.

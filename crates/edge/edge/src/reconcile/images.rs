@@ -9,18 +9,20 @@ use ids::error_chain;
 use wire::edge_api::manifest::AgentDesired;
 
 use crate::desired::registry_credential::{find, registry_at, registry_of};
-use crate::runtime::{ModuleRuntime, RuntimeError};
+use crate::runtime::{ModuleRuntime, PullProgress, RuntimeError};
 
 /// The longest silence of a pull when no image is on the device.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The longest silence of a pull when an older image is on the device.
 const SHORT_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Pulls an image. When the pull fails and the image is on the device, that one is used, and the
 /// answer is a warning.
 pub(super) async fn fetch<R: ModuleRuntime>(
     runtime: &R,
     image: &str,
     manifest: &AgentDesired,
+    progress: &PullProgress,
 ) -> Result<Option<String>, RuntimeError> {
     let here = runtime.has_image(image).await?;
     if here && image.contains('@') {
@@ -34,6 +36,7 @@ pub(super) async fn fetch<R: ModuleRuntime>(
             image,
             credential.map(|(_, credential)| credential),
             patience,
+            progress,
         )
         .await;
     match pulled {
@@ -100,9 +103,14 @@ mod tests {
     async fn a_refused_pull_names_the_credential_that_was_sent() {
         let runtime = FakeRuntime::new([], crate::clock::now);
         let refused = async |desired: AgentDesired| {
-            let error = fetch(&runtime, "reg.example/x:1", &desired)
-                .await
-                .unwrap_err();
+            let error = fetch(
+                &runtime,
+                "reg.example/x:1",
+                &desired,
+                &PullProgress::default(),
+            )
+            .await
+            .unwrap_err();
             error_chain(&error)
         };
         let none = refused(desired(&[])).await;
@@ -123,18 +131,19 @@ mod tests {
         assert!(!fitting.contains("hunter2"), "{fitting}");
     }
 
+    async fn pull(runtime: &FakeRuntime, image: &str) -> Result<Option<String>, RuntimeError> {
+        fetch(runtime, image, &desired(&[]), &PullProgress::default()).await
+    }
+
     #[tokio::test]
     async fn an_image_on_the_device_is_pulled_again() {
         let image = "reg.example/x:1";
         let runtime = FakeRuntime::new([image.to_owned()], crate::clock::now);
-        assert_eq!(fetch(&runtime, image, &desired(&[])).await.unwrap(), None);
-        assert_eq!(fetch(&runtime, image, &desired(&[])).await.unwrap(), None);
+        assert_eq!(pull(&runtime, image).await.unwrap(), None);
+        assert_eq!(pull(&runtime, image).await.unwrap(), None);
         assert_eq!(runtime.pulls(image), 2);
         runtime.unpublish(image);
-        let warning = fetch(&runtime, image, &desired(&[]))
-            .await
-            .unwrap()
-            .unwrap();
+        let warning = pull(&runtime, image).await.unwrap().unwrap();
         assert!(
             warning.contains("the one on this device is used"),
             "{warning}"
@@ -143,7 +152,7 @@ mod tests {
         let pinned = "reg.example/x@sha256:ab";
         let runtime = FakeRuntime::new([pinned.to_owned()], crate::clock::now);
         for _ in 0..2 {
-            assert_eq!(fetch(&runtime, pinned, &desired(&[])).await.unwrap(), None);
+            assert_eq!(pull(&runtime, pinned).await.unwrap(), None);
         }
         assert_eq!(runtime.pulls(pinned), 1);
     }

@@ -73,6 +73,9 @@ pub(super) fn of_module(
 
 fn status_of(found: Option<&Observed>) -> RuntimeStatus {
     match found.map(|found| found.state) {
+        Some(ContainerState::Running) if found.is_some_and(|found| found.unhealthy) => {
+            RuntimeStatus::Unhealthy
+        }
         Some(ContainerState::Running) => RuntimeStatus::Running,
         Some(ContainerState::Exited { code: 0, .. } | ContainerState::Created) => {
             RuntimeStatus::Stopped
@@ -96,7 +99,7 @@ pub(super) fn agent_image() -> String {
     concat!("aziot-edged ", env!("CARGO_PKG_VERSION")).to_owned()
 }
 
-pub(super) fn agent_name() -> ModuleId {
+pub(crate) fn agent_name() -> ModuleId {
     // The manifest and `iotedge list` spell it without the `$` of its identity.
     #[expect(clippy::expect_used, reason = "a constant")]
     ModuleId::parse("edgeAgent").expect("edgeAgent is a module id")

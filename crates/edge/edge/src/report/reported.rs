@@ -29,6 +29,7 @@ impl Reporter<'_> {
                 description: problems.join("; "),
             },
             min_docker_version: manifest.min_docker_version.clone(),
+            registry_credentials: manifest.registry_credentials.keys().cloned().collect(),
             system_modules: self.system_modules(manifest),
             ..self.of_agent()
         }
@@ -43,6 +44,7 @@ impl Reporter<'_> {
                 description: String::new(),
             },
             min_docker_version: None,
+            registry_credentials: Vec::new(),
             architecture: self.architecture.unwrap_or_default().to_owned(),
             system_modules: BTreeMap::from([(agent_name(), self.reported_agent(None))]),
             modules: BTreeMap::new(),
@@ -119,10 +121,14 @@ fn as_created(settings: &ModuleSettings, found: Option<&Observed>) -> ModuleSett
     }
     let kept = found.create_options.as_deref();
     if let Some(Ok(Value::Object(kept))) = kept.map(serde_json::from_str::<Value>)
-        && settings.create_options.without_values() != kept
         && let Ok(options) = CreateOptions::read(kept)
+        && settings
+            .create_options
+            .as_ref()
+            .map(CreateOptions::without_values)
+            != Ok(options.without_values())
     {
-        settings.create_options = options;
+        settings.create_options = Ok(options);
     }
     settings
 }
@@ -136,7 +142,7 @@ fn agent_settings(image: &str) -> ModuleSettings {
         startup_order: u32::MAX,
         image: image.to_owned(),
         digest: None,
-        create_options: CreateOptions::default(),
+        create_options: Ok(CreateOptions::default()),
         env: BTreeMap::new(),
     }
 }

@@ -42,6 +42,7 @@ fn spec(root: &Path, image: &str, mark: &str) -> ContainerSpec {
     let instance = ModuleInstance {
         module: &ModuleId::parse("m").unwrap(),
         settings: &settings,
+        options: settings.create_options.as_ref().unwrap(),
         generation: &GenerationId::from_number(1),
         folder: &folder,
     };
@@ -78,7 +79,12 @@ async fn refuses_what_is_absent(runtime: &impl ModuleRuntime, root: &Path) {
     ));
     assert!(
         runtime
-            .pull("localhost:1/muster-test/absent:1", None, PATIENCE)
+            .pull(
+                "localhost:1/muster-test/absent:1",
+                None,
+                PATIENCE,
+                &PullProgress::default()
+            )
             .await
             .is_err()
     );
@@ -141,7 +147,10 @@ async fn the_fake_runtime_conforms() {
     let image = "muster-test/present:1";
     let runtime = FakeRuntime::new([image.to_owned()], crate::clock::now);
     let dir = tempfile::tempdir().unwrap();
-    runtime.pull(image, None, PATIENCE).await.unwrap();
+    runtime
+        .pull(image, None, PATIENCE, &PullProgress::default())
+        .await
+        .unwrap();
     keeps_its_promises(&runtime, dir.path(), image).await;
 }
 

@@ -19,10 +19,10 @@ use ids::ModuleId;
 use wire::edge_api::local::LogsQuery;
 use wire::edge_api::manifest::RegistryCredential;
 
-use self::observed::{is_stop_request, observed};
+use self::observed::{is_stop_request, note_progress, observed};
 use super::{
     Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,
-    RuntimeError, frame,
+    PullProgress, RuntimeError, frame,
 };
 use crate::desired::container::{OWNER, OWNER_LABEL, ROOT_LABEL};
 pub use connection::{Docker, DockerOptions};
@@ -100,6 +100,7 @@ impl ModuleRuntime for Docker {
         image: &str,
         credential: Option<&RegistryCredential>,
         patience: Duration,
+        progress: &PullProgress,
     ) -> Result<(), RuntimeError> {
         let credential = credential.map(|credential| DockerCredentials {
             username: Some(credential.username.clone()),
@@ -116,7 +117,7 @@ impl ModuleRuntime for Docker {
         loop {
             match tokio::time::timeout(patience, pulling.next()).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(Ok(_))) => {}
+                Ok(Some(Ok(step))) => note_progress(progress, &step),
                 Ok(Some(Err(error))) => {
                     return Err(self.failed(format!("pull the image {image}"), error));
                 }
@@ -232,7 +233,9 @@ impl ModuleRuntime for Docker {
             ("type".to_owned(), vec!["container".to_owned()]),
             (
                 "event".to_owned(),
-                ["die", "start", "destroy"].map(str::to_owned).to_vec(),
+                ["die", "start", "destroy", "health_status"]
+                    .map(str::to_owned)
+                    .to_vec(),
             ),
             ("label".to_owned(), self.labels()),
         ]);

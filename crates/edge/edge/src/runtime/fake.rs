@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use ids::{ModuleId, Timestamp};
 use tokio::sync::Notify;
@@ -12,7 +13,7 @@ use wire::edge_api::manifest::RegistryCredential;
 
 use super::{
     Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,
-    RuntimeError, frame,
+    PullProgress, RuntimeError, frame,
 };
 use crate::desired::container::{CREATE_OPTIONS_LABEL, DIGEST_LABEL, IMAGE_LABEL};
 
@@ -35,8 +36,11 @@ struct State {
     pulls: BTreeMap<String, u32>,
     /// Images whose pulls do not end.
     held: BTreeSet<String>,
+    logs: BTreeMap<ModuleId, Vec<Bytes>>,
     created: u64,
     away: bool,
+    /// How long a module takes to end.
+    ending: Duration,
 }
 
 impl FakeRuntime {
@@ -61,14 +65,35 @@ impl FakeRuntime {
         state.asked.remove(module);
         if let Some(container) = state.containers.get_mut(module) {
             container.state = ContainerState::Exited { code, at };
+            container.unhealthy = false;
         }
         drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The health check of a module fails, until the module is started again.
+    pub fn fail_health_check(&self, module: &ModuleId) {
+        if let Some(container) = self.lock().containers.get_mut(module) {
+            container.unhealthy = true;
+        }
         self.changed.notify_one();
     }
 
     /// The engine stops answering, or answers again.
     pub fn set_away(&self, away: bool) {
         self.lock().away = away;
+    }
+
+    /// A module has written a piece to its log. `stream` is as for [`frame`].
+    pub fn log(&self, module: &ModuleId, stream: u8, text: &str) {
+        let piece = frame(stream, text.as_bytes());
+        let mut state = self.lock();
+        state.logs.entry(module.clone()).or_default().push(piece);
+    }
+
+    /// Modules take as long to end from now on.
+    pub fn set_ending(&self, time: Duration) {
+        self.lock().ending = time;
     }
 
     /// Pulls of an image do not end while it is held.
@@ -152,6 +177,7 @@ impl ModuleRuntime for FakeRuntime {
         image: &str,
         _credential: Option<&RegistryCredential>,
         _patience: Duration,
+        progress: &PullProgress,
     ) -> Result<(), RuntimeError> {
         *self
             .engine_state()?
@@ -163,6 +189,7 @@ impl ModuleRuntime for FakeRuntime {
             if !self.engine_state()?.held.contains(image) {
                 break;
             }
+            progress.downloading("layer", 1, 2);
             released.await;
         }
         let mut state = self.engine_state()?;
@@ -195,6 +222,7 @@ impl ModuleRuntime for FakeRuntime {
             digest: label(DIGEST_LABEL),
             create_options: label(CREATE_OPTIONS_LABEL),
             state: ContainerState::Created,
+            unhealthy: false,
             started: None,
         };
         state.containers.insert(spec.module.clone(), container);
@@ -212,11 +240,16 @@ impl ModuleRuntime for FakeRuntime {
     }
 
     async fn stop(&self, module: &ModuleId) -> Result<(), RuntimeError> {
+        let ending = self.engine_state()?.ending;
+        if !ending.is_zero() {
+            tokio::time::sleep(ending).await;
+        }
         let at = (self.now)();
         let stopped = self.with(module, |container| {
             let runs = container.state == ContainerState::Running;
             if runs {
                 container.state = ContainerState::Exited { code: 0, at };
+                container.unhealthy = false;
             }
             runs
         })?;
@@ -231,11 +264,15 @@ impl ModuleRuntime for FakeRuntime {
         Ok(())
     }
 
-    async fn logs(&self, module: &ModuleId, _query: &LogsQuery) -> Result<LogStream, RuntimeError> {
-        let text = self.with(module, |container| {
-            format!("{} is {:?}\n", container.module, container.state)
+    async fn logs(&self, module: &ModuleId, query: &LogsQuery) -> Result<LogStream, RuntimeError> {
+        let usual = self.with(module, |container| {
+            frame(1, format!("{module} is {:?}\n", container.state).as_bytes())
         })?;
-        Ok(futures_util::stream::iter([Ok(frame(1, text.as_bytes()))]).boxed())
+        let mut pieces = self.lock().logs.get(module).cloned().unwrap_or(vec![usual]);
+        let tail = query.tail.and_then(|tail| usize::try_from(tail).ok());
+        let left_out = pieces.len().saturating_sub(tail.unwrap_or(usize::MAX));
+        pieces.drain(..left_out);
+        Ok(futures_util::stream::iter(pieces.into_iter().map(Ok)).boxed())
     }
 
     async fn ended_by(&self, found: &Observed) -> Result<EndedBy, RuntimeError> {

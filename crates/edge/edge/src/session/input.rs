@@ -10,10 +10,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, interval_at};
 
 use crate::command::SessionCommand;
+use crate::session::SessionTimes;
 use crate::state::SharedState;
 
-/// How often the whole twin is read, in case a change was missed.
-const REFRESH: Duration = Duration::from_secs(3600);
 /// Pause before identities or a report are tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -27,6 +26,8 @@ pub(super) enum Input {
     Reported(Map<String, Value>),
     /// It is time to read the whole twin.
     Refresh,
+    /// It is time to connect with a new token.
+    Renewal,
     Command(Option<SessionCommand>),
     Disconnected(String),
 }
@@ -38,6 +39,7 @@ pub(super) struct Inputs<'a> {
     needed_identities: watch::Receiver<Option<BTreeSet<ModuleId>>>,
     reported: watch::Receiver<Option<Map<String, Value>>>,
     refresh: Interval,
+    renewal: Instant,
     retry_at: Option<Instant>,
 }
 
@@ -47,13 +49,16 @@ impl<'a> Inputs<'a> {
         events: Events,
         commands: &'a mut mpsc::Receiver<SessionCommand>,
         shared: &SharedState,
+        times: SessionTimes,
     ) -> Self {
+        let now = Instant::now();
         let mut inputs = Self {
             events,
             commands,
             needed_identities: shared.needed_identities.subscribe(),
             reported: shared.reported.subscribe(),
-            refresh: interval_at(Instant::now() + REFRESH, REFRESH),
+            refresh: interval_at(now + times.refresh, times.refresh),
+            renewal: now + times.renewal,
             retry_at: None,
         };
         inputs.retry_now();
@@ -73,7 +78,7 @@ impl<'a> Inputs<'a> {
 
     pub(super) async fn next(&mut self) -> Input {
         loop {
-            let retry_at = self.retry_at;
+            let (retry_at, renewal) = (self.retry_at, self.renewal);
             let retry = tokio::time::sleep_until(retry_at.unwrap_or_else(Instant::now));
             // Every arm is cancel-safe: channels and timers.
             let input = tokio::select! {
@@ -99,6 +104,7 @@ impl<'a> Inputs<'a> {
                     self.needed_identities.mark_changed();
                     Some(Input::Refresh)
                 }
+                () = tokio::time::sleep_until(renewal) => Some(Input::Renewal),
                 command = self.commands.recv() => Some(Input::Command(command)),
             };
             if let Some(input) = input {

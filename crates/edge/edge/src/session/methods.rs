@@ -1,188 +1,184 @@
-//! The direct methods of `$edgeAgent`: `ping`, `RestartModule`, `GetModuleLogs`.
+//! The direct methods of `$edgeAgent`.
 
-use device::{Hub, MethodCall};
-use futures_util::StreamExt;
-use ids::{ModuleId, error_chain};
+mod answer;
+mod line;
+mod logs;
+mod own_log;
+mod tasks;
+mod upload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use device::{Hub, MethodCall, Trust};
+use futures_util::future::BoxFuture;
+use ids::error_chain;
 use serde_json::{Value, json};
-use wire::edge_api::local::LogsQuery;
-use wire::edge_api::manifest::{LogsItem, LogsRequest, RestartRequest};
+use tokio::sync::mpsc;
+use wire::edge_api::manifest::{
+    LogsRequest, RestartRequest, SupportBundleRequest, TaskStatusRequest, UploadLogsRequest,
+};
+use wire::lenient::BodyError;
 
+use self::logs::LogSource;
+use self::upload::Uploads;
+use crate::clock;
+use crate::local_api::management::DaemonRequest;
+use crate::provision::assignment::DeviceLocation;
+use crate::report::agent_name;
 use crate::runtime::{ModuleRuntime, RuntimeError};
+pub use tasks::Tasks;
 
-/// The longest text of logs in one answer, bytes. The hub accepts 128 KiB.
-const MAX_LOGS: usize = 100_000;
-const DEFAULT_TAIL: u64 = 100;
+/// The methods, for messages.
+const OFFERED: &str = "ping, RestartModule, GetModuleLogs, UploadModuleLogs, UploadSupportBundle \
+                       and GetTaskStatus";
 
-/// Carries out one call and answers it.
-pub(crate) async fn answer<R: ModuleRuntime>(hub: &Hub, runtime: &R, call: &MethodCall) {
-    let argument = call.argument().map_err(|error| error.to_string());
-    let (status, body) = match argument {
-        Ok(argument) => invoke(runtime, &call.name, &argument).await,
-        Err(problem) => (400, json!({ "message": problem })),
-    };
-    tracing::info!(method = %call.name, status, "a direct method was called");
-    if let Err(error) = hub.respond(call, status, &body).await {
-        tracing::warn!(error = %error, method = %call.name, "the method's answer was not taken");
+/// Makes a support bundle, and returns its bytes or the reason in words.
+pub type MakeBundle =
+    Arc<dyn Fn(SupportBundleRequest) -> BoxFuture<'static, Result<Vec<u8>, String>> + Send + Sync>;
+
+/// What the methods of all sessions work with.
+#[derive(Clone)]
+pub struct MethodParts {
+    /// The log of the daemon, which is that of `edgeAgent`.
+    pub log: PathBuf,
+    pub tasks: Arc<Tasks>,
+    pub daemon: mpsc::Sender<DaemonRequest>,
+    /// `None` while this program cannot make one.
+    pub make_bundle: Option<MakeBundle>,
+}
+
+/// Answers the calls of one session.
+pub(crate) struct Methods<R> {
+    pub(crate) runtime: Arc<R>,
+    pub(crate) location: DeviceLocation,
+    pub(crate) trust: Trust,
+    pub(crate) parts: MethodParts,
+}
+
+/// Why a call is refused.
+enum MethodError {
+    Argument(BodyError),
+    /// An argument that is well-formed and cannot be used.
+    Unusable(String),
+    Runtime(RuntimeError),
+    NotOffered(String),
+    NoMethod(String),
+}
+
+impl From<BodyError> for MethodError {
+    fn from(error: BodyError) -> Self {
+        Self::Argument(error)
     }
 }
 
-async fn invoke<R: ModuleRuntime>(runtime: &R, name: &str, argument: &Value) -> (i32, Value) {
-    let message = |text: String| json!({ "message": text });
-    if name.eq_ignore_ascii_case("ping") {
-        return (200, Value::Null);
-    }
-    let result = if name.eq_ignore_ascii_case("RestartModule") {
-        match RestartRequest::parse(argument) {
-            Ok(request) => runtime.restart(&request.id).await.map(|()| Value::Null),
-            Err(error) => return (400, message(error.to_string())),
-        }
-    } else if name.eq_ignore_ascii_case("GetModuleLogs") {
-        match LogsRequest::parse(argument) {
-            Ok(request) => logs(runtime, &request).await,
-            Err(error) => return (400, message(error.to_string())),
-        }
-    } else {
-        return (
-            404,
-            message(format!(
-                "there is no method {name}; ping, RestartModule and GetModuleLogs are offered"
-            )),
-        );
-    };
-    match result {
-        Ok(body) => (200, body),
-        Err(error @ RuntimeError::NoContainer(_)) => (404, message(error.to_string())),
-        Err(error) => (500, message(error_chain(&error))),
+impl From<RuntimeError> for MethodError {
+    fn from(error: RuntimeError) -> Self {
+        Self::Runtime(error)
     }
 }
 
-async fn logs<R: ModuleRuntime>(runtime: &R, request: &LogsRequest) -> Result<Value, RuntimeError> {
-    let existing: Vec<ModuleId> = runtime
-        .list()
-        .await?
-        .into_iter()
-        .map(|found| found.module)
-        .collect();
-    let mut answer = Vec::new();
-    let mut left = MAX_LOGS;
-    for item in &request.items {
-        for module in existing.iter().filter(|module| item.selects(module)) {
-            let text = read(runtime, module, item, left).await?;
-            left = left.saturating_sub(text.len());
-            answer.push(json!({ "id": module, "payload": text }));
-        }
+impl MethodError {
+    fn answer(self) -> (i32, Value) {
+        let (status, message) = match self {
+            Self::Argument(error) => (400, error.to_string()),
+            Self::Unusable(problem) => (400, problem),
+            Self::Runtime(error @ RuntimeError::NoContainer(_)) => (404, error.to_string()),
+            Self::Runtime(error) => (500, error_chain(&error)),
+            Self::NotOffered(problem) => (501, problem),
+            Self::NoMethod(name) => (
+                404,
+                format!("there is no method {name}; {OFFERED} are offered"),
+            ),
+        };
+        (status, json!({ "message": message }))
     }
-    Ok(Value::Array(answer))
 }
 
-async fn read<R: ModuleRuntime>(
-    runtime: &R,
-    module: &ModuleId,
-    item: &LogsItem,
-    most: usize,
-) -> Result<String, RuntimeError> {
-    // A line has at least one byte, so that the answer never has more lines than bytes.
-    let tail = item.tail.unwrap_or(DEFAULT_TAIL).min(MAX_LOGS as u64);
-    let query = LogsQuery {
-        tail: Some(tail),
-        since: item.since,
-        until: item.until,
-        ..LogsQuery::default()
-    };
-    let mut stream = runtime.logs(module, &query).await?;
-    let mut end = End::of_at_most(most);
-    while let Some(piece) = stream.next().await {
-        end.push(piece?.get(8..).unwrap_or_default());
-    }
-    Ok(String::from_utf8_lossy(end.bytes()).into_owned())
-}
-
-/// The last bytes of a text that comes in pieces. Lines may be long and many, so that at most twice
-/// as much is held.
-struct End {
-    held: Vec<u8>,
-    most: usize,
-}
-
-impl End {
-    fn of_at_most(most: usize) -> Self {
-        Self {
-            held: Vec::new(),
-            most,
+impl<R: ModuleRuntime> Methods<R> {
+    /// Carries out one call and answers it.
+    pub(crate) async fn answer(&self, hub: &Hub, call: &MethodCall) {
+        let argument = call.argument().map_err(MethodError::from);
+        let done = match argument {
+            Ok(argument) => self.invoke(&call.name, &argument).await,
+            Err(error) => Err(error),
+        };
+        let (status, body) = done.map_or_else(MethodError::answer, |body| (200, body));
+        tracing::info!(method = %call.name, status, "a direct method was called");
+        if let Err(error) = hub.respond(call, status, &body).await {
+            tracing::warn!(error = %error, method = %call.name, "the method's answer was not taken");
         }
     }
 
-    fn push(&mut self, piece: &[u8]) {
-        let piece = &piece[piece.len().saturating_sub(self.most)..];
-        if self.held.len() + piece.len() > 2 * self.most {
-            let kept = self.bytes().len();
-            self.held.drain(..self.held.len() - kept);
+    async fn invoke(&self, name: &str, argument: &Value) -> Result<Value, MethodError> {
+        let tasks = &self.parts.tasks;
+        match name.to_ascii_lowercase().as_str() {
+            "ping" => Ok(Value::Null),
+            "restartmodule" => self.restart(&RestartRequest::parse(argument)?).await,
+            "getmodulelogs" => {
+                let request = LogsRequest::parse(argument)?;
+                let source = self.source();
+                answer::logs(&source, &request, clock::now()).await
+            }
+            "uploadmodulelogs" => {
+                let request = UploadLogsRequest::parse(argument)?;
+                let uploads = self.uploads(&request.sas_url)?;
+                let jobs = self.source().select(&request.logs.items).await?;
+                let source = self.source();
+                let upload = async move { uploads.logs(&source, &request.logs, jobs).await };
+                Ok(tasks.start("upload logs", upload))
+            }
+            "uploadsupportbundle" => {
+                let request = SupportBundleRequest::parse(argument)?;
+                let uploads = self.uploads(&request.sas_url)?;
+                let make = self.parts.make_bundle.clone().ok_or_else(|| {
+                    MethodError::NotOffered("this runtime makes no support bundle yet".to_owned())
+                })?;
+                let upload = async move { uploads.bundle(&make(request).await?).await };
+                Ok(tasks.start("upload support bundle", upload))
+            }
+            "gettaskstatus" => {
+                let request = TaskStatusRequest::parse(argument)?;
+                Ok(json!(tasks.status(&request.correlation_id)))
+            }
+            _ => Err(MethodError::NoMethod(name.chars().take(100).collect())),
         }
-        self.held.extend_from_slice(piece);
     }
 
-    /// The last bytes: the end of a log is more useful than its beginning.
-    fn bytes(&self) -> &[u8] {
-        &self.held[self.held.len().saturating_sub(self.most)..]
+    async fn restart(&self, request: &RestartRequest) -> Result<Value, MethodError> {
+        let agent = agent_name();
+        if request
+            .id
+            .as_str()
+            .trim_start_matches('$')
+            .eq_ignore_ascii_case(agent.as_str())
+        {
+            // The answer reaches the hub first: the daemon ends its session in good order.
+            let daemon = self.parts.daemon.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                // The daemon may be ending already.
+                let _ = daemon.send(DaemonRequest::Restart).await;
+            });
+            return Ok(Value::Null);
+        }
+        self.runtime.restart(&request.id).await?;
+        Ok(Value::Null)
+    }
+
+    fn source(&self) -> LogSource<R> {
+        LogSource {
+            runtime: self.runtime.clone(),
+            own_log: self.parts.log.clone(),
+            location: self.location.clone(),
+        }
+    }
+
+    fn uploads(&self, sas_url: &str) -> Result<Uploads, MethodError> {
+        Uploads::new(sas_url, &self.trust, &self.location)
+            .map_err(|error| MethodError::Unusable(error.to_string()))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// C10: a log was read as a whole before it was cut.
-    #[test]
-    fn of_a_long_log_only_the_end_is_held() {
-        let mut end = End::of_at_most(10);
-        for number in 0..100_000 {
-            end.push(format!("{number} ").as_bytes());
-            assert!(end.held.len() <= 20);
-        }
-        assert_eq!(end.bytes(), b"998 99999 ");
-        end.push(&[b'x'; 1000]);
-        assert_eq!(end.bytes(), [b'x'; 10]);
-        assert!(end.held.capacity() < 100);
-        end.push(b"yz");
-        assert_eq!(end.bytes(), b"xxxxxxxxyz");
-        let mut none = End::of_at_most(0);
-        none.push(b"abc");
-        assert_eq!(none.bytes(), b"");
-    }
-    use crate::runtime::FakeRuntime;
-
-    #[tokio::test]
-    async fn calls_are_answered_as_azure_does() {
-        let runtime = FakeRuntime::new([], crate::clock::now);
-        assert_eq!(
-            invoke(&runtime, "ping", &Value::Null).await,
-            (200, Value::Null)
-        );
-        let call = |name: &'static str, argument: Value| {
-            let runtime = &runtime;
-            async move { invoke(runtime, name, &argument).await.0 }
-        };
-        assert_eq!(
-            call("RestartModule", json!({"schemaVersion": "1.0", "id": "m"})).await,
-            404
-        );
-        assert_eq!(
-            call("RestartModule", json!({"schemaVersion": "2.0", "id": "m"})).await,
-            400
-        );
-        assert_eq!(call("RestartModule", json!({})).await, 400);
-        assert_eq!(
-            call(
-                "GetModuleLogs",
-                json!({"schemaVersion": "1.0", "items": [{"id": "m"}]})
-            )
-            .await,
-            200
-        );
-        assert_eq!(
-            call("GetModuleLogs", json!({"schemaVersion": "1.0"})).await,
-            400
-        );
-        assert_eq!(call("Other", Value::Null).await, 404);
-    }
-}
+mod tests;

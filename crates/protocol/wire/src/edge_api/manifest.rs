@@ -15,7 +15,11 @@ use serde_json::{Map, Value};
 use crate::lenient::{BodyError, Fields};
 
 pub use create_options::CreateOptions;
-pub use methods::{LogsItem, LogsRequest, RestartRequest};
+pub use methods::{
+    LogsContent, LogsEncoding, LogsFilter, LogsItem, LogsRequest, ModuleLogs, Moment,
+    RestartRequest, SupportBundleRequest, TaskRunStatus, TaskStatus, TaskStatusRequest,
+    UploadLogsRequest,
+};
 pub use module::{DesiredStatus, ModuleSettings, PullPolicy, RestartPolicy};
 pub use reported::{AgentReported, LastDesired, ReportedModule, RuntimeStatus};
 

@@ -13,11 +13,7 @@ pub(super) fn env(
 ) -> Value {
     let workload = format!("unix://{SOCKET_FOLDER}/workload.sock");
     let mut merged: Map<String, Value> = Map::new();
-    let passed_on = ["RuntimeLogLevel", "UpstreamProtocol"];
-    let agent = context
-        .agent_env
-        .iter()
-        .filter(|(name, _)| passed_on.contains(&name.as_str()));
+    let agent = context.agent_env.iter();
     merged.extend(agent.map(|(name, value)| (name.clone(), json!(value))));
     for (name, value) in [
         ("IOTEDGE_WORKLOADURI", workload.as_str()),
@@ -32,6 +28,22 @@ pub(super) fn env(
     ] {
         merged.insert(name.to_owned(), json!(value));
     }
+    let own: Vec<&str> = own
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    // A module that says something about a proxy says all about it, in whichever letter case.
+    let names = own
+        .iter()
+        .map(|item| item.split('=').next().unwrap_or_default());
+    for name in names.chain(instance.settings.env.keys().map(String::as_str)) {
+        let inherited = |(agent, _): &&(String, String)| agent.eq_ignore_ascii_case(name);
+        for (agent, _) in context.agent_env.iter().filter(inherited) {
+            merged.shift_remove(agent);
+        }
+    }
     merged.extend(
         instance
             .settings
@@ -39,11 +51,6 @@ pub(super) fn env(
             .iter()
             .map(|(name, value)| (name.clone(), json!(value))),
     );
-    let own = own
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
     let mut removed = Vec::new();
     for item in own {
         match item.split_once('=') {

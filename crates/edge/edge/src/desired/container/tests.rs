@@ -10,10 +10,9 @@ fn context() -> DeviceContext {
         device: DeviceId::parse("d1").unwrap(),
         hub: HubHost::parse("hub.example").unwrap(),
         elevated_permissions: true,
-        agent_env: vec![
-            ("RuntimeLogLevel".into(), "debug".into()),
-            ("OWN".into(), "1".into()),
-        ],
+        agent_env: ["https_proxy", "HTTPS_PROXY", "RuntimeLogLevel"]
+            .map(|name| (name.to_owned(), "agent".to_owned()))
+            .into(),
         logging: None,
     }
 }
@@ -32,6 +31,7 @@ fn build_with(context: &DeviceContext, settings: &ModuleSettings) -> ContainerSp
     let instance = ModuleInstance {
         module: &ModuleId::parse("m").unwrap(),
         settings,
+        options: settings.create_options.as_ref().unwrap(),
         generation: &GenerationId::from_number(5),
         folder: Path::new("/tmp/one/mnt/m"),
     };
@@ -62,11 +62,12 @@ fn a_module_gets_the_variables_that_an_sdk_needs() {
         "IOTEDGE_DEVICEID=d1",
         "IOTEDGE_MODULEID=m",
         "IOTEDGE_APIVERSION=2022-08-03",
-        "RuntimeLogLevel=debug",
+        "RuntimeLogLevel=agent",
+        "https_proxy=agent",
+        "HTTPS_PROXY=agent",
     ] {
         assert!(env.contains(&expected), "{expected}: {env:?}");
     }
-    assert!(!env.iter().any(|item| item.starts_with("OWN=")));
     assert_eq!(
         spec.body["HostConfig"]["Mounts"],
         json!([{
@@ -86,6 +87,27 @@ fn a_module_gets_the_variables_that_an_sdk_needs() {
     );
     assert_eq!(spec.body["Labels"][OWNER_LABEL], OWNER);
     assert_eq!(spec.body["Labels"][ROOT_LABEL], "/tmp/one");
+}
+
+/// A module may go without the device's proxy, or have another one.
+#[test]
+fn a_modules_own_proxy_replaces_that_of_the_agent_in_both_letter_cases() {
+    let options = json!({"Env": ["HTTPS_PROXY"]}).to_string();
+    for module in [
+        json!({"env": {"Https_Proxy": {"value": "own"}}, "settings": {"image": "img"}}),
+        json!({"settings": {"image": "img", "createOptions": options}}),
+    ] {
+        let spec = build(&context(), &module);
+        let env = env_of(&spec);
+        let proxies = env
+            .iter()
+            .filter(|item| item.to_lowercase().starts_with("https_proxy="));
+        assert!(
+            proxies.into_iter().all(|item| *item == "Https_Proxy=own"),
+            "{env:?}"
+        );
+        assert!(env.contains(&"RuntimeLogLevel=agent"), "{env:?}");
+    }
 }
 
 #[test]

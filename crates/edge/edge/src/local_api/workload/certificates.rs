@@ -152,6 +152,7 @@ identity_pk = "file:///none.key"
             configured_keys: Arc::new(ConfiguredKeyFiles),
             shared: shared.clone(),
             roots: Vec::new(),
+            proxies: device::Proxies::default(),
         }
     }
 

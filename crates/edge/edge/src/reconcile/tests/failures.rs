@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::Failure;
+use crate::runtime::PullProgress;
 
 #[tokio::test]
 async fn a_failed_pull_is_reported_and_does_not_stop_other_modules() {
@@ -166,7 +167,12 @@ async fn warnings_are_reported_as_long_as_the_container_exists() {
     bench
         .agent
         .runtime
-        .pull("img:1", None, Duration::from_secs(1))
+        .pull(
+            "img:1",
+            None,
+            Duration::from_secs(1),
+            &PullProgress::default(),
+        )
         .await
         .unwrap();
     bench.agent.runtime.unpublish("img:1");
@@ -193,4 +199,32 @@ async fn warnings_are_reported_as_long_as_the_container_exists() {
         bench.agent = Bench::agent(bench._dir.path(), runtime);
         bench.agent.shared.cloud_state.send_replace(cloud_state);
     }
+}
+
+/// D3: a fault of createOptions fails its module, and keeps what runs.
+#[tokio::test]
+async fn faulty_create_options_fail_their_module_alone() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1")}), &["a"]);
+    bench.round().await;
+    let before = bench.containers().await;
+    let options = json!({"HostConfig": {"Binds": "/a:/b"}}).to_string();
+    let faulty = with(
+        "img:2",
+        json!({"settings": {"image": "img:2", "createOptions": options}}),
+    );
+    bench.desire(2, json!({"a": faulty, "b": image("img:1")}), &["a", "b"]);
+    bench.round().await;
+    let now = bench.containers().await;
+    assert_eq!((now.len(), &now[0]), (2, &before[0]));
+    let reported = bench.reported();
+    assert_eq!(reported["lastDesiredStatus"]["code"], 500);
+    let description = reported["lastDesiredStatus"]["description"].to_string();
+    assert!(
+        description.contains("createOptions.HostConfig.Binds"),
+        "{description}"
+    );
+    assert_eq!(reported["modules"]["a"]["runtimeStatus"], "running");
+    assert_eq!(reported["modules"]["a"]["settings"]["image"], "img:1");
+    assert_eq!(reported["modules"]["b"]["runtimeStatus"], "running");
 }

@@ -119,3 +119,53 @@ async fn a_stopped_module_runs_again_whatever_its_restart_policy() {
         bench.agent = Bench::agent(bench._dir.path(), runtime);
     }
 }
+
+/// D16.
+#[tokio::test]
+async fn an_unhealthy_module_is_reported_and_restarted() {
+    let mut bench = Bench::new();
+    let on_unhealthy = with("img:1", json!({"restartPolicy": "on-unhealthy"}));
+    let never = with("img:1", json!({"restartPolicy": "never"}));
+    bench.desire(1, json!({"a": on_unhealthy, "b": never}), &["a", "b"]);
+    set_first_pause(&bench, "0");
+    bench.round().await;
+    for name in ["a", "b"] {
+        bench.agent.runtime.fail_health_check(&module(name));
+    }
+    bench.round().await;
+    let reported = bench.reported();
+    assert_eq!(reported["modules"]["a"]["runtimeStatus"], "running");
+    assert_eq!(reported["modules"]["a"]["restartCount"], 1);
+    assert_eq!(reported["modules"]["b"]["runtimeStatus"], "unhealthy");
+    assert_eq!(reported["modules"]["b"]["restartCount"], 0);
+    assert_eq!(
+        bench.details("b").status.runtime_status.status,
+        RuntimeStatus::Unhealthy
+    );
+}
+
+/// D14: the agent's variables in the deployment.
+#[tokio::test]
+async fn limits_of_restarts_are_those_of_the_deployment() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1")}), &["a"]);
+    set_first_pause(&bench, "0");
+    bench.round().await;
+    bench.agent.runtime.end(&module("a"), 3);
+    bench.round().await;
+    assert_eq!(running(&bench).await, ["a"]);
+    set_first_pause(&bench, "300");
+    bench.agent.runtime.end(&module("a"), 3);
+    bench.round().await;
+    assert_eq!(running(&bench).await, [] as [&str; 0]);
+    assert_eq!(bench.reported()["modules"]["a"]["restartCount"], 1);
+}
+
+fn set_first_pause(bench: &Bench, seconds: &str) {
+    let env = json!({"CoolOffTimeUnitInSeconds": {"value": seconds}, "Odd": {"value": 1}});
+    let agent = json!({"edgeAgent": {"settings": {"image": "x"}, "env": env}});
+    bench.agent.shared.cloud_state.send_modify(|cloud_state| {
+        let desired = cloud_state.desired.as_mut().unwrap();
+        desired.properties.insert("systemModules".into(), agent);
+    });
+}

@@ -70,6 +70,7 @@ impl Bench {
         let instance = ModuleInstance {
             module: &module,
             settings: &settings,
+            options: settings.create_options.as_ref().unwrap(),
             generation: &generation,
             folder: &folder,
         };
@@ -267,5 +268,31 @@ async fn engine_it_knows_who_ended_a_container() {
         bench.runtime.ended_by(&found).await.unwrap(),
         EndedBy::Itself
     );
+    bench.end().await;
+}
+
+/// D16: a health check that fails is seen, and ends with a restart.
+#[tokio::test]
+async fn engine_a_module_whose_health_check_fails_is_unhealthy() {
+    let bench = Bench::new().await;
+    let check = json!({"Test": ["CMD", "/missing"], "Interval": 1_000_000_000, "Retries": 1});
+    bench
+        .create(&json!({"Entrypoint": ["/stubborn"], "Healthcheck": check}))
+        .await;
+    bench.runtime.start(&bench.module).await.unwrap();
+    assert!(!only(&bench.runtime).await.unhealthy);
+    let seen = async {
+        while !only(&bench.runtime).await.unhealthy {
+            let changed = bench.runtime.changed();
+            let _ = tokio::time::timeout(Duration::from_millis(500), changed).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), seen)
+        .await
+        .unwrap();
+    bench.runtime.restart(&bench.module).await.unwrap();
+    let restarted = only(&bench.runtime).await;
+    assert_eq!(restarted.state, ContainerState::Running);
+    assert!(!restarted.unhealthy);
     bench.end().await;
 }

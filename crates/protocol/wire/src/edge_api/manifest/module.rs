@@ -32,7 +32,7 @@ pub enum RestartPolicy {
     Never,
     /// When it ended with another code than 0.
     OnFailure,
-    /// As `on-failure`; health is not probed. The manifest's default.
+    /// As `on-failure`, and when its health check fails. The manifest's default.
     #[default]
     OnUnhealthy,
     /// The module is started again whenever it ended.
@@ -67,8 +67,9 @@ pub struct ModuleSettings {
     pub image: String,
     /// `settings.digest`: pins the image, `sha256:…`.
     pub digest: Option<String>,
-    /// `settings.createOptions…`: Docker's ContainerCreate JSON, its chunks joined.
-    pub create_options: CreateOptions,
+    /// `settings.createOptions…`: Docker's ContainerCreate JSON, its chunks joined. A fault in it
+    /// concerns this module alone, so that the others of the deployment go on.
+    pub create_options: Result<CreateOptions, BodyError>,
     /// `env`: values may be secret.
     pub env: BTreeMap<String, String>,
 }
@@ -77,7 +78,8 @@ impl ModuleSettings {
     /// Reads one member of `modules` or `systemModules`.
     ///
     /// # Errors
-    /// When a member is missing or has the wrong form; the path names it.
+    /// When a member is missing or has the wrong form; the path names it. A fault of
+    /// `createOptions` is in [`create_options`](Self::create_options).
     pub fn parse(fields: &Fields<'_>) -> Result<Self, BodyError> {
         if let Some(kind) = fields.text("type")? {
             require_docker(fields, "type", kind)?;
@@ -115,9 +117,7 @@ impl ModuleSettings {
                 .text("digest")?
                 .filter(|d| !d.is_empty())
                 .map(str::to_owned),
-            create_options: CreateOptions::read(create_options(&settings)?).map_err(|error| {
-                settings.error(&format!("{CREATE_OPTIONS}.{}", error.path), error.problem)
-            })?,
+            create_options: read_create_options(&settings),
             env: env(fields)?,
         })
     }
@@ -191,6 +191,11 @@ fn env(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, BodyError> {
         found.insert(name.clone(), value);
     }
     Ok(found)
+}
+
+fn read_create_options(settings: &Fields<'_>) -> Result<CreateOptions, BodyError> {
+    CreateOptions::read(create_options(settings)?)
+        .map_err(|error| settings.error(&format!("{CREATE_OPTIONS}.{}", error.path), error.problem))
 }
 
 /// Twin values were at most 512 characters long once, so that the text comes in chunks:

@@ -7,7 +7,7 @@ use ids::{ModuleId, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{DesiredStatus, ModuleSettings, PullPolicy, RestartPolicy};
+use super::{CreateOptions, DesiredStatus, ModuleSettings, PullPolicy, RestartPolicy};
 
 /// Longest chunk of a reported `createOptions`, bytes.
 const CHUNK: usize = 512;
@@ -92,6 +92,8 @@ pub struct AgentReported {
     pub last_desired_status: LastDesired,
     /// `runtime.settings.minDockerVersion`, as it was desired.
     pub min_docker_version: Option<String>,
+    /// The names of `runtime.settings.registryCredentials`.
+    pub registry_credentials: Vec<String>,
     /// Processor, as the engine names it, for example `x86_64`.
     pub architecture: String,
     /// `systemModules`: `edgeAgent` and `edgeHub`, by name.
@@ -107,6 +109,11 @@ impl AgentReported {
         let mut settings = Map::new();
         if let Some(version) = &self.min_docker_version {
             settings.insert("minDockerVersion".to_owned(), json!(version));
+        }
+        if !self.registry_credentials.is_empty() {
+            let names = self.registry_credentials.iter();
+            let credentials: Map<_, _> = names.map(|name| (name.clone(), json!({}))).collect();
+            settings.insert("registryCredentials".to_owned(), Value::Object(credentials));
         }
         json!({
             "schemaVersion": "1.0",
@@ -192,7 +199,9 @@ fn settings(module: &ReportedModule) -> Map<String, Value> {
     if let Some(hash) = &module.image_hash {
         settings.insert("imageHash".to_owned(), json!(hash));
     }
-    let text = Value::Object(module.settings.create_options.without_values()).to_string();
+    let given = module.settings.create_options.as_ref();
+    let options = given.map(CreateOptions::without_values).unwrap_or_default();
+    let text = Value::Object(options).to_string();
     for (index, chunk) in chunks(&text).into_iter().enumerate() {
         let name = if index == 0 {
             "createOptions".to_owned()

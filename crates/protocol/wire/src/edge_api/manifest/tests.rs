@@ -26,7 +26,7 @@ fn a_whole_manifest_is_read() {
     let module = &desired.modules[&ModuleId::parse("m").unwrap()];
     assert_eq!(module.restart_policy, RestartPolicy::Always);
     assert_eq!(module.image_reference(), "reg:5000/x:latest");
-    assert_eq!(module.create_options.body()["User"], "1");
+    assert_eq!(module.create_options.as_ref().unwrap().body()["User"], "1");
     assert_eq!(module.env["N"], "5");
     assert_eq!(module.env["B"], "true");
     assert_eq!(module.startup_order, 2);
@@ -73,12 +73,9 @@ fn codes_are_azures() {
 
 #[test]
 fn an_error_says_where() {
-    let text = json!({"modules": {"m": {"settings": {"image": "x", "createOptions": "{"}}}});
+    let text = json!({"modules": {"m": {"settings": {"image": "x"}, "status": "paused"}}});
     let error = AgentDesired::parse(&text).unwrap_err().to_string();
-    assert!(
-        error.contains("modules.m.settings.createOptions"),
-        "{error}"
-    );
+    assert!(error.contains("modules.m.status"), "{error}");
 }
 
 #[test]
@@ -103,6 +100,7 @@ fn no_secret_is_reported() {
             description: String::new(),
         },
         min_docker_version: desired.min_docker_version.clone(),
+        registry_credentials: desired.registry_credentials.keys().cloned().collect(),
         architecture: "x86_64".into(),
         system_modules: BTreeMap::new(),
         modules: desired
@@ -119,6 +117,10 @@ fn no_secret_is_reported() {
     );
     assert_eq!(json["modules"]["m"]["env"]["K"], json!({}));
     assert_eq!(
+        json["runtime"]["settings"],
+        json!({"minDockerVersion": "v1.25", "registryCredentials": {"a": {}}})
+    );
+    assert_eq!(
         json["modules"]["m"]["settings"]["createOptions"],
         json!("{\"Env\":[\"A\"],\"User\":\"1\"}")
     );
@@ -129,25 +131,36 @@ fn no_secret_is_reported() {
     assert_eq!(json["modules"]["m"]["restartPolicy"], "always");
 }
 
+/// D3: the module whose createOptions cannot be used fails, and the others do not.
 #[test]
-fn wrong_kinds_in_create_options_are_refused_with_their_path() {
-    let error = |options: Value| {
-        let text = json!({"modules": {"m": {"settings": {"image": "x",
-            "createOptions": options.to_string()}}}});
-        AgentDesired::parse(&text).unwrap_err()
+fn a_fault_of_create_options_names_its_path_and_concerns_one_module() {
+    let fault = |options: Value| {
+        let settings = json!({"image": "x", "createOptions": options});
+        let text = json!({"modules": {
+            "m": {"settings": settings},
+            "n": {"settings": {"image": "y", "createOptions": "{\"User\":\"1\"}"}},
+        }});
+        let mut modules = AgentDesired::parse(&text).unwrap().modules.into_values();
+        let faulty = modules.next().unwrap().create_options.unwrap_err();
+        let other = modules.next().unwrap().create_options.unwrap();
+        assert_eq!(other.body()["User"], "1");
+        faulty.to_string()
     };
-    let binds = error(json!({"hostConfig": {"binds": "/a:/b"}}));
-    assert_eq!(binds.code(), 400);
     assert_eq!(
-        binds.to_string(),
-        "the deployment cannot be read: 'modules.m.settings.createOptions.HostConfig.Binds': an \
-         array was expected, found the string \"/a:/b\""
+        fault(json!(json!({"hostConfig": {"binds": "/a:/b"}}).to_string())),
+        "'modules.m.settings.createOptions.HostConfig.Binds': an array was expected, found the \
+         string \"/a:/b\""
     );
-    assert!(
-        error(json!({"Env": {"A": "b"}}))
-            .to_string()
-            .contains("createOptions.Env'")
-    );
+    for (options, path) in [
+        (json!({"Env": {"A": "b"}}), "createOptions.Env'"),
+        (json!("{"), "createOptions'"),
+        (json!("[]"), "createOptions'"),
+        (json!(5), "createOptions'"),
+        (json!("x".repeat(MAX_CREATE_OPTIONS + 1)), "createOptions'"),
+    ] {
+        let text = fault(options);
+        assert!(text.contains(path), "{text}");
+    }
 }
 
 /// D3: text that is not a LogConfig is an error, and not the default.
