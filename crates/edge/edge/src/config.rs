@@ -2,6 +2,7 @@
 //! this module; forms whose behaviour does not exist yet are refused by name (`offered.rs`), and
 //! no key is ignored.
 
+mod additional_info;
 mod apply;
 mod characters;
 mod connection_string;
@@ -28,6 +29,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use additional_info::read_additional_info;
 pub use apply::{Applied, ApplyError, digest_of, examine_file, read_applied, write_applied};
 pub use connection_string::{DeviceConnection, read_device_connection};
 pub use diff::{Change, changes};

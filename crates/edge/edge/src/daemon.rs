@@ -4,6 +4,7 @@
 //! an applied configuration needs.
 
 mod difference;
+mod own_settings;
 mod start;
 mod tpm_service;
 
@@ -131,6 +132,8 @@ struct Running<R> {
     cloud: JoinHandle<()>,
     agent: JoinHandle<()>,
     certificates: Certificates,
+    /// The management socket of `[listen]`, if it is not the usual one.
+    other_socket: Option<JoinHandle<()>>,
 }
 
 impl<R: ModuleRuntime> Device<R> {
@@ -179,12 +182,14 @@ impl<R: ModuleRuntime> Device<R> {
             runtime,
             cloud,
             wake: Arc::new(Notify::new()),
+            additional_info: own_settings::additional_info(&config),
         };
         let certificates = self.start_certificates(&config);
         let cloud = self.spawn_cloud(&config, &handle, commands);
         let agent = self.spawn_agent(&config, &handle);
         self.management.agent.write().await.replace(handle.clone());
         self.running = Some(Running {
+            other_socket: own_settings::other_management_socket(&config, &self.management),
             files: difference::digest_of_files(&config),
             config,
             handle,
@@ -257,7 +262,8 @@ impl<R: ModuleRuntime> Device<R> {
             shared,
             paths: self.paths.clone(),
             config: config.clone(),
-            sockets: ModuleSockets::new(workload, self.paths.clone()),
+            sockets: ModuleSockets::new(workload, self.paths.clone())
+                .also_at(config.sockets.workload.clone()),
             wake: handle.wake.clone(),
         });
         tokio::spawn(agent.run())
@@ -312,6 +318,9 @@ impl<R: ModuleRuntime> Device<R> {
         if let Some(running) = self.running.take() {
             stop_cloud(&running).await;
             running.agent.abort();
+            if let Some(socket) = &running.other_socket {
+                socket.abort();
+            }
             // The sockets of the modules are closed when the task is gone.
             let _ = running.agent.await;
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 pub mod management;
+pub(crate) mod own_path;
 pub(crate) mod tpm;
 pub mod unix_socket;
 pub mod workload;

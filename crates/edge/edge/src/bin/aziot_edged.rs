@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
-use edge::config::{ApplyError, Config};
+use edge::config::{ApplyError, Config, Network};
 use edge::daemon::{self, DaemonError, Ended};
 use edge::files::paths::Paths;
 use edge::logging;
@@ -80,7 +80,10 @@ fn docker(config: &Config, paths: &Paths) -> Docker {
     let (socket, root, network) = (
         config.runtime.socket.clone(),
         paths.root().to_owned(),
-        network(paths, config),
+        Network {
+            name: network(paths, config),
+            ..config.runtime.network.clone()
+        },
     );
     Docker::new(DockerOptions {
         socket,

@@ -61,12 +61,11 @@ pub fn examine(config: &Config, now: Option<Timestamp>) -> Examined {
     examiner.edge_ca(&config.edge_ca);
     examiner.issuers(config);
     examiner.preloaded(config);
-    for file in config
-        .additional_info
-        .iter()
-        .chain(&config.imported_master_key)
-    {
+    if let Some(file) = &config.imported_master_key {
         let _ = examiner.bytes(file);
+    }
+    if let Some(file) = &config.additional_info {
+        examiner.additional_info(file);
     }
     Examined {
         faults: examiner.faults,

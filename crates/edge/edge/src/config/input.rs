@@ -65,7 +65,7 @@ fn top(top: Section<'_, '_>) -> Option<Config> {
     let (pkcs11, tpm) = (pkcs11_library(&top), tpm(&top));
     let (preloaded_keys, preloaded_certs) = (preloaded_keys(&top), preloaded_certs(&top));
     let imported_master_key = imported_master_key(&top);
-    let additional_info = additional_info(&top);
+    let additional_info = file(&top, "additional_info", false);
     let local_id_domain = local_id_domain(&top);
     let (agent_env, watchdog, image_gc) = (agent(&top), watchdog(&top), image_gc(&top));
     let (sockets, runtime) = (sockets(&top), moby_runtime(&top));
@@ -174,13 +174,6 @@ fn imported_master_key(top: &Section<'_, '_>) -> Option<FileReference> {
         line: LineNumber(line),
         key: key.to_owned(),
     })
-}
-
-/// Texts for `/systeminfo`.
-fn additional_info(top: &Section<'_, '_>) -> Option<FileReference> {
-    let file = file(top, "additional_info", false)?;
-    top.form(Form::AdditionalInfo, "additional_info", file.line.0);
-    Some(file)
 }
 
 fn local_id_domain(top: &Section<'_, '_>) -> Option<String> {

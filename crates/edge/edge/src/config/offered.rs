@@ -29,10 +29,7 @@ pub(super) enum Form {
     PreloadedKeys,
     PreloadedCerts,
     ImportedMasterKey,
-    AdditionalInfo,
     LocalIds,
-    OtherSockets,
-    NetworkSettings,
     ImageCollection,
 }
 
@@ -59,13 +56,7 @@ const NOT_YET: &[(Form, &str)] = &[
         Form::ImportedMasterKey,
         "modules cannot encrypt with the workload API yet, remove the line",
     ),
-    (Form::AdditionalInfo, "remove the line"),
     (Form::LocalIds, "remove the section"),
-    (Form::OtherSockets, "remove the line"),
-    (
-        Form::NetworkSettings,
-        "create the network with these settings yourself and give its name",
-    ),
     (
         Form::ImageCollection,
         "images are not removed yet, write enabled = false or remove the section",

@@ -1,5 +1,6 @@
 //! The management API: Azure's requests for the owner of the device, and Muster's own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct AgentHandle<R> {
     /// To the task that keeps the connection.
     pub cloud: mpsc::Sender<Command>,
     pub wake: Arc<Notify>,
+    /// What `additional_info` adds to `/systeminfo`.
+    pub additional_info: Arc<BTreeMap<String, String>>,
 }
 
 impl<R> Clone for AgentHandle<R> {
@@ -47,6 +50,7 @@ impl<R> Clone for AgentHandle<R> {
             runtime: self.runtime.clone(),
             cloud: self.cloud.clone(),
             wake: self.wake.clone(),
+            additional_info: self.additional_info.clone(),
         }
     }
 }
@@ -232,10 +236,11 @@ impl<R: ModuleRuntime> Management<R> {
 
     async fn system_info(&self) -> Answer {
         let agent = self.agent.read().await.clone();
-        let engine = match agent {
+        let engine = match &agent {
             Some(agent) => agent.runtime.engine().await.ok(),
             None => None,
         };
+        let additional = agent.map(|agent| (*agent.additional_info).clone());
         let engine = engine.as_ref();
         Ok(Reply::json(&SystemInfo {
             os_type: "linux".to_owned(),
@@ -249,6 +254,7 @@ impl<R: ModuleRuntime> Management<R> {
             operating_system: engine.and_then(|e| e.operating_system.clone()),
             cpus: engine.and_then(|e| e.cpus),
             total_memory: engine.and_then(|e| e.total_memory),
+            additional: additional.unwrap_or_default(),
         }))
     }
 

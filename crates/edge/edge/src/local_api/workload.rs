@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use wire::edge_api::local::{API_VERSIONS, ModuleList, SignRequest, SignResponse, TrustBundle};
 
 use self::certificates::Asked;
+use super::own_path::listen_at_own_path;
 use crate::certificates::EdgeCa;
 use crate::files::durable::{DurableError, open_folder, private_folder};
 use crate::files::paths::Paths;
@@ -52,7 +53,11 @@ pub struct ModuleSockets {
     workload: Workload,
     paths: Paths,
     open: BTreeMap<ModuleId, JoinHandle<()>>,
+    /// Where everybody may connect, beside the usual socket.
+    other: Option<PathBuf>,
+    /// `None` until the socket for everybody is open.
     everybody: Option<JoinHandle<()>>,
+    other_everybody: Option<JoinHandle<()>>,
 }
 
 impl ModuleSockets {
@@ -62,8 +67,17 @@ impl ModuleSockets {
             workload,
             paths,
             open: BTreeMap::new(),
+            other: None,
             everybody: None,
+            other_everybody: None,
         }
+    }
+
+    /// Serves everybody at another path, too: that of `listen.workload_uri`.
+    #[must_use]
+    pub fn also_at(mut self, path: Option<PathBuf>) -> Self {
+        self.other = path;
+        self
     }
 
     /// Opens the sockets of `modules`, and closes those of others.
@@ -75,6 +89,10 @@ impl ModuleSockets {
                     tracing::warn!(error = %error_chain(&error), "the workload socket is not open")
                 }
             }
+        }
+        if let Some(path) = self.other.take() {
+            let listener = listen_at_own_path(&path, MODE);
+            self.other_everybody = listener.map(|listener| self.spawn(listener, None));
         }
         let gone: Vec<ModuleId> = self
             .open
@@ -139,7 +157,11 @@ impl ModuleSockets {
 
 impl Drop for ModuleSockets {
     fn drop(&mut self) {
-        for task in self.open.values().chain(&self.everybody) {
+        for task in [&self.everybody, &self.other_everybody]
+            .into_iter()
+            .flatten()
+            .chain(self.open.values())
+        {
             task.abort();
         }
     }
@@ -228,6 +250,9 @@ fn permit(caller: Option<&ModuleId>, named: &str) -> Result<ModuleId, Refusal> {
         _ => Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden")),
     }
 }
+
+#[cfg(test)]
+mod other_socket_tests;
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use serde_json::json;
 use wire::edge_api::manifest::AgentDesired;
 
 use super::*;
+use crate::config::Network;
 use crate::desired::container::{DeviceContext, ModuleInstance, container};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -164,7 +165,10 @@ async fn engine_docker_conforms() {
     let runtime = Docker::new(DockerOptions {
         socket: socket.clone(),
         root: dir.path().to_owned(),
-        network: network.clone(),
+        network: Network {
+            name: network.clone(),
+            ..Network::default()
+        },
     });
     keeps_its_promises(&runtime, dir.path(), image).await;
     client(&socket).remove_network(&network).await.unwrap();

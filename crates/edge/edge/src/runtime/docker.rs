@@ -2,6 +2,7 @@
 
 mod connection;
 mod create;
+mod network;
 mod observed;
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::{EventMessage, NetworkCreateRequest};
+use bollard::models::EventMessage;
 use bollard::query_parameters::{
     CreateImageOptions, EventsOptions, LogsOptions, RemoveContainerOptions, StopContainerOptions,
 };
@@ -24,7 +25,6 @@ use super::{
     Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,
     PullProgress, RuntimeError, frame,
 };
-use crate::desired::container::{OWNER, OWNER_LABEL, ROOT_LABEL};
 pub use connection::{Docker, DockerOptions};
 
 impl ModuleRuntime for Docker {
@@ -46,34 +46,7 @@ impl ModuleRuntime for Docker {
     }
 
     async fn prepare(&self) -> Result<(), RuntimeError> {
-        let client = self.client().await?;
-        let name = &self.options.network;
-        match client.inspect_network(name, None).await {
-            Ok(_) => return Ok(()),
-            Err(Error::DockerResponseServerError {
-                status_code: 404, ..
-            }) => {}
-            Err(error) => return Err(self.failed(format!("look for the network {name}"), error)),
-        }
-        let labels = [
-            (OWNER_LABEL, OWNER.to_owned()),
-            (ROOT_LABEL, self.options.root.display().to_string()),
-        ];
-        let request = NetworkCreateRequest {
-            name: name.clone(),
-            driver: Some("bridge".to_owned()),
-            labels: Some(
-                labels
-                    .into_iter()
-                    .map(|(label, value)| (label.to_owned(), value))
-                    .collect(),
-            ),
-            ..Default::default()
-        };
-        let created = client.create_network(request).await;
-        created
-            .map(drop)
-            .map_err(|error| self.failed(format!("create the network {name}"), error))
+        self.prepare_network().await
     }
 
     async fn list(&self) -> Result<Vec<Observed>, RuntimeError> {

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Examiner;
 use crate::config::key_file::key_text;
-use crate::config::{Fault, FileReference};
+use crate::config::{Fault, FileReference, read_additional_info};
 
 /// The longest file that is read, bytes. Ten certificates of 4096 bit are a tenth of it.
 const MAX_FILE: u64 = 256 * 1024;
@@ -84,6 +84,16 @@ impl Examiner {
                 None
             }
         }
+    }
+
+    pub(super) fn additional_info(&mut self, file: &FileReference) {
+        let Some(bytes) = self.bytes(file) else {
+            return;
+        };
+        self.open_to_everybody(file);
+        let read = str::from_utf8(&bytes).map_err(|error| error.to_string());
+        let read = read.and_then(read_additional_info);
+        self.keep_or_record(file, read);
     }
 
     pub(super) fn bytes(&mut self, file: &FileReference) -> Option<Zeroizing<Vec<u8>>> {

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::config::offered::Form;
 use crate::config::reader::{At, Section};
 use crate::config::settings::{AddressRange, MobyRuntime, Network, Sockets};
 
@@ -62,13 +61,9 @@ fn network(section: &Section<'_, '_>) -> Option<Network> {
     }
     let table = section.section("network")?;
     let name = table.required_text("name").map(|at| at.value);
-    let ipv6 = table.boolean("ipv6");
-    if let Some(At { value: true, line }) = ipv6 {
-        table.form(Form::NetworkSettings, "ipv6", line);
-    }
+    let ipv6 = table.boolean("ipv6").is_some_and(|at| at.value);
     let mut ranges = Vec::new();
     if let Some(ipam) = table.asking_section("ipam") {
-        table.form(Form::NetworkSettings, "ipam", ipam.line());
         ranges = ipam
             .sections("config")
             .into_iter()
@@ -79,7 +74,7 @@ fn network(section: &Section<'_, '_>) -> Option<Network> {
     table.finish();
     Some(Network {
         name: name?,
-        ipv6: ipv6.is_some_and(|at| at.value),
+        ipv6,
         ranges,
     })
 }
@@ -135,7 +130,6 @@ pub(super) fn sockets(top: &Section<'_, '_>) -> Sockets {
             .and_then(|section| Some((section, section.text(key)?)))
             .filter(|(_, at)| !is_usual(&at.value, socket));
         if let Some((section, at)) = &other {
-            section.form(Form::OtherSockets, key, at.line);
             *place = unix_path(&at.value);
             if place.is_none() {
                 let message = format!(

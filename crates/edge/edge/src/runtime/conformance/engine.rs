@@ -30,7 +30,10 @@ impl Bench {
         let runtime = Docker::new(DockerOptions {
             socket: socket.clone(),
             root: dir.path().to_owned(),
-            network: "none".to_owned(),
+            network: Network {
+                name: "none".to_owned(),
+                ..Network::default()
+            },
         });
         Self {
             socket,

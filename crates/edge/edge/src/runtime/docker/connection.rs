@@ -10,6 +10,7 @@ use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::ListContainersOptions;
 use ids::ModuleId;
 
+use crate::config::Network;
 use crate::desired::container::{MODULE_LABEL, OWNER, OWNER_LABEL, ROOT_LABEL};
 use crate::runtime::RuntimeError;
 
@@ -26,8 +27,8 @@ pub struct DockerOptions {
     pub socket: PathBuf,
     /// The root folder of the device. It is a label of the containers.
     pub root: PathBuf,
-    /// The network of the modules.
-    pub network: String,
+    /// The network of the modules, with the name that the engine knows it by.
+    pub network: Network,
 }
 
 /// A container engine. It connects with the first request, so that the daemon can

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use ids::{ModuleId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -145,6 +147,9 @@ pub struct SystemInfo {
     pub cpus: Option<i64>,
     /// Memory in bytes, when the engine answers.
     pub total_memory: Option<i64>,
+    /// Texts of the owner of the device, beside the others.
+    #[serde(flatten)]
+    pub additional: BTreeMap<String, String>,
 }
 
 /// What is known of the container engine.

@@ -149,7 +149,7 @@ async fn engine(device: &Device, examined: &Examination) -> Outcome {
     let docker = Docker::new(DockerOptions {
         socket: runtime.socket.clone(),
         root: device.paths.root().to_owned(),
-        network: runtime.network.name.clone(),
+        network: runtime.network.clone(),
     });
     match docker.engine().await {
         Ok(info) => Outcome::Ok(Some(format!("{} {}", runtime.uri(), info.version))),
