@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::RequestBuilder;
-use serde_json::Value;
 use sim::{Device, Server, certs_only, request_by_openssl};
 
 const ID: &str = "press-7";
@@ -121,8 +120,9 @@ async fn a_device_renews_its_pinned_certificate_and_the_old_one_is_refused() -> 
         "dps explain --registration-id {ID} --certificate {}",
         file.display()
     );
-    let explained: Value = factory.server.muster(&explain).await?;
-    let said = explained.to_string();
+    let explained = factory.server.try_muster(&explain).await?;
+    assert_eq!(explained.code, Some(1));
+    let said = explained.stdout;
     assert!(
         said.contains("has proved a later certificate since"),
         "{said}"

@@ -10,6 +10,8 @@
 mod directory;
 #[path = "ca/identities.rs"]
 mod identities;
+#[path = "ca/interrupted_root_rolls.rs"]
+mod interrupted_root_rolls;
 #[path = "ca/kinds.rs"]
 mod kinds;
 #[path = "ca/requests.rs"]

@@ -90,6 +90,9 @@ pub enum EnterError {
         enrollment: EnrollmentKey,
         issuer: IssuerName,
     },
+    /// A certificate of the device that it has renewed since.
+    #[error("{enrollment} pins other certificates than the one that asks, which it has replaced")]
+    Replaced { enrollment: EnrollmentKey },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -22,6 +22,8 @@ mod in_force;
 mod issued;
 #[path = "conformance/issuer_users.rs"]
 mod issuer_users;
+#[path = "conformance/pins.rs"]
+mod pins;
 #[path = "conformance/references.rs"]
 mod references;
 #[path = "conformance/registrations.rs"]
@@ -248,6 +250,12 @@ promises!(
         a_registration_does_not_write_a_certificate_of_a_ca_that_is_gone,
         one_issuer_is_the_default,
         an_issuer_trusts_verified_ca_certificates,
+    },
+    pins::{
+        the_certificate_of_a_device_follows_what_it_proves,
+        a_pending_registration_goes_on_under_what_it_made_of_its_pins,
+        a_group_that_is_written_late_joins_a_roll,
+        certificates_that_expired_long_ago_are_pruned,
     },
     in_force::{
         a_certificate_that_is_not_in_force_gets_no_other,

@@ -13,16 +13,16 @@ use pki::{
 
 use crate::tools::{NOW, days, issue_kind, openssl, path, verified_by_openssl};
 
-fn start(dir: &Path) -> Result<RootRollStatus, CaError> {
+pub fn start(dir: &Path) -> Result<RootRollStatus, CaError> {
     CaDirectory::start_root_roll(dir, &RootRollOptions::default(), NOW)
 }
 
-fn issue(dir: &Path, kind: &IdentityKind, name: &str) -> IssuedIdentity {
+pub fn issue(dir: &Path, kind: &IdentityKind, name: &str) -> IssuedIdentity {
     let ca = CaDirectory::open(dir, None).unwrap();
     issue_kind(&ca, kind, name, &IdentityOptions::default(), NOW).unwrap()
 }
 
-fn read(file: &Path) -> Vec<Certificate> {
+pub fn read(file: &Path) -> Vec<Certificate> {
     let text = std::fs::read_to_string(file).unwrap();
     Certificate::parse_pem_bundle(&text).unwrap()
 }
@@ -49,7 +49,7 @@ fn verified_here(chain: &Path, root: &Certificate, at: Timestamp, lists: &[PathB
 }
 
 /// Whether OpenSSL and we accept an identity below a root, with its own chain alone.
-fn accepted(dir: &Path, identity: &IssuedIdentity, root: &Certificate) -> bool {
+pub fn accepted(dir: &Path, identity: &IssuedIdentity, root: &Certificate) -> bool {
     let file = kept(dir, root);
     let (chain, leaf) = (&identity.paths.chain, &identity.paths.certificate);
     let by_openssl = match identity.certificate.is_ca() {
@@ -172,7 +172,7 @@ fn a_root_is_given_up_once_nothing_valid_is_below_it() {
     );
 }
 
-fn problem(error: CaError) -> RollProblem {
+pub fn problem(error: CaError) -> RollProblem {
     match error {
         CaError::Roll(problem) => problem,
         other => panic!("{other}"),
@@ -258,108 +258,4 @@ fn a_root_with_more_than_a_common_name_is_left_to_its_maker() {
         Err(RollProblem::RootName)
     );
     CaDirectory::open(dir.path(), None).unwrap();
-}
-
-const STEM: &str = "azure-iot-test-only.root.ca";
-
-/// The files of a root, in the order in which they are written.
-fn parts(kind: &str) -> [String; 2] {
-    [
-        format!("private/{STEM}{kind}.key.pem"),
-        format!("certs/{STEM}{kind}.cert.pem"),
-    ]
-}
-
-/// Every state of the folder that a kill can leave is that before some file is written, so a start
-/// is repeated with the files of all earlier moments of it.
-#[test]
-fn a_start_that_was_interrupted_anywhere_is_completed_by_the_next() {
-    let whole = tempfile::tempdir().unwrap();
-    let old = CaDirectory::init(whole.path(), &InitOptions::default(), NOW).unwrap();
-    let old = old.root().clone();
-    let before = crate::roll::copy(whole.path());
-    let new = start(whole.path()).unwrap().current.certificate;
-    let text = |file: &str| std::fs::read_to_string(whole.path().join(file)).unwrap();
-    let starting = text("index/root-roll.json").replace("inProgress", "starting");
-    let chain = "certs/azure-iot-test-only.intermediate-full-chain.cert.pem".to_owned();
-    let writes = parts(".previous")
-        .into_iter()
-        .chain(parts(""))
-        .chain([chain]);
-    let writes: Vec<_> = writes.map(|file| (text(&file), file)).collect();
-    for done in 0..=writes.len() {
-        let dir = crate::roll::copy(before.path());
-        let write = |file: &str, text: &str| std::fs::write(dir.path().join(file), text).unwrap();
-        // What the start has made first.
-        for (next, current) in parts(".next").iter().zip(parts("")) {
-            write(next, &text(&current));
-        }
-        for kind in [".new-by-previous", ".previous-by-new"] {
-            let file = format!("certs/{STEM}{kind}.cert.pem");
-            write(&file, &text(&file));
-        }
-        write("index/issued.jsonl", &text("index/issued.jsonl"));
-        write("index/root-roll.json", &starting);
-        for (text, file) in &writes[..done] {
-            write(file, text);
-        }
-        let refused = CaDirectory::open(dir.path(), None).map(drop);
-        assert_eq!(refused.map_err(problem), Err(RollProblem::RootInterrupted));
-        let status = start(dir.path()).unwrap();
-        assert_eq!(status.current.certificate, new);
-        assert_eq!(status.previous.unwrap().certificate, old);
-        let identity = issue(dir.path(), &IdentityKind::EdgeIdentity, "edge-1");
-        for root in [&old, &new] {
-            assert!(accepted(dir.path(), &identity, root), "{done}");
-        }
-        assert!(!dir.path().join(&parts(".next")[0]).exists());
-        for (kind, root) in [("", &new), (".previous", &old)] {
-            let key = std::fs::read_to_string(dir.path().join(&parts(kind)[0])).unwrap();
-            pki::PrivateKey::from_pem(&key, None)
-                .unwrap()
-                .matches(root)
-                .unwrap();
-        }
-    }
-}
-
-/// The same of going back: every moment of it is repeated.
-#[test]
-fn an_abandonment_that_was_interrupted_anywhere_is_completed_by_the_next() {
-    let whole = tempfile::tempdir().unwrap();
-    let old = CaDirectory::init(whole.path(), &InitOptions::default(), NOW).unwrap();
-    let old = old.root().clone();
-    start(whole.path()).unwrap();
-    let rolling = crate::roll::copy(whole.path());
-    CaDirectory::abandon_root_roll(whole.path(), NOW).unwrap();
-    let text = |file: &str| std::fs::read_to_string(whole.path().join(file)).unwrap();
-    let state = std::fs::read_to_string(rolling.path().join("index/root-roll.json")).unwrap();
-    let chain = "certs/azure-iot-test-only.intermediate-full-chain.cert.pem".to_owned();
-    let written: Vec<String> = parts("").into_iter().chain([chain]).collect();
-    let cross = [".new-by-previous", ".previous-by-new"];
-    let cross = cross.map(|kind| format!("certs/{STEM}{kind}.cert.pem"));
-    let mut previous = parts(".previous");
-    // The certificate goes first.
-    previous.reverse();
-    let removed: Vec<String> = cross.into_iter().chain(previous).collect();
-    for done in 0..=written.len() + removed.len() {
-        let dir = crate::roll::copy(rolling.path());
-        let abandoning = state.replace("inProgress", "abandoning");
-        std::fs::write(dir.path().join("index/root-roll.json"), abandoning).unwrap();
-        let revoked = "index/revoked.jsonl";
-        std::fs::write(dir.path().join(revoked), text(revoked)).unwrap();
-        for file in written.iter().take(done) {
-            std::fs::write(dir.path().join(file), text(file)).unwrap();
-        }
-        for file in removed.iter().take(done.saturating_sub(written.len())) {
-            std::fs::remove_file(dir.path().join(file)).unwrap();
-        }
-        let status = CaDirectory::abandon_root_roll(dir.path(), NOW).unwrap();
-        assert_eq!(status.current.certificate, old, "{done}");
-        let identity = issue(dir.path(), &IdentityKind::EdgeIdentity, "edge-1");
-        assert!(accepted(dir.path(), &identity, &old), "{done}");
-        for file in &removed {
-            assert!(!dir.path().join(file).exists(), "{done} {file}");
-        }
-    }
 }

@@ -152,6 +152,10 @@ async fn the_old_certificate_is_refused_once_the_device_has_proved_the_new_one()
         why.contains("has proved a later certificate since"),
         "{why}"
     );
+    // Nor does it get another one.
+    let asked = EstRequest::post("/simplereenroll", &csr(ID)).with(chain(&[&first]));
+    assert_eq!(service.est(asked).await.status, 403);
+    assert_eq!(service.last_refusal(ID).await.0, "est_certificate_replaced");
     service.registers_with(&second).await;
     let audited = service.audit_text();
     assert_eq!(audited.matches("enrollment.pinFollowed").count(), 2);

@@ -70,6 +70,9 @@ impl From<IssueError> for EstFault {
             IssueError::NotEntered(EnterError::PinOccupied { enrollment, issuer }) => {
                 EstReason::PinOccupied { enrollment, issuer }.into()
             }
+            IssueError::NotEntered(EnterError::Replaced { enrollment }) => {
+                EstReason::Replaced(enrollment).into()
+            }
             other => Self::NotIssued(other),
         }
     }

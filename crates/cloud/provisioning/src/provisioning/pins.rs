@@ -1,6 +1,6 @@
 //! Pinned certificates that follow their device, in the transaction of what the device does.
 
-use ids::{Etag, IssuerName, RegistrationId, Thumbprint, Timestamp};
+use ids::{CertificateSerial, Etag, IssuerName, RegistrationId, Thumbprint, Timestamp};
 use pki::Certificate;
 use serde_json::{Value, json};
 use store::audit::AuditStream;
@@ -107,6 +107,25 @@ impl PinnedDevice<'_> {
         Ok(follows.then_some((row, issuer)))
     }
 
+    /// The enrollment that does not pin the certificate that was proved, although its issuer issued
+    /// that to the device: another one has taken its place, so that nothing is issued for it.
+    pub(super) fn replaced_in(
+        &self,
+        view: &View<'_>,
+        serial: Option<CertificateSerial>,
+    ) -> Result<Option<EnrollmentKey>, StoreError> {
+        let (Some(serial), Some((row, issuer))) = (serial, self.following(view)?) else {
+            return Ok(None);
+        };
+        let pinned = view.certificates(row.id)?;
+        let leaf = self.proven.leaf;
+        if pinned.is_empty() || pinned.iter().any(|one| one.thumbprint == leaf) {
+            return Ok(None);
+        }
+        let is_own = self.is_issued(view, (&serial, &leaf), &issuer)?;
+        Ok(is_own.then_some(row.key))
+    }
+
     /// Whether a certificate that the device has not proved may leave its slot: one that was issued
     /// to it, whose answer was lost, and one that has expired. An operator put the others there.
     fn is_free(
@@ -124,7 +143,17 @@ impl PinnedDevice<'_> {
         let Ok(serial) = certificate.serial() else {
             return Ok(false);
         };
-        let listed = view.issued_certificate(self.id_scope, &serial, &pinned.thumbprint)?;
+        self.is_issued(view, (&serial, &pinned.thumbprint), issuer)
+    }
+
+    /// Whether the issuer issued a certificate to the device.
+    fn is_issued(
+        &self,
+        view: &View<'_>,
+        (serial, thumbprint): (&CertificateSerial, &Thumbprint),
+        issuer: &IssuerRecord,
+    ) -> Result<bool, StoreError> {
+        let listed = view.issued_certificate(self.id_scope, serial, thumbprint)?;
         let id = self.registration_id.as_str();
         Ok(listed.is_some_and(|row| {
             row.issuer == issuer.name && row.common_name.eq_ignore_ascii_case(id)

@@ -93,6 +93,11 @@ pub enum EstReason {
         enrollment: EnrollmentKey,
         issuer: IssuerName,
     },
+    #[error(
+        "{0} pins other certificates than the one that asks, which the device has renewed since; \
+         let the device use the new one, or pin this one again"
+    )]
+    Replaced(EnrollmentKey),
     #[error("the certificate request is refused: {0}")]
     Request(#[from] pki::RequestError),
     #[error(
@@ -130,6 +135,7 @@ impl EstReason {
             Self::Disabled(_) => "enrollment_disabled",
             Self::Blocked(_) => "device_blocked",
             Self::PinOccupied { .. } => "est_pin_occupied",
+            Self::Replaced(_) => "est_certificate_replaced",
             Self::Request(error) => error.code(),
             Self::EncryptedKey => "est_key_encryption_unsupported",
         }
@@ -141,6 +147,7 @@ impl EstReason {
         match self {
             Self::Disabled(key)
             | Self::Blocked(key)
+            | Self::Replaced(key)
             | Self::PinOccupied {
                 enrollment: key, ..
             } => Some(key),
@@ -174,6 +181,7 @@ impl EstReason {
             | Self::NoCurrentCertificate
             | Self::Disabled(_)
             | Self::Blocked(_)
+            | Self::Replaced(_)
             | Self::PinOccupied { .. } => 403,
         }
     }
@@ -197,6 +205,7 @@ impl EstReason {
             }
             Self::Disabled(_) | Self::Blocked(_) => "this device may not enroll",
             Self::PinOccupied { .. } => "the new certificate could not be pinned",
+            Self::Replaced(_) => "the client certificate was replaced by another one",
             other => return other.to_string(),
         };
         text.to_owned()

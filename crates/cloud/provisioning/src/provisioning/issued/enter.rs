@@ -31,8 +31,7 @@ impl Provisioning {
             issuer: issued.issuer.folded(),
             username: issued.requester.username().map(IssuerUserName::folded),
             revocations: self.registry.revocations().clone(),
-            pin: proven_pin(&issued),
-            etag: self.registry.fresh_etag(),
+            pin: proven_pin(&issued).map(|(id, proven)| (id, proven, self.registry.fresh_etag())),
             issued,
             now,
         };
@@ -48,10 +47,9 @@ struct EnterIssued {
     /// The user's name in lower case.
     username: Option<String>,
     revocations: Arc<Revocations>,
-    /// The device that renews its own certificate, and what it proved.
-    pin: Option<(RegistrationId, Proven)>,
-    /// The version of its enrollment when that is written.
-    etag: Etag,
+    /// The device that renews its own certificate, what it proved, and the version of its enrollment
+    /// when that is written.
+    pin: Option<(RegistrationId, Proven, Etag)>,
     issued: Arc<IssuedCertificate>,
     now: Timestamp,
 }
@@ -120,6 +118,9 @@ impl Unit for EnterIssued {
         if let Some(PinPlan::Occupied { enrollment, issuer }) = pins {
             return Err(EnterError::PinOccupied { enrollment, issuer });
         }
+        if pins.is_none() {
+            self.require_not_replaced(view)?;
+        }
         Ok(EnterPlan {
             issuer,
             spend: self.user(view, issuer)?,
@@ -146,14 +147,28 @@ impl Unit for EnterIssued {
 
 impl EnterIssued {
     fn pinned(&self) -> Option<PinnedDevice<'_>> {
-        let (registration_id, proven) = self.pin.as_ref()?;
+        let (registration_id, proven, etag) = self.pin.as_ref()?;
         Some(PinnedDevice {
             id_scope: &self.id_scope,
             registration_id,
             proven,
-            etag: &self.etag,
+            etag,
             now: self.now,
         })
+    }
+
+    /// Refuses the renewal of a certificate in whose place the enrollment of the device pins others.
+    fn require_not_replaced(&self, view: &View<'_>) -> Result<(), EnterError> {
+        let Requester::EstCertificate(path) = &self.issued.requester else {
+            return Ok(());
+        };
+        let Some(device) = self.pinned() else {
+            return Ok(());
+        };
+        match device.replaced_in(view, path.serial())? {
+            Some(enrollment) => Err(EnterError::Replaced { enrollment }),
+            None => Ok(()),
+        }
     }
 
     /// The user whose use this is, when uses are counted. It must still be the one that proved to
