@@ -9,6 +9,7 @@ mod logs;
 mod output;
 mod restart;
 mod system;
+mod tpm;
 mod version;
 
 use std::io::Write;
@@ -67,6 +68,9 @@ enum Command {
     /// The runtime itself.
     #[command(subcommand)]
     System(system::SystemCommand),
+    /// The TPM of the device.
+    #[command(subcommand)]
+    Tpm(tpm::TpmCommand),
     /// Print the version.
     #[command(after_help = "Example:\n  iotedge version")]
     Version,
@@ -126,6 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Logs(flags) => logs::run(&flags, &device).await?,
             Command::Restart { module } => restart::run(&module, &device).await?,
             Command::System(command) => return system::run(command, &device).await,
+            Command::Tpm(command) => tpm::run(command, &device)?,
             Command::Version => version::run(&device)?,
         }
         Ok(ExitCode::SUCCESS)
