@@ -132,18 +132,23 @@ impl Config {
         input::read(text, &table, Offer::Built)
     }
 
-    /// Whether something asks for a TPM.
+    /// Whether the device proves itself by its TPM.
     #[must_use]
-    pub fn uses_tpm(&self) -> bool {
-        let attests = matches!(
+    pub fn attests_by_tpm(&self) -> bool {
+        matches!(
             &self.source,
             Source::Dps(Dps {
                 attestation: Attestation::Tpm { .. },
                 ..
             })
-        );
+        )
+    }
+
+    /// Whether something asks for a TPM.
+    #[must_use]
+    pub fn uses_tpm(&self) -> bool {
         let identity = self.source.x509().map(|identity| &identity.key);
-        self.tpm.is_some() || attests || matches!(identity, Some(KeyLocation::Tpm(_)))
+        self.tpm.is_some() || self.attests_by_tpm() || matches!(identity, Some(KeyLocation::Tpm(_)))
     }
 
     /// How the TPM of the device is reached and used.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use device::{
-    Attestation, ProvisionError, Provisioning, Tpm, TpmFault, TpmFaultKind, TpmKey, TpmPublicKeys,
-    TpmSigner, provision, token,
+    Attestation, ProvisionError, Provisioning, TokenSource, Tpm, TpmFault, TpmFaultKind, TpmKey,
+    TpmPublicKeys, TpmSigner, provision,
 };
-use ids::{DeviceId, IdScope, RegistrationId, Timestamp};
+use ids::{DeviceId, HubHost, IdScope, RegistrationId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::server::{HttpsServer, Scripted, TestCa};
@@ -116,14 +116,16 @@ async fn a_tpm_answers_the_challenge_and_keeps_the_key_for_the_hub() {
     );
     assert_eq!(seen[1].authorization.as_deref(), Some(&*wanted));
 
-    let signer = TpmSigner {
+    let signer = Arc::new(TpmSigner {
         tpm: tpm.clone(),
         key,
-    };
+    });
+    let hub = HubHost::parse("hub.example").unwrap();
     let device = DeviceId::parse("Edge-1").unwrap();
-    let expiry = Timestamp::from_unix_seconds(7);
-    let token = token(&signer, "hub.example", &device, None, expiry).await;
-    assert!(token.unwrap().contains("&se=7"));
+    let clock = Arc::new(|| Timestamp::from_unix_seconds(7));
+    let tokens = TokenSource::for_hub(&hub, &device, signer, clock);
+    let token = tokens.token().await.unwrap();
+    assert!(token.contains("&se=3607"), "{token}");
 }
 
 #[tokio::test]

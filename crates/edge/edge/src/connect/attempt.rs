@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use device::{
     CallError, ConnectError, HttpsError, HubError, ModuleError, ProvisionError, SignError,
+    TpmFault, TpmFaultKind,
 };
 use mqtt::ConnectReturnCode;
 
@@ -37,6 +38,12 @@ impl AttemptError {
     pub(super) fn kind(&self) -> FailureKind {
         if matches!(self.connection(), Some(ConnectError::OtherName { .. })) {
             return FailureKind::OtherName;
+        }
+        if let Some(fault) = self.tpm_fault() {
+            return match fault.kind {
+                TpmFaultKind::KeyLost => FailureKind::KeyLost,
+                TpmFaultKind::Transient | TpmFaultKind::Lasting => FailureKind::Unavailable,
+            };
         }
         let is_refused = match self {
             Self::Register { source, .. } => match &**source {
@@ -81,6 +88,18 @@ impl AttemptError {
             }
             _ => None,
         }
+    }
+
+    /// What the TPM did not do, if that is the reason.
+    fn tpm_fault(&self) -> Option<&TpmFault> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if let Some(fault) = error.downcast_ref() {
+                return Some(fault);
+            }
+            cause = error.source();
+        }
+        None
     }
 
     fn status(&self) -> Option<u16> {

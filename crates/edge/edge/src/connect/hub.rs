@@ -10,7 +10,7 @@ use super::CloudParts;
 use super::attempt::AttemptError;
 use crate::identities::Identities;
 use crate::provision::CloudAccess;
-use crate::provision::assignment::DeviceLocation;
+use crate::provision::assignment::{DeviceLocation, KeptAssignment};
 use crate::runtime::ModuleRuntime;
 use crate::session::methods::Methods;
 use crate::session::{Session, SessionParts, SessionTimes};
@@ -24,13 +24,14 @@ const KEEP_ALIVE: u16 = 120;
 impl<R: ModuleRuntime> CloudParts<R> {
     pub(super) async fn open_session(
         &self,
-        location: &DeviceLocation,
+        assignment: &KeptAssignment,
         access: &CloudAccess,
         credential: usize,
         renew_keys: bool,
     ) -> Result<Session<R>, AttemptError> {
+        let location = &assignment.location;
         let DeviceLocation { hub, device_id } = location;
-        let credential = access.for_hub(credential, location);
+        let credential = access.for_hub(credential, assignment);
         let credential = credential.ok_or(AttemptError::NoAgent)?;
         let client =
             ModuleIdentities::new(hub.clone(), device_id.clone(), &access.trust, &credential);

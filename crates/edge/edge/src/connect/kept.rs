@@ -1,9 +1,11 @@
 //! The kept assignment: published at the start, replaced when another hub has accepted the device.
 
+use device::TpmKey;
 use ids::error_chain;
 
 use super::CloudParts;
 use crate::desired::KeptDesired;
+use crate::device_tpm::DeviceTpm;
 use crate::files::durable;
 use crate::identities::Identities;
 use crate::provision::assignment::KeptAssignment;
@@ -42,6 +44,22 @@ impl<R> CloudParts<R> {
         Some(kept)
     }
 
+    /// Keeps the key for the hub where the TPM service and other programs look for it. The device
+    /// itself does not need that: it has the key of its assignment.
+    fn keep_in_tpm(&self, assignment: &KeptAssignment) {
+        let key = assignment.tpm_key.as_ref();
+        let Some(key) = key.filter(|_| self.config.attests_by_tpm()) else {
+            return;
+        };
+        let key = TpmKey::new(key.as_bytes().to_vec());
+        let tpm = DeviceTpm::new(self.config.tpm_settings());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = tpm.keep(&key) {
+                tracing::warn!(error = %error, "the key for the hub is not kept in the TPM");
+            }
+        });
+    }
+
     /// Keeps and publishes an assignment. With another hub or device id, the deployment and the
     /// previous identities are no longer valid.
     pub(super) fn adopt(&self, assignment: &KeptAssignment) {
@@ -49,6 +67,7 @@ impl<R> CloudParts<R> {
             // It is used all the same; after a restart the device asks again.
             tracing::error!(error = %error_chain(&error), "the assignment cannot be kept");
         }
+        self.keep_in_tpm(assignment);
         let moved = self.shared.cloud_state.send_if_modified(|cloud_state| {
             let moved = cloud_state.location.as_ref() != Some(&assignment.location);
             if moved {

@@ -24,13 +24,22 @@ pub(super) enum Done<R> {
     Opened(Result<Box<Session<R>>, Failed>),
 }
 
-pub(super) async fn read<R>(parts: Arc<CloudParts<R>>) -> Done<R> {
-    let reading = parts.clock.read();
-    let verified_at = reading.is_certain().then_some(reading.time);
-    let examined = examine(&parts.config, verified_at);
-    let access = CloudAccess::new(&parts.config, examined, &parts.clock);
-    let access = access.map(|access| access.with_options(parts.options_of_attempt()));
-    Done::Read(access.map(Arc::new).map_err(|error| error_chain(&error)))
+pub(super) async fn read<R: ModuleRuntime>(parts: Arc<CloudParts<R>>) -> Done<R> {
+    let (config, clock) = (parts.config.clone(), parts.clock.clone());
+    let read = move || {
+        let reading = clock.read();
+        let verified_at = reading.is_certain().then_some(reading.time);
+        let examined = examine(&config, verified_at);
+        CloudAccess::new(&config, examined, &clock).map_err(|error| error_chain(&error))
+    };
+    // A TPM takes its time.
+    let access = match parts.config.attests_by_tpm() {
+        true => tokio::task::spawn_blocking(read).await,
+        false => Ok(read()),
+    };
+    let access = access.unwrap_or_else(|error| Err(error_chain(&error)));
+    let options = parts.options_of_attempt();
+    Done::Read(access.map(|access| Arc::new(access.with_options(options))))
 }
 
 pub(super) async fn register<R>(
@@ -78,8 +87,9 @@ pub(super) async fn open<R: ModuleRuntime>(
     let Some(access) = access else {
         return Done::Opened(Err(nothing_read()));
     };
-    let location = &target.assignment.location;
-    let attempt = || parts.open_session(location, &access, target.offer, renew_keys);
+    let assignment = &target.assignment;
+    let location = &assignment.location;
+    let attempt = || parts.open_session(assignment, &access, target.offer, renew_keys);
     let outcome = by_the_right_time(&access, &location.hub, attempt).await;
     Done::Opened(match outcome {
         Ok(session) => Ok(Box::new(session)),

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use device::{Identity, KeySigner, TokenSource, Trust, TrustError};
-use ids::{DeviceId, HubHost};
+use device::{Identity, KeySigner, TokenSource, TpmFault, TpmKey, TpmSigner, Trust, TrustError};
+use ids::Timestamp;
 use serde_json::Value;
 use wire::sas::SharedAccessKey;
 
-use super::assignment::DeviceLocation;
+use super::assignment::KeptAssignment;
 use super::basis::{Basis, Method, Origin};
 use super::guarded_clock::GuardedClock;
 use super::machine::Offer;
 use crate::config::{Attestation, Config, Credential, Examined, Severity, Source};
 use crate::desired::agent_options::AgentOptions;
+use crate::device_tpm::DeviceTpm;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -22,6 +23,8 @@ pub enum AccessError {
     Credential(String),
     #[error("trust_bundle_cert cannot be used")]
     Trust(#[from] TrustError),
+    #[error("the TPM cannot prove the device")]
+    Tpm(#[from] TpmFault),
 }
 
 /// What the device proves itself with.
@@ -30,7 +33,15 @@ pub enum DeviceCredential {
     X509(Identity),
     /// A symmetric key in memory.
     Key(SharedAccessKey),
+    Tpm {
+        tpm: Arc<DeviceTpm>,
+        /// SHA-256 of the endorsement key, hexadecimal: which TPM it is.
+        endorsement_digest: String,
+    },
 }
+
+/// How long a token for the provisioning service is valid that a TPM signs.
+const REGISTRATION_TOKEN: Duration = Duration::from_secs(3600);
 
 impl DeviceCredential {
     fn basis(&self, origin: Origin) -> Basis {
@@ -46,6 +57,9 @@ impl DeviceCredential {
                 hex_digest(&key.sign(b"which key this is")),
                 None,
             ),
+            Self::Tpm {
+                endorsement_digest, ..
+            } => (Method::Tpm, endorsement_digest.clone(), None),
         };
         Basis {
             origin,
@@ -55,11 +69,14 @@ impl DeviceCredential {
         }
     }
 
-    fn signer(&self) -> Result<Arc<dyn KeySigner>, Identity> {
-        match self {
-            Self::X509(identity) => Err(identity.clone()),
-            Self::Key(key) => Ok(Arc::new(key.clone())),
-        }
+    /// Asks the TPM who it is. That blocks.
+    fn by_tpm(config: &Config) -> Result<Self, TpmFault> {
+        let tpm = DeviceTpm::new(config.tpm_settings());
+        let keys = device::Tpm::public_keys(&tpm)?;
+        Ok(Self::Tpm {
+            tpm: Arc::new(tpm),
+            endorsement_digest: hex_digest(&keys.endorsement),
+        })
     }
 }
 
@@ -100,6 +117,7 @@ impl CloudAccess {
         let credential = match (examined.credential, examined.symmetric_key) {
             (Some(x509), _) => DeviceCredential::X509(x509.identity),
             (None, Some(key)) => DeviceCredential::Key(key),
+            (None, None) if config.attests_by_tpm() => DeviceCredential::by_tpm(config)?,
             (None, None) => return Err(AccessError::Credential("there is none".to_owned())),
         };
         Ok(Self {
@@ -146,33 +164,39 @@ impl CloudAccess {
     pub fn for_hub(
         &self,
         credential: usize,
-        location: &DeviceLocation,
+        assignment: &KeptAssignment,
     ) -> Option<device::Credential> {
-        let credential = self.credentials.get(credential)?;
-        let tokens = |signer| self.hub_tokens(&location.hub, &location.device_id, signer);
-        Some(match credential.signer() {
-            Ok(signer) => device::Credential::Tokens(tokens(signer)),
-            Err(identity) => device::Credential::Certificate(identity),
-        })
-    }
-
-    fn hub_tokens(
-        &self,
-        hub: &HubHost,
-        device: &DeviceId,
-        signer: Arc<dyn KeySigner>,
-    ) -> TokenSource {
-        TokenSource::for_hub(hub, device, signer, self.now())
+        let signer: Arc<dyn KeySigner> = match self.credentials.get(credential)? {
+            DeviceCredential::X509(identity) => {
+                return Some(device::Credential::Certificate(identity.clone()));
+            }
+            DeviceCredential::Key(key) => Arc::new(key.clone()),
+            DeviceCredential::Tpm { tpm, .. } => Arc::new(TpmSigner {
+                tpm: tpm.clone(),
+                key: tpm_key(assignment),
+            }),
+        };
+        let location = &assignment.location;
+        Some(device::Credential::Tokens(TokenSource::for_hub(
+            &location.hub,
+            &location.device_id,
+            signer,
+            self.now(),
+        )))
     }
 
     /// The time that tokens are made by.
-    pub(super) fn now(&self) -> Arc<dyn Fn() -> ids::Timestamp + Send + Sync> {
+    pub(super) fn now(&self) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
         let clock = self.clock.clone();
         Arc::new(move || clock.read().time)
     }
 
     /// What opens the provisioning service. `None` without a service, or without such a credential.
-    pub(super) fn for_registration(&self, credential: usize) -> Option<device::Credential> {
+    pub(super) fn for_registration(
+        &self,
+        credential: usize,
+        now: Timestamp,
+    ) -> Option<device::Attestation> {
         let Origin::Dps {
             id_scope,
             registration_id,
@@ -181,14 +205,20 @@ impl CloudAccess {
         else {
             return None;
         };
-        Some(match self.credentials.get(credential)?.signer() {
-            Ok(signer) => device::Credential::Tokens(TokenSource::for_registration(
-                id_scope,
-                registration_id,
-                signer,
-                self.now(),
-            )),
-            Err(identity) => device::Credential::Certificate(identity),
+        Some(match self.credentials.get(credential)? {
+            DeviceCredential::X509(identity) => {
+                device::Credential::Certificate(identity.clone()).into()
+            }
+            DeviceCredential::Key(key) => {
+                let signer = Arc::new(key.clone());
+                let (scope, id) = (id_scope, registration_id);
+                let tokens = TokenSource::for_registration(scope, id, signer, self.now());
+                device::Credential::Tokens(tokens).into()
+            }
+            DeviceCredential::Tpm { tpm, .. } => device::Attestation::Tpm {
+                tpm: tpm.clone(),
+                token_expiry: now.plus(REGISTRATION_TOKEN),
+            },
         })
     }
 
@@ -196,6 +226,16 @@ impl CloudAccess {
     pub(super) fn basis(&self, credential: usize) -> Option<Basis> {
         Some(self.credentials.get(credential)?.basis(self.origin.clone()))
     }
+}
+
+/// The key that the TPM took over for the hub of an assignment. Without one, the TPM says that it
+/// is lost.
+fn tpm_key(assignment: &KeptAssignment) -> TpmKey {
+    let bytes = assignment
+        .tpm_key
+        .as_ref()
+        .map(|key| key.as_bytes().to_vec());
+    TpmKey::new(bytes.unwrap_or_default())
 }
 
 fn origin(source: &Source, credential: Option<&Credential>) -> Result<Origin, AccessError> {

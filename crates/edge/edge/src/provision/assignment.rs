@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ids::{DeviceId, HubHost, Timestamp};
 use serde::{Deserialize, Serialize};
+use wire::binary::Base64Bytes;
 
 use super::basis::Basis;
 use crate::files::durable::{self, DurableError};
@@ -25,6 +26,9 @@ pub struct KeptAssignment {
     pub basis: Basis,
     /// When it was made.
     pub since: Timestamp,
+    /// The key of a TPM that opens the hub, encrypted by that TPM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm_key: Option<Base64Bytes>,
 }
 
 impl KeptAssignment {

@@ -44,9 +44,8 @@ pub async fn register(
         registration_id: registration_id.clone(),
         payload: access.payload.clone(),
         attestation: access
-            .for_registration(credential)
-            .ok_or_else(nothing)?
-            .into(),
+            .for_registration(credential, now)
+            .ok_or_else(nothing)?,
         trust: access.trust.clone(),
         request: None,
         within: access.cloud_timeout,
@@ -64,5 +63,6 @@ pub async fn register(
         },
         basis: access.basis(credential).ok_or_else(nothing)?,
         since: now,
+        tpm_key: assigned.tpm_key.map(|key| key.as_bytes().to_vec().into()),
     })
 }

@@ -207,7 +207,6 @@ fn attestation_of(section: Section<'_, '_>, issuers: &CertIssuance) -> Option<At
             })
         }
         "tpm" => {
-            section.form_of_value(Form::TpmAttestation, &what, method.line);
             section.misplaced(&["identity_cert", "identity_pk"], x509_only);
             section.misplaced(&["symmetric_key"], key_only);
             let id = required_registration_id(&section);

@@ -89,11 +89,6 @@ fn wrong_values_are_refused_with_line_and_key() {
 /// no behaviour.
 const NOT_OFFERED: &[(&str, &str, &str)] = &[
     (
-        "method = \"x509\"",
-        "method = \"tpm\"",
-        "line 11: provisioning.attestation.method = \"tpm\" is known",
-    ),
-    (
         "source = \"dps\"",
         "source = \"manual\"",
         "line 5: provisioning.source = \"manual\" is known",

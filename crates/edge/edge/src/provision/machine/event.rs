@@ -25,10 +25,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether it is the same hub and device, opened with the same credential.
+    /// Whether it is the same hub and device, opened with the same credential. A key of a TPM is
+    /// another one after each registration.
     #[must_use]
     pub fn opens_as(&self, other: &Self) -> bool {
         self.assignment.location == other.assignment.location
+            && self.assignment.tpm_key == other.assignment.tpm_key
             && self.hub_credential == other.hub_credential
     }
 }
@@ -105,6 +107,8 @@ pub enum FailureKind {
     Device,
     /// The hub refuses the token of the agent.
     Agent,
+    /// The TPM does not have the key of the assignment any more.
+    KeyLost,
     /// The server proves itself with the certificate of another name.
     OtherName,
 }

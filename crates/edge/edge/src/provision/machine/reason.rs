@@ -16,6 +16,8 @@ pub enum Reason {
     Refused,
     /// The hub's server has another name now.
     Renamed,
+    /// The TPM does not have the key for the hub any more.
+    KeyLost,
 }
 
 impl std::fmt::Display for Reason {
@@ -25,6 +27,7 @@ impl std::fmt::Display for Reason {
             Self::Startup => "auto_reprovisioning_mode is AlwaysOnStartup",
             Self::Refused => "the hub refused the device",
             Self::Renamed => "the hub's server has another name now",
+            Self::KeyLost => "the TPM does not have the key for the hub any more",
         })
     }
 }
@@ -38,6 +41,7 @@ impl Reason {
             FailureKind::Unavailable => return None,
             FailureKind::Device | FailureKind::Agent => Self::Refused,
             FailureKind::OtherName => Self::Renamed,
+            FailureKind::KeyLost => Self::KeyLost,
         };
         let registers = match mode {
             ReprovisioningMode::Dynamic | ReprovisioningMode::AlwaysOnStartup => true,

@@ -88,6 +88,7 @@ impl Machine {
             },
             basis: newest.basis.clone(),
             since: now,
+            tpm_key: None,
         });
     }
 
@@ -252,7 +253,10 @@ impl Machine {
         if is_candidate {
             self.candidate = None;
         }
-        if matches!(self.owed, Some(Reason::Refused | Reason::Renamed)) {
+        if matches!(
+            self.owed,
+            Some(Reason::Refused | Reason::Renamed | Reason::KeyLost)
+        ) {
             self.owed = None;
         }
         self.session = Some(*target);

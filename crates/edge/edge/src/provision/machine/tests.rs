@@ -48,6 +48,7 @@ fn assigned(hub: &str, offer: &Offer) -> KeptAssignment {
         },
         basis: offer.basis.clone(),
         since: NOW,
+        tpm_key: None,
     }
 }
 

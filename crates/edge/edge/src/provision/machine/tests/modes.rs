@@ -62,7 +62,11 @@ fn always_on_startup_goes_on_with_what_is_kept_when_the_service_is_away() {
 
 #[test]
 fn while_running_a_refusal_makes_dynamic_register_and_not_on_error_only() {
-    for kind in [FailureKind::Device, FailureKind::OtherName] {
+    for kind in [
+        FailureKind::Device,
+        FailureKind::OtherName,
+        FailureKind::KeyLost,
+    ] {
         assert!(registers_after(in_session(Dynamic), kind), "{kind:?}");
         assert!(!registers_after(in_session(OnErrorOnly), kind), "{kind:?}");
         let mut machine = Machine::new(AlwaysOnStartup, Some(kept()));

@@ -233,6 +233,7 @@ fn kind() -> impl Strategy<Value = FailureKind> {
         2 => Just(FailureKind::Device),
         1 => Just(FailureKind::Agent),
         1 => Just(FailureKind::OtherName),
+        1 => Just(FailureKind::KeyLost),
     ]
 }
 
