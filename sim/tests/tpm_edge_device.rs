@@ -40,10 +40,10 @@ tcti = "{tcti}"
             tcti = tpm.tcti(),
         );
         let device = EdgeDevice::provisioned_by(&server, ID, &provisioning, NO_ENGINE)?;
-        let shown = device.iotedge("tpm show --output json")?.ok()?;
-        let shown: Value = serde_json::from_str(&shown)?;
-        ensure!(shown["manufacturer"] == "IBM", "{shown}");
-        let key = shown["endorsementKey"]
+        let printed = device.iotedge("tpm show --output json")?.ok()?;
+        let printed: Value = serde_json::from_str(&printed)?;
+        ensure!(printed["manufacturer"] == "IBM", "{printed}");
+        let key = printed["endorsementKey"]
             .as_str()
             .context("no endorsement key")?;
         let create = format!("dps enrollment create --enrollment-id {ID} --attestation-type tpm");
