@@ -23,7 +23,7 @@ impl SimulatedDevice {
         world: &World,
         key: &Key,
     ) -> Result<Certificate, Stop> {
-        let current = self.disk.active().certificate.clone();
+        let current = self.disk.active().unwrap().certificate.clone();
         let session = world.open_session(&self.id, &current).await?;
         let Some(mut client) = session else {
             self.connected = false;
