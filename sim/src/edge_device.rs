@@ -1,12 +1,12 @@
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::command_line::split;
-use crate::{Engine, Finished, Identity, Program, Server, binary, run, until};
+use crate::{Engine, Finished, Identity, Program, Server, binary, until};
 
 /// A device: a folder as its root, the real `aziot-edged` as its daemon, `iotedge`
 /// as its user's hands.
@@ -15,6 +15,8 @@ pub struct EdgeDevice {
     name: String,
     root: tempfile::TempDir,
     daemon: Option<Program>,
+    /// Environment variables of its programs.
+    environment: Vec<(String, String)>,
 }
 
 impl EdgeDevice {
@@ -61,6 +63,7 @@ identity_pk = "file://{key}"
             name: name.to_owned(),
             root,
             daemon: None,
+            environment: Vec::new(),
         };
         device.configure(server, provisioning, engine)?;
         Ok(device)
@@ -82,6 +85,13 @@ network = "azure-iot-edge"
             name = self.name,
             ca = server.ca()?.display(),
         ))
+    }
+
+    /// Gives its programs environment variables.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Vec<(String, String)>) -> Self {
+        self.environment = environment;
+        self
     }
 
     pub fn write_config(&self, text: &str) -> Result<()> {
@@ -119,7 +129,10 @@ network = "azure-iot-edge"
         let mut words = split(line)?;
         words.push("--root".to_owned());
         words.push(self.root().to_string_lossy().into_owned());
-        run(&binary("iotedge")?, words)
+        let mut command = Command::new(binary("iotedge")?);
+        command.args(words).envs(self.environment.clone());
+        let output = command.stdin(Stdio::null()).output();
+        Ok(output.context("cannot run iotedge")?.into())
     }
 
     /// `iotedge config apply`, which has to succeed.
@@ -130,6 +143,7 @@ network = "azure-iot-edge"
     pub fn start(&mut self) -> Result<()> {
         let mut command = Command::new(binary("aziot-edged")?);
         command.args(["run", "--root"]).arg(self.root());
+        command.envs(self.environment.clone());
         self.daemon = Some(Program::start(command, &self.root().join("daemon.log"))?);
         Ok(())
     }

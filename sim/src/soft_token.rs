@@ -71,9 +71,20 @@ impl SoftToken {
             self.folder(),
             &format!("genpkey {algorithm} -out {name}.pem"),
         )?;
-        let (file, id) = (format!("{name}.pem"), format!("{id:02x}"));
+        self.import(&self.folder().join(format!("{name}.pem")), name, id)
+    }
+
+    /// Puts the key of a PEM file into the token, and gives its URI.
+    pub fn import(&self, key: &Path, name: &str, id: u8) -> Result<String> {
+        let (file, id) = (key.display().to_string(), format!("{id:02x}"));
+        // SoftHSM reads PKCS#8 only.
+        let converted = format!("{name}.p8");
+        openssl(
+            self.folder(),
+            &format!("pkcs8 -topk8 -nocrypt -in {file} -out {converted}"),
+        )?;
         self.softhsm(&[
-            "--import", &file, "--token", LABEL, "--label", name, "--id", &id,
+            "--import", &converted, "--token", LABEL, "--label", name, "--id", &id,
         ])?;
         Ok(format!("pkcs11:token={LABEL};object={name};id=%{id}"))
     }

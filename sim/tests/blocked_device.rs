@@ -17,6 +17,7 @@ const BOUND: Duration = Duration::from_secs(1);
 /// A device as its own program knows it.
 struct Device {
     provisioning: Provisioning,
+    credential: Credential,
 }
 
 impl Device {
@@ -25,13 +26,15 @@ impl Device {
         let chain = std::fs::read_to_string(&identity.full_chain)?;
         let ca = Certificate::parse_pem_bundle(&std::fs::read_to_string(server.ca()?)?)?;
         let identity_of = device::Identity::from_pem(&chain, &key)?;
+        let credential = Credential::Certificate(identity_of);
         Ok(Self {
+            credential: credential.clone(),
             provisioning: Provisioning {
                 endpoint: HubHost::parse(&server.host())?,
                 id_scope: IdScope::parse(&server.id_scope()?)?,
                 registration_id: RegistrationId::parse(&identity.name)?,
                 payload: None,
-                credential: Credential::Certificate(identity_of),
+                attestation: credential.into(),
                 trust: Trust::only(&ca)?,
                 request: None,
                 within: Duration::from_secs(30),
@@ -49,7 +52,7 @@ impl Device {
             gateway: None,
             device: place.device.clone(),
             module: None,
-            credential: self.provisioning.credential.clone(),
+            credential: self.credential.clone(),
             trust: self.provisioning.trust.clone(),
             keep_alive: 240,
             client_type: "story".to_owned(),

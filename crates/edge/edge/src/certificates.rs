@@ -29,10 +29,12 @@ mod source;
 pub use assemble::{CertificateParts, Certificates};
 pub use edge_ca::EdgeCa;
 pub use expiry::warning;
+pub use identity_files::ConfiguredKeys;
 pub(crate) use identity_files::read_certificates;
-pub use identity_files::{ConfiguredKeyFiles, ConfiguredKeys};
 pub use issuer::{IssuanceError, LocalCa, OpenCa};
-pub use keys::{KeyFiles, KeyPairError, KeyPairs};
+#[cfg(test)]
+pub(crate) use keys::tests::keys_in;
+pub use keys::{KeyPairError, KeyPairs, RoleKeys};
 pub use managed::{Managed, ManagedError};
 pub use module::{ModuleCertificate, ModuleCertificateError, identity, server};
 pub use source::IdentitySource;

@@ -13,7 +13,6 @@ mod file_uri;
 mod import;
 mod input;
 mod issuance;
-mod key_file;
 mod location;
 mod named;
 mod offered;
@@ -33,7 +32,7 @@ pub use additional_info::read_additional_info;
 pub use apply::{Applied, ApplyError, digest_of, examine_file, read_applied, write_applied};
 pub use connection_string::{DeviceConnection, read_device_connection};
 pub use diff::{Change, changes};
-pub use examine::{Credential, Examined, examine};
+pub use examine::{Credential, Examined, examine, examine_with};
 pub use fault::{Fault, LineNumber, Severity, acceptable};
 pub use import::{Imported, import, with_connection_string};
 pub use issuance::{
@@ -41,7 +40,6 @@ pub use issuance::{
     EstDefaults, EstSettings, EstUrl, EstUser, Issuance, IssuanceMethod, LOCAL_CA, LocalCa,
     RenewalTime, Subject,
 };
-pub(crate) use key_file::key_text;
 pub use location::{
     FileReference, InlineKey, KeyLocation, SymmetricKey, TokenReference, TpmReference,
 };

@@ -15,6 +15,7 @@ mod work;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use keys::Client;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::command::Command;
@@ -39,6 +40,8 @@ pub struct CloudParts<R> {
     pub files: StateFiles,
     /// Module keys are derived from it.
     pub master: Arc<MasterKey>,
+    /// The process that holds the keys.
+    pub keys: Arc<Client>,
     pub shared: SharedState,
     pub runtime: Arc<R>,
     /// For the direct methods of its sessions.

@@ -4,7 +4,9 @@
 //! an applied configuration needs.
 
 mod difference;
+mod key_settings;
 mod own_settings;
+mod roles;
 mod start;
 mod tpm_service;
 
@@ -13,16 +15,19 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use ids::error_chain;
+use keys::KeyError;
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use wire::edge_api::local::{API_VERSIONS, Connection, Provisioning, Reload};
 
 use self::difference::Difference;
+pub use self::key_settings::key_settings;
+use self::roles::KeysRole;
+pub(crate) use self::roles::OrderLine;
+pub use self::roles::own_user;
 pub use self::start::DaemonError;
 use self::tpm_service::TpmService;
-use crate::certificates::{
-    CertificateParts, Certificates, ConfiguredKeyFiles, EdgeCa, KeyFiles, read_certificates,
-};
+use crate::certificates::{CertificateParts, Certificates, EdgeCa, RoleKeys, read_certificates};
 use crate::clock;
 use crate::command::Command;
 use crate::config::Config;
@@ -69,9 +74,14 @@ pub async fn run<R: ModuleRuntime>(
 ) -> Result<Ended, DaemonError> {
     start::narrow_permissions(&paths)?;
     let _lock = start::lock(&paths)?;
-    let master = Arc::new(MasterKey::load_or_make(&paths.state().join("master-key"))?);
     let clock = Arc::new(GuardedClock::start(&paths.state().join("clock.json")));
     let applied = start::load(&paths)?;
+    let keys = KeysRole::start(&paths)?;
+    let settings = applied.as_ref().map(key_settings);
+    keys.configure(settings.unwrap_or_default()).await;
+    let client = keys.client();
+    let master = spawn_blocking(move || MasterKey::open(&*client)).await;
+    let master = master.map_err(|error| KeyError::NoRole(error.to_string()))??;
     let (daemon, requests) = mpsc::channel(8);
     let management = Arc::new(Management {
         shared: SharedState::default(),
@@ -90,7 +100,8 @@ pub async fn run<R: ModuleRuntime>(
     let mut device = Device {
         paths,
         make_runtime,
-        master,
+        master: Arc::new(master),
+        keys,
         clock,
         management,
         edge_ca: Arc::default(),
@@ -105,6 +116,7 @@ pub async fn run<R: ModuleRuntime>(
     let ended = device.serve(requests, stop).await;
     device.end().await;
     device.tpm_service.stop();
+    device.keys.stop().await;
     socket.abort();
     tracing::info!(?ended, "ended; modules go on");
     Ok(ended)
@@ -115,6 +127,7 @@ struct Device<R> {
     make_runtime: MakeRuntime<R>,
     master: Arc<MasterKey>,
     clock: Arc<GuardedClock>,
+    keys: KeysRole,
     management: Arc<Management<R>>,
     edge_ca: Arc<EdgeCa>,
     /// Tasks of direct methods.
@@ -208,9 +221,10 @@ impl<R: ModuleRuntime> Device<R> {
             None
         });
         let folder = self.paths.certificates();
+        let keys = Arc::new(RoleKeys::new(self.keys.client(), config));
         let parts = CertificateParts {
-            keys: Arc::new(KeyFiles::in_folder(&folder.join("keys"))),
-            configured_keys: Arc::new(ConfiguredKeyFiles),
+            keys: keys.clone(),
+            configured_keys: keys,
             folder,
             shared: self.management.shared.clone(),
             roots: roots.unwrap_or_default(),
@@ -234,6 +248,7 @@ impl<R: ModuleRuntime> Device<R> {
             config: config.clone(),
             files: StateFiles::in_folder(&self.paths.state()),
             master: self.master.clone(),
+            keys: self.keys.client(),
             shared: self.management.shared.clone(),
             runtime: handle.runtime.clone(),
             methods: MethodParts {
@@ -273,6 +288,7 @@ impl<R: ModuleRuntime> Device<R> {
     async fn reload(&mut self) -> Result<Reload, String> {
         let config = start::load(&self.paths).map_err(|error| error_chain(&error))?;
         let config = config.ok_or("no configuration is applied")?;
+        self.keys.configure(key_settings(&config)).await;
         let difference = match &self.running {
             None => Difference::Agent,
             Some(running) => difference::between(&running.config, &running.files, &config),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use wire::service_api::device_view::{DeviceModule, DeviceModuleRequest};
 
 use crate::files::durable::{self, DurableError};
-use crate::identities::master_key::MasterKey;
+use crate::identities::master_key::{KeysError, MasterKey};
 use crate::provision::assignment::DeviceLocation;
 
 const MANAGED_BY: &str = "IotEdge";
@@ -28,9 +28,8 @@ pub enum IdentityError {
     Hub { module: String, source: ModuleError },
     #[error("the record of module identities cannot be kept")]
     Record(#[from] DurableError),
-    /// A bug: a derived key always has the same length.
-    #[error("no key can be derived for module {0}")]
-    Key(ModuleId),
+    #[error("no key can be derived for module {module}")]
+    Key { module: ModuleId, source: KeysError },
 }
 
 /// The file: modules can be created and can sign without the hub.
@@ -206,9 +205,11 @@ async fn set_up(
             Err(error) => return Err(failed(error)),
         },
     };
-    let keys = master
-        .key_texts(module, &generation)
-        .ok_or_else(|| IdentityError::Key(module.clone()))?;
+    let keys = master.key_texts(module, &generation).await;
+    let keys = keys.map_err(|source| IdentityError::Key {
+        module: module.clone(),
+        source,
+    })?;
     hub.put(&request(Some(keys)), true).await.map_err(failed)?;
     Ok(generation)
 }

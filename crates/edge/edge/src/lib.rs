@@ -44,5 +44,6 @@ mod merge_patch;
 pub mod local_api;
 
 pub mod daemon;
+pub mod keys_role;
 
 pub mod logging;

@@ -58,6 +58,20 @@ pub fn start(paths: &Paths, level: Option<&str>) -> Result<SetLogLevel, LoggingE
     }))
 }
 
+/// Starts the logging of a role: lines that begin with their level, for the daemon, which adds them
+/// to its own log.
+pub fn start_role() -> Result<(), LoggingError> {
+    let lines = fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(LevelFilter::INFO.and_then(lines))
+        .try_init()?;
+    Ok(())
+}
+
 fn parse(text: &str) -> Option<LevelFilter> {
     LEVELS
         .iter()

@@ -69,6 +69,12 @@ impl KeyId {
         Self("handle-validation-key".to_owned())
     }
 
+    /// Whether modules, or clients of the role, need it at all times: such a key is never put into
+    /// a token, which may be missing after a start.
+    pub(crate) fn is_of_the_runtime(&self) -> bool {
+        [Self::master(), Self::encryption(), Self::handles()].contains(self)
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -55,7 +55,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
 
 /// The keys of a device, in the process that holds them.
 pub struct Keys {
-    folder: PathBuf,
+    /// `None`: nothing is made, and only what the settings name is found.
+    folder: Option<PathBuf>,
     settings: RwLock<Settings>,
     libraries: Libraries,
     opened: Opened,
@@ -68,12 +69,26 @@ impl Keys {
     pub fn in_folder(folder: &Path, settings: Settings) -> Result<Self, KeyError> {
         files::private_folder(folder)?;
         Ok(Self {
-            folder: folder.to_owned(),
+            folder: Some(folder.to_owned()),
+            ..Self::without_folder(settings)
+        })
+    }
+
+    /// The keys that settings name, and no others: for tools that check a configuration.
+    #[must_use]
+    pub fn without_folder(settings: Settings) -> Self {
+        Self {
+            folder: None,
             settings: RwLock::new(settings),
             libraries: Libraries::new(AllowedLibraries::any()),
             opened: Opened::default(),
             changing: Mutex::new(()),
-        })
+        }
+    }
+
+    fn folder(&self) -> Result<&Path, KeyError> {
+        let none = || KeyError::invalid("keys are made only by the role that holds them");
+        self.folder.as_deref().ok_or_else(none)
     }
 
     /// Obeys another configuration from now on.
@@ -139,7 +154,7 @@ impl KeyStore for Keys {
             Err(KeyError::NotFound(_)) => {}
             other => return other,
         }
-        files::room(&self.folder)?;
+        files::room(self.folder()?)?;
         self.new_pair(id, kinds)?;
         self.open_pair(id)
     }
@@ -151,7 +166,7 @@ impl KeyStore for Keys {
         // It has to be a key pair that works before it takes another one's place.
         self.open_pair(from)?;
         let replaced = self.reference_of(to);
-        files::rename(&self.folder, from, to)?;
+        files::rename(self.folder()?, from, to)?;
         self.opened.forget(from);
         self.opened.forget(to);
         if let Some(replaced) = replaced {
@@ -178,10 +193,10 @@ impl KeyStore for Keys {
             Err(KeyError::NotFound(_)) => {}
             other => return other.map(drop),
         }
-        files::room(&self.folder)?;
+        files::room(self.folder()?)?;
         let bytes = Zeroizing::new(bytes.to_vec());
         Secret::in_memory(bytes.clone(), id, "to be imported".to_owned())?;
-        files::write(&self.folder, id, &bytes)
+        files::write(self.folder()?, id, &bytes)
     }
 
     fn delete_secret(&self, id: &KeyId) -> Result<(), KeyError> {
@@ -191,7 +206,10 @@ impl KeyStore for Keys {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({})", self.folder.display())
+        match &self.folder {
+            Some(folder) => write!(f, "Keys({})", folder.display()),
+            None => f.write_str("Keys"),
+        }
     }
 }
 

@@ -29,7 +29,9 @@ impl Authorization {
         Self(Zeroizing::new(value.as_bytes().to_vec()))
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// For the TPM, and for another process of the device that uses it.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }

@@ -196,6 +196,12 @@ impl Libraries {
         library.call(library::PATIENCE_TO_MAKE, act)
     }
 
+    /// Where a key is: the slot and the label of its token.
+    pub fn locate(&self, key: &TokenKeyReference) -> Result<KeyLocation, TokenError> {
+        let (library, key) = (self.open(&key.library)?, key.clone());
+        library.call(library::PATIENCE, move |sessions| sessions.locate(&key))
+    }
+
     /// Destroys a key in its token. It may be gone already.
     pub fn destroy(&self, key: &TokenKeyReference) -> Result<(), TokenError> {
         let (library, key) = (self.open(&key.library)?, key.clone());

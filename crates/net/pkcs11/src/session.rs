@@ -89,6 +89,14 @@ impl Sessions {
         self.with_key(reference, |open| sign::hmac(open, message))
     }
 
+    /// Where a key is.
+    pub(super) fn locate(
+        &mut self,
+        reference: &TokenKeyReference,
+    ) -> Result<KeyLocation, TokenError> {
+        self.with_key(reference, |open| Ok(open.at.clone()))
+    }
+
     /// The public half of a key.
     pub(super) fn public_key(
         &mut self,

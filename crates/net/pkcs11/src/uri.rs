@@ -107,6 +107,9 @@ fn split_pin(text: &str) -> Result<(&str, Option<PinSource>), TokenError> {
     let mut source = None;
     for attribute in query.split('&').filter(|text| !text.is_empty()) {
         let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+        if name.starts_with("x-") {
+            continue;
+        }
         if source.is_some() {
             return fault("it says twice where the PIN is".to_owned());
         }
@@ -177,6 +180,8 @@ impl Attributes {
                 "secret-key" => self.class.replace(KeyClass::Secret).is_some(),
                 _ => return fault(format!("type {value:?} does not sign; private does")),
             },
+            // Of a vendor; who does not know it may ignore it.
+            name if name.starts_with("x-") => false,
             _ => {
                 return fault(format!(
                     "the attribute {name:?} is not known; token, serial, slot-id, object, id and \

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use edge::config::{ApplyError, Config, Network};
 use edge::daemon::{self, DaemonError, Ended};
 use edge::files::paths::Paths;
+use edge::keys_role;
 use edge::logging;
 use edge::reconcile::network;
 use edge::runtime::{Docker, DockerOptions};
@@ -34,11 +35,21 @@ enum Verb {
         #[arg(long, default_value = "/")]
         root: PathBuf,
     },
+    /// Hold the device's private keys; started by `run`.
+    #[command(hide = true)]
+    Keys {
+        /// The device's /.
+        #[arg(long, default_value = "/")]
+        root: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
-    let Verb::Run { root } = Arguments::parse().verb;
-    match run(&root) {
+    let ended = match Arguments::parse().verb {
+        Verb::Run { root } => run(&root),
+        Verb::Keys { root } => hold_keys(&root),
+    };
+    match ended {
         Ok(Ended::Stopped) => ExitCode::SUCCESS,
         Ok(Ended::Restart) => restart(),
         Err(error) => {
@@ -74,6 +85,13 @@ fn run(root: &std::path::Path) -> anyhow::Result<Ended> {
         };
         Ok(daemon::run(paths, docker, set_log_level, stop).await?)
     })
+}
+
+fn hold_keys(root: &std::path::Path) -> anyhow::Result<Ended> {
+    let paths = Paths::under(root)?;
+    logging::start_role()?;
+    keys_role::run(&paths)?;
+    Ok(Ended::Stopped)
 }
 
 fn docker(config: &Config, paths: &Paths) -> Docker {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pki::{Certificate, Issuer, PrivateKey, Signer};
+use pki::{Certificate, Issuer, Signer};
 
 use super::issuer::{IssuanceError, LocalCa, OpenCa};
 use crate::config::{FileReference, KeyLocation};
@@ -55,26 +55,4 @@ pub(crate) fn read_certificates(file: &FileReference) -> Result<Vec<Certificate>
         |why: String| IssuanceError::Files(format!("{} {}: {why}", file.key, file.path.display()));
     let bytes = std::fs::read(&file.path).map_err(|error| failed(error.to_string()))?;
     Certificate::read_all(&bytes).map_err(|error| failed(ids::error_chain(&error)))
-}
-
-/// Keys in files. Others are not opened here.
-#[derive(Debug)]
-pub struct ConfiguredKeyFiles;
-
-impl ConfiguredKeys for ConfiguredKeyFiles {
-    fn open_configured(&self, location: &KeyLocation) -> Result<Signer, IssuanceError> {
-        let KeyLocation::File(file) = location else {
-            let why = "its key is not in a file, which is not offered yet";
-            return Err(IssuanceError::Files(why.to_owned()));
-        };
-        let failed = |why: String| {
-            IssuanceError::Files(format!("{} {}: {why}", file.key, file.path.display()))
-        };
-        let bytes = std::fs::read(&file.path).map_err(|error| failed(error.to_string()))?;
-        let bytes = zeroize::Zeroizing::new(bytes);
-        let text = crate::config::key_text(&bytes).map_err(failed)?;
-        let key = PrivateKey::from_pem(&text, None);
-        let key = key.map_err(|error| failed(ids::error_chain(&error)))?;
-        Ok(key.into())
-    }
 }

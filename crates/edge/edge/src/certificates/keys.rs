@@ -1,110 +1,135 @@
-//! The key pairs of certificates that are issued on or for the device.
+//! The key pairs of certificates that are issued on or for the device. The role that holds the
+//! device's keys makes and keeps them.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use pki::{KeyError, KeyType, PrivateKey, Signer};
-use zeroize::Zeroizing;
+use keys::{KeyError, KeyId, KeyStore};
+use pki::{KeyType, Signer};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
-use crate::files::durable::{self, DurableError};
+use super::identity_files::ConfiguredKeys;
+use super::issuer::IssuanceError;
+use crate::config::{Config, KeyLocation};
 
 /// Makes and keeps key pairs under ids. What it has made is durable when it returns.
 pub trait KeyPairs: Debug + Send + Sync {
-    /// The key of this id. Makes one of `kind`, unless it exists.
+    /// The key of this id. Makes one of `kind` if it does not exist.
     fn open_or_make(&self, id: &str, kind: KeyType) -> Result<Signer, KeyPairError>;
 
     /// The key of this id; `None` when it certainly does not exist.
     fn open(&self, id: &str) -> Result<Option<Signer>, KeyPairError>;
 
-    /// Destroys the key of this id, if there is one.
+    /// Destroys the key of this id, if it exists.
     fn remove(&self, id: &str) -> Result<(), KeyPairError>;
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum KeyPairError {
-    #[error(transparent)]
-    File(#[from] DurableError),
-    #[error("the key {id} cannot be used")]
-    Key { id: String, source: KeyError },
+#[error("the key {id} cannot be used")]
+pub struct KeyPairError {
+    id: String,
+    source: KeyError,
 }
 
-/// Keys in files of mode 0600, PKCS#8.
-#[derive(Debug)]
-pub struct KeyFiles {
-    folder: PathBuf,
+/// The keys of the role.
+#[derive(Debug, Clone)]
+pub struct RoleKeys {
+    store: Arc<dyn KeyStore>,
+    /// Where the configuration says that keys are, by key id.
+    configured: BTreeMap<String, KeyLocation>,
 }
 
-impl KeyFiles {
+impl RoleKeys {
     #[must_use]
-    pub fn in_folder(folder: &Path) -> Self {
+    pub fn new(store: Arc<dyn KeyStore>, config: &Config) -> Self {
+        let configured = config.private_keys().into_iter();
+        let configured = configured.map(|(id, location)| (id, location.clone()));
         Self {
-            folder: folder.to_owned(),
+            store,
+            configured: configured.collect(),
         }
     }
 
-    fn path(&self, id: &str) -> PathBuf {
-        self.folder.join(file_name(id, "key"))
-    }
-}
-
-/// A file name for an id, as Azure's services make it: two ids never share one.
-pub(crate) fn file_name(id: &str, extension: &str) -> String {
-    let plain: String = id.chars().filter(char::is_ascii_alphanumeric).collect();
-    let digest = crate::config::digest_of(id);
-    format!("{plain}-{digest}.{extension}")
-}
-
-impl KeyPairs for KeyFiles {
-    fn open_or_make(&self, id: &str, kind: KeyType) -> Result<Signer, KeyPairError> {
-        if let Some(key) = self.open(id)? {
-            return Ok(key);
-        }
-        let failed = |source| KeyPairError::Key {
+    fn call<T>(
+        &self,
+        id: &str,
+        call: impl FnOnce(&dyn KeyStore, &KeyId) -> Result<T, KeyError>,
+    ) -> Result<T, KeyPairError> {
+        let answer = KeyId::parse(id).and_then(|id| blocking(|| call(&*self.store, &id)));
+        answer.map_err(|source| KeyPairError {
             id: id.to_owned(),
             source,
-        };
-        let key = PrivateKey::generate(kind).map_err(failed)?;
-        durable::write(&self.path(id), key.to_pem().as_bytes())?;
-        Ok(key.into())
+        })
+    }
+}
+
+/// The role may take seconds. Other tasks of this thread go on meanwhile.
+fn blocking<T>(call: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(call),
+        _ => call(),
+    }
+}
+
+impl KeyPairs for RoleKeys {
+    fn open_or_make(&self, id: &str, kind: KeyType) -> Result<Signer, KeyPairError> {
+        let pair = self.call(id, |store, id| store.make_pair(id, &[kind]))?;
+        Ok(pair.signer)
     }
 
     fn open(&self, id: &str) -> Result<Option<Signer>, KeyPairError> {
-        let path = self.path(id);
-        let pem = match fs::read(&path) {
-            Ok(pem) => Zeroizing::new(pem),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                return Err(DurableError::Io {
-                    what: "read",
-                    path,
-                    source,
-                }
-                .into());
-            }
-        };
-        let read = PrivateKey::from_pem(&String::from_utf8_lossy(&pem), None);
-        let key = read.map_err(|source| KeyPairError::Key {
-            id: id.to_owned(),
-            source,
-        })?;
-        Ok(Some(key.into()))
+        self.call(id, |store, id| match store.pair(id) {
+            Ok(pair) => Ok(Some(pair.signer)),
+            Err(KeyError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        })
     }
 
     fn remove(&self, id: &str) -> Result<(), KeyPairError> {
-        Ok(durable::remove(&self.path(id))?)
+        self.call(id, |store, id| match store.delete_pair(id) {
+            Err(KeyError::NotFound(_)) => Ok(()),
+            other => other,
+        })
+    }
+}
+
+impl ConfiguredKeys for RoleKeys {
+    fn open_configured(&self, location: &KeyLocation) -> Result<Signer, IssuanceError> {
+        let mut configured = self.configured.iter();
+        let found = configured.find(|(_, configured)| *configured == location);
+        let Some((id, _)) = found else {
+            let why = "a key that the configuration does not name cannot be opened";
+            return Err(IssuanceError::Files(why.to_owned()));
+        };
+        let pair = self.call(id, |store, id| store.pair(id));
+        let pair = pair.map_err(|error| IssuanceError::Files(ids::error_chain(&error)))?;
+        Ok(pair.signer)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use keys::{Keys, Settings};
+
     use super::*;
+
+    /// Keys in a folder of the test.
+    pub(crate) fn keys_in(folder: &Path) -> Arc<RoleKeys> {
+        let store = Keys::in_folder(folder, Settings::default()).unwrap();
+        Arc::new(RoleKeys {
+            store: Arc::new(store),
+            configured: BTreeMap::new(),
+        })
+    }
 
     #[test]
     fn a_key_is_made_once_and_is_gone_when_it_is_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let keys = KeyFiles::in_folder(&dir.path().join("keys"));
+        let keys = keys_in(&dir.path().join("keys"));
         assert!(keys.open("device-id-1").unwrap().is_none());
         let made = keys.open_or_make("device-id-1", KeyType::Ec).unwrap();
         let again = keys.open_or_make("device-id-1", KeyType::Ec).unwrap();

@@ -1,5 +1,5 @@
 //! The files that a configuration names: whether they exist, can be read, are private, and fit
-//! together. Nothing but files is looked at.
+//! together; and the keys that it names, wherever they are.
 
 mod chain;
 mod files;
@@ -7,11 +7,13 @@ mod identity;
 mod issuers;
 
 use ids::{RegistrationId, Timestamp};
+use keys::{KeyStore, Keys};
 use pki::Certificate;
 use serde_json::Value;
 use wire::sas::SharedAccessKey;
 
 use super::{Config, Fault};
+use crate::daemon::key_settings;
 
 /// The device's certificate chain and key, complete and consistent. Only [`examine`] makes one.
 #[derive(Debug, Clone)]
@@ -39,12 +41,20 @@ pub struct Examined {
     pub payload: Option<Value>,
 }
 
-/// Reads every file that `config` names. Without a time that can be believed, no certificate is
-/// called expired.
+/// Reads every file that `config` names, and opens its keys in this process: for tools. Without a
+/// time that can be believed, no certificate is called expired.
 #[must_use]
 pub fn examine(config: &Config, now: Option<Timestamp>) -> Examined {
+    let keys = Keys::without_folder(key_settings(config));
+    examine_with(config, &keys, now)
+}
+
+/// As [`examine`], with keys that another process holds. Blocks as long as they do.
+#[must_use]
+pub fn examine_with(config: &Config, keys: &dyn KeyStore, now: Option<Timestamp>) -> Examined {
     let mut examiner = Examiner {
         now,
+        keys,
         faults: Vec::new(),
     };
     let roots = config
@@ -61,9 +71,7 @@ pub fn examine(config: &Config, now: Option<Timestamp>) -> Examined {
     examiner.edge_ca(&config.edge_ca);
     examiner.issuers(config);
     examiner.preloaded(config);
-    if let Some(file) = &config.imported_master_key {
-        let _ = examiner.bytes(file);
-    }
+    examiner.imported_key(config);
     if let Some(file) = &config.additional_info {
         examiner.additional_info(file);
     }
@@ -76,9 +84,10 @@ pub fn examine(config: &Config, now: Option<Timestamp>) -> Examined {
     }
 }
 
-/// Collects the faults of files.
-struct Examiner {
+/// Collects the faults of files and keys.
+struct Examiner<'a> {
     now: Option<Timestamp>,
+    keys: &'a dyn KeyStore,
     faults: Vec<Fault>,
 }
 

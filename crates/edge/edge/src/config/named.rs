@@ -75,6 +75,15 @@ impl Config {
         files.extend(&self.trust_bundle);
         files.extend(self.source.payload());
         files.extend(&self.additional_info);
+        files.extend(self.key_files());
+        files.extend(self.certificate_files());
+        files
+    }
+
+    /// The files of keys. Only the process that holds the keys reads them.
+    #[must_use]
+    pub fn key_files(&self) -> Vec<&FileReference> {
+        let mut files: Vec<&FileReference> = Vec::new();
         files.extend(&self.imported_master_key);
         if let Some(SymmetricKey::File(file)) = self.source.symmetric_key() {
             files.push(file);
@@ -84,7 +93,6 @@ impl Config {
                 files.push(file);
             }
         }
-        files.extend(self.certificate_files());
         files
     }
 

@@ -42,18 +42,11 @@ const NOT_YET: &[(Form, &str)] = &[
         Form::ParentHostname,
         "nested devices come later, remove the line",
     ),
-    (Form::Pkcs11Key, "use keys in files, file:///…"),
-    (Form::TpmKey, "use keys in files, file:///…"),
     (Form::IdentityByEst, FILES),
     (Form::IdentityByLocalCa, FILES),
     (Form::IdentitySelfSigned, FILES),
     (Form::IdentityByDps, FILES),
-    (Form::PreloadedKeys, "remove the section"),
     (Form::PreloadedCerts, "remove the section"),
-    (
-        Form::ImportedMasterKey,
-        "modules cannot encrypt with the workload API yet, remove the line",
-    ),
     (Form::LocalIds, "remove the section"),
     (
         Form::ImageCollection,

@@ -10,6 +10,7 @@ use mqtt::ConnectReturnCode;
 
 use crate::files::durable::DurableError;
 use crate::identities::IdentityError;
+use crate::identities::master_key::KeysError;
 use crate::provision::RegisterError;
 use crate::provision::machine::FailureKind;
 
@@ -24,6 +25,8 @@ pub(super) enum AttemptError {
     Identities(#[from] IdentityError),
     #[error("the agent's token could not be made")]
     Token(#[from] SignError),
+    #[error("the agent's key cannot be derived")]
+    Key(#[from] KeysError),
     #[error("the agent has no identity on the hub")]
     NoAgent,
     #[error("the hub connection could not be made")]

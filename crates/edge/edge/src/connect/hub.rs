@@ -83,7 +83,7 @@ impl<R: ModuleRuntime> CloudParts<R> {
         let key = self
             .master
             .module_key(&agent, generation, "primary")
-            .ok_or(AttemptError::NoAgent)?;
+            .await?;
         let expiry = self.now().plus(TOKEN_LIFETIME);
         let token = token(&key, hub.as_str(), device_id, Some(&agent), expiry).await?;
         let websocket = access.options.websocket && hub.port().is_none();

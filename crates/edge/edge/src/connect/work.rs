@@ -4,11 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use ids::{HubHost, error_chain};
+use tokio::task::spawn_blocking;
 
 use super::CloudParts;
 use super::attempt::AttemptError;
 use crate::clock;
-use crate::config::examine;
+use crate::config::examine_with;
 use crate::provision::assignment::{DeviceLocation, KeptAssignment};
 use crate::provision::basis::Origin;
 use crate::provision::clock_guard::{Reading, TOLERANCE};
@@ -25,18 +26,19 @@ pub(super) enum Done<R> {
 }
 
 pub(super) async fn read<R: ModuleRuntime>(parts: Arc<CloudParts<R>>) -> Done<R> {
-    let (config, clock) = (parts.config.clone(), parts.clock.clone());
+    let (config, clock, keys) = (
+        parts.config.clone(),
+        parts.clock.clone(),
+        parts.keys.clone(),
+    );
     let read = move || {
         let reading = clock.read();
         let verified_at = reading.is_certain().then_some(reading.time);
-        let examined = examine(&config, verified_at);
+        let examined = examine_with(&config, &*keys, verified_at);
         CloudAccess::new(&config, examined, &clock).map_err(|error| error_chain(&error))
     };
-    // A TPM takes its time.
-    let access = match parts.config.attests_by_tpm() {
-        true => tokio::task::spawn_blocking(read).await,
-        false => Ok(read()),
-    };
+    // A TPM takes its time, and so does a token.
+    let access = spawn_blocking(read).await;
     let access = access.unwrap_or_else(|error| Err(error_chain(&error)));
     let options = parts.options_of_attempt();
     Done::Read(access.map(|access| Arc::new(access.with_options(options))))

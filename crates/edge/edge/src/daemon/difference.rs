@@ -1,5 +1,8 @@
 //! The tasks that a new configuration concerns.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::config::Config;
@@ -33,10 +36,15 @@ pub(super) fn between(old: &Config, old_files: &[u8], new: &Config) -> Differenc
 }
 
 /// A digest of the files that a configuration names: a certificate may be replaced under
-/// the same file name.
+/// the same file name. Keys are not read, only looked at from outside.
 pub(super) fn digest_of_files(config: &Config) -> Vec<u8> {
     let mut context = Context::new(&SHA256);
+    let keys = config.key_files();
     for file in config.files() {
+        if keys.contains(&file) {
+            context.update(format!("{:?}", stamp(&file.path)).as_bytes());
+            continue;
+        }
         match std::fs::read(&file.path) {
             Ok(bytes) => {
                 context.update(&(bytes.len() as u64).to_be_bytes());
@@ -46,4 +54,10 @@ pub(super) fn digest_of_files(config: &Config) -> Vec<u8> {
         }
     }
     context.finish().as_ref().to_vec()
+}
+
+/// What changes when a file is replaced or written.
+fn stamp(path: &Path) -> Option<(u64, u64, i64, i64)> {
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.ino(), about.size(), about.mtime(), about.mtime_nsec()))
 }

@@ -6,13 +6,13 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
+use keys::KeyError;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::config::{ApplyError, Config, read_applied};
 use crate::files::durable::DurableError;
 use crate::files::paths::Paths;
 use crate::files::permissions::{AccessError, PRIVATE_FILE, narrow};
-use crate::identities::master_key::KeysError;
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +26,8 @@ pub enum DaemonError {
     Access(#[from] AccessError),
     #[error(transparent)]
     Files(#[from] DurableError),
-    #[error(transparent)]
-    Keys(#[from] KeysError),
+    #[error("the keys of modules cannot be opened")]
+    Keys(#[from] KeyError),
     /// The applied configuration is not valid. Another start would fail too.
     #[error("the applied configuration cannot be used")]
     Settings(#[from] ApplyError),

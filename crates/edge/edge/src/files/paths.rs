@@ -137,6 +137,30 @@ impl Paths {
         self.root.join("run/aziot/tpmd.sock")
     }
 
+    /// The socket of the Keys API.
+    #[must_use]
+    pub fn keys_socket(&self) -> PathBuf {
+        self.root.join("run/aziot/keyd.sock")
+    }
+
+    /// The folder of the role that holds the keys. Nobody else enters it.
+    #[must_use]
+    pub fn keys_folder(&self) -> PathBuf {
+        self.root.join("var/lib/aziot/keyd")
+    }
+
+    /// The files that give other users of the machine a right to keys.
+    #[must_use]
+    pub fn key_principals(&self) -> PathBuf {
+        self.root.join("etc/aziot/keyd/config.d")
+    }
+
+    /// Where earlier versions had the key from which those of modules are derived.
+    #[must_use]
+    pub fn earlier_master_key(&self) -> PathBuf {
+        self.state().join("master-key")
+    }
+
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.root.join("var/log/aziot/aziot-edged.log")

@@ -1,147 +1,176 @@
-//! The keys of a device's modules, derived from one secret that never leaves the device.
+//! The keys of a device's modules, derived by the role that holds the device's keys from one that
+//! never leaves it.
 
-use std::fs;
-use std::io;
-use std::path::Path;
+use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::fill;
 use ids::{GenerationId, ModuleId};
+use keys::{KeyError, KeyId, KeyStore, SecretKey};
+use tokio::task::spawn_blocking;
 use wire::sas::SharedAccessKey;
 use wire::service_api::identity::KeyText;
 use zeroize::Zeroizing;
 
-use crate::files::durable::{self, DurableError};
-
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    #[error("the device's master key cannot be kept")]
-    File(#[from] DurableError),
-    #[error("{0} is damaged: it has to hold 32 bytes; remove it to get new module keys")]
-    Damaged(String),
-    #[error("no random numbers can be had")]
-    Random,
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A bug: a derived key always has the same length.
+    #[error("the derived key cannot be used")]
+    Derived,
 }
 
-/// The secret of 32 bytes from which module keys are derived, in a file of mode 0600.
+/// What the keys of modules are derived from, and what encrypts for them.
+#[derive(Debug, Clone)]
 pub struct MasterKey {
-    secret: SharedAccessKey,
-    id: String,
+    master: Arc<dyn SecretKey>,
+    encryption: Arc<dyn SecretKey>,
 }
 
 impl MasterKey {
-    /// Reads the key at `path`, or makes a new one there.
-    pub fn load_or_make(path: &Path) -> Result<Self, KeysError> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => Zeroizing::new(bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut bytes = Zeroizing::new(vec![0; 32]);
-                fill(&mut bytes).map_err(|_| KeysError::Random)?;
-                durable::write(path, &bytes)?;
-                bytes
-            }
-            Err(source) => {
-                return Err(DurableError::Io {
-                    what: "read",
-                    path: path.to_owned(),
-                    source,
-                }
-                .into());
-            }
-        };
-        let damaged = || KeysError::Damaged(path.display().to_string());
-        if bytes.len() != 32 {
-            return Err(damaged());
-        }
-        // Enough to recognise another key, and far too little to guess it.
-        let hash = digest(&SHA256, &bytes);
-        let id = hash
-            .as_ref()
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let secret = SharedAccessKey::from_bytes(bytes.to_vec()).map_err(|_| damaged())?;
-        Ok(Self { secret, id })
+    /// Opens the keys, or makes them. Blocks.
+    pub fn open(keys: &dyn KeyStore) -> Result<Self, KeyError> {
+        Ok(Self {
+            master: keys.make_secret(&KeyId::master())?,
+            encryption: keys.make_secret(&KeyId::encryption())?,
+        })
     }
 
-    /// A digest that differs between master keys.
+    /// A text that differs between master keys.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        self.master.fingerprint()
     }
 
     /// Signs with a module's primary key.
-    #[must_use]
-    pub fn sign(
+    pub async fn sign(
         &self,
         module: &ModuleId,
         generation: &GenerationId,
-        data: &[u8],
-    ) -> Option<[u8; 32]> {
-        Some(self.module_key(module, generation, "primary")?.sign(data))
+        data: Vec<u8>,
+    ) -> Result<[u8; 32], KeyError> {
+        let key = self.master.clone();
+        let derivation = derivation(module, generation, "primary");
+        on_thread(move || key.derived_hmac(derivation.as_bytes(), &data)).await
     }
 
-    /// A key of a module, derived as Azure's identity service does: HMAC-SHA256 of
-    /// `{module}:{generation}:{slot}`.
-    #[must_use]
-    pub fn module_key(
+    /// A key of a module.
+    pub async fn module_key(
         &self,
         module: &ModuleId,
         generation: &GenerationId,
         slot: &str,
-    ) -> Option<SharedAccessKey> {
-        let derived = self
-            .secret
-            .sign(format!("{module}:{generation}:{slot}").as_bytes());
-        SharedAccessKey::from_bytes(derived.to_vec()).ok()
+    ) -> Result<SharedAccessKey, KeysError> {
+        let key = self.master.clone();
+        let derivation = derivation(module, generation, slot);
+        let derived = on_thread(move || key.export(derivation.as_bytes())).await?;
+        SharedAccessKey::from_bytes(derived.to_vec()).map_err(|_| KeysError::Derived)
     }
 
     /// The primary and secondary key of a module, as the hub gets them.
-    #[must_use]
-    pub fn key_texts(
+    pub async fn key_texts(
         &self,
         module: &ModuleId,
         generation: &GenerationId,
-    ) -> Option<(KeyText, KeyText)> {
-        let text =
-            |slot| KeyText::parse(&self.module_key(module, generation, slot)?.to_base64()).ok();
-        Some((text("primary")?, text("secondary")?))
+    ) -> Result<(KeyText, KeyText), KeysError> {
+        let primary = self.module_key(module, generation, "primary").await?;
+        let secondary = self.module_key(module, generation, "secondary").await?;
+        let text = |key: &SharedAccessKey| {
+            KeyText::parse(&key.to_base64()).map_err(|_| KeysError::Derived)
+        };
+        Ok((text(&primary)?, text(&secondary)?))
+    }
+
+    /// Encrypts for a module.
+    pub async fn encrypt(&self, data: ModuleData) -> Result<Vec<u8>, KeyError> {
+        let key = self.encryption.clone();
+        on_thread(move || key.encrypt(&data.vector, &data.of, &data.bytes)).await
+    }
+
+    /// Decrypts what was encrypted for a module.
+    pub async fn decrypt(&self, data: ModuleData) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let key = self.encryption.clone();
+        on_thread(move || key.decrypt(&data.vector, &data.of, &data.bytes)).await
     }
 }
 
-impl std::fmt::Debug for MasterKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "MasterKey({}, redacted)", self.id)
-    }
+/// What a module encrypts or decrypts.
+pub struct ModuleData {
+    /// The module: its data is bound to it.
+    pub of: Vec<u8>,
+    pub vector: Vec<u8>,
+    pub bytes: Zeroizing<Vec<u8>>,
+}
+
+/// As Azure's identity service derives keys: by HMAC-SHA256 of `{module}:{generation}:{slot}`.
+fn derivation(module: &ModuleId, generation: &GenerationId, slot: &str) -> String {
+    format!("{module}:{generation}:{slot}")
+}
+
+/// Calls to the role block.
+async fn on_thread<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, KeyError> + Send + 'static,
+) -> Result<T, KeyError> {
+    let ended = spawn_blocking(call).await;
+    ended.unwrap_or_else(|error| Err(KeyError::NoRole(error.to_string())))
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use keys::{Keys, Settings};
+
     use super::*;
 
-    #[test]
-    fn keys_stay_the_same_and_differ_by_module_life_and_slot() {
+    /// A master key in a folder.
+    pub(crate) fn master_in(folder: &Path) -> Arc<MasterKey> {
+        let keys = Keys::in_folder(folder, Settings::default()).unwrap();
+        Arc::new(MasterKey::open(&keys).unwrap())
+    }
+
+    #[tokio::test]
+    async fn keys_stay_the_same_and_differ_by_module_life_and_slot() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("master-key");
-        let first = MasterKey::load_or_make(&path).unwrap();
-        let again = MasterKey::load_or_make(&path).unwrap();
+        let (first, again) = (master_in(dir.path()), master_in(dir.path()));
         assert_eq!(first.id(), again.id());
         let module = |name| ModuleId::parse(name).unwrap();
-        let sign = |key: &MasterKey, name, generation| {
-            key.sign(&module(name), &GenerationId::from_number(generation), b"x")
+        let sign = async |key: &MasterKey, name, generation| {
+            let generation = GenerationId::from_number(generation);
+            key.sign(&module(name), &generation, b"x".to_vec())
+                .await
+                .unwrap()
         };
-        assert_eq!(sign(&first, "a", 1), sign(&again, "a", 1));
-        assert_ne!(sign(&first, "a", 1), sign(&first, "b", 1));
-        assert_ne!(sign(&first, "a", 1), sign(&first, "a", 2));
-        let (primary, secondary) = first
-            .key_texts(&module("a"), &GenerationId::from_number(1))
-            .unwrap();
-        assert_ne!(primary, secondary);
-        fs::write(&path, "short").unwrap();
-        assert!(matches!(
-            MasterKey::load_or_make(&path),
-            Err(KeysError::Damaged(_))
-        ));
+        let signed = sign(&first, "a", 1).await;
+        assert_eq!(signed, sign(&again, "a", 1).await);
+        assert_ne!(signed, sign(&first, "b", 1).await);
+        assert_ne!(signed, sign(&first, "a", 2).await);
+        let generation = GenerationId::from_number(1);
+        let texts = first.key_texts(&module("a"), &generation).await.unwrap();
+        assert_ne!(texts.0, texts.1);
+        let key = first.module_key(&module("a"), &generation, "primary").await;
+        assert_eq!(key.unwrap().sign(b"x"), signed);
+    }
+
+    /// Module keys on hubs stay valid when a device gets this version: they are derived as before.
+    #[tokio::test]
+    async fn the_keys_of_an_earlier_versions_file_are_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = dir.path().join("master-key");
+        std::fs::write(&old, [5; 32]).unwrap();
+        let folder = dir.path().join("keys");
+        drop(Keys::in_folder(&folder, Settings::default()).unwrap());
+        keys::adopt(&old, &folder, &KeyId::master()).unwrap();
+        let master = master_in(&folder);
+        let (module, generation) = (ModuleId::parse("a").unwrap(), GenerationId::from_number(3));
+        let before = SharedAccessKey::from_bytes(vec![5; 32]).unwrap();
+        let before = before.sign(format!("{module}:{generation}:primary").as_bytes());
+        let derived = master.module_key(&module, &generation, "primary").await;
+        let before = SharedAccessKey::from_bytes(before.to_vec()).unwrap();
+        assert_eq!(*derived.unwrap().to_base64(), *before.to_base64());
+        // The first 8 bytes of SHA-256, by which records of identities recognise the key.
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &[5; 32]);
+        let first = digest.as_ref().iter().take(8);
+        let id: String = first.map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(master.id(), id);
     }
 }

@@ -44,6 +44,10 @@ pub(crate) struct LocalRequest {
 }
 
 impl LocalRequest {
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         if !self.is_json {
             return Err(Refusal::new(
@@ -66,6 +70,8 @@ pub(crate) enum Reply {
     /// 201.
     Created(Value),
     Empty(StatusCode),
+    /// A refusal whose body has more members than the message.
+    Refused(StatusCode, Value),
     Logs(LogStream),
 }
 
@@ -161,6 +167,7 @@ where
         Ok(Reply::Json(value)) => respond(StatusCode::OK, Some(&value)),
         Ok(Reply::Created(value)) => respond(StatusCode::CREATED, Some(&value)),
         Ok(Reply::Empty(status)) => respond(status, None),
+        Ok(Reply::Refused(status, body)) => respond(status, Some(&body)),
         Ok(Reply::Logs(stream)) => {
             let frames = stream.map_ok(Frame::data).map_err(std::io::Error::other);
             let mut response = Response::new(StreamBody::new(frames.boxed()).boxed_unsync());

@@ -1,40 +1,18 @@
-//! Unix sockets at paths of any length. The operating system allows 107 bytes; an open
-//! folder shortens longer paths.
+//! Unix sockets at paths of any length.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use keys::socket_name::shortened;
 use nix::sys::stat::{Mode, fchmod};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::files::durable::{DurableError, make_folder};
 
-/// The longest path that `bind` and `connect` accept, bytes.
-const LONGEST: usize = 107;
 /// Connections that wait to be accepted.
 const WAITING: u32 = 1024;
-
-/// A short name for `path`, and the folder that has to stay open while the name is used.
-fn shortened(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
-    if path.as_os_str().len() <= LONGEST {
-        return Ok((path.to_owned(), None));
-    }
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let folder = File::open(folder)?;
-    let short = Path::new("/proc/self/fd")
-        .join(folder.as_raw_fd().to_string())
-        .join(name);
-    if short.as_os_str().len() > LONGEST {
-        let message = "the socket's path is longer than 107 bytes and cannot be shortened";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
-    Ok((short, Some(folder)))
-}
 
 /// Listens at `path`, with the socket's mode `mode`. Replaces a socket that
 /// an earlier process left.

@@ -17,15 +17,20 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::{Method, StatusCode};
 use ids::{ModuleId, error_chain};
+use keys::KeyError;
 use tokio::task::JoinHandle;
-use wire::edge_api::local::{API_VERSIONS, ModuleList, SignRequest, SignResponse, TrustBundle};
+use wire::edge_api::local::{
+    API_VERSIONS, DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, ModuleList,
+    SignRequest, SignResponse, TrustBundle,
+};
+use zeroize::Zeroizing;
 
 use self::certificates::Asked;
 use super::own_path::listen_at_own_path;
 use crate::certificates::EdgeCa;
 use crate::files::durable::{DurableError, open_folder, private_folder};
 use crate::files::paths::Paths;
-use crate::identities::master_key::MasterKey;
+use crate::identities::master_key::{MasterKey, ModuleData};
 use crate::local_api::http::{LocalRequest, Refusal, Reply, serve};
 use crate::local_api::unix_socket::listen;
 use crate::state::SharedState;
@@ -183,7 +188,15 @@ impl Workload {
                 certificate: String::new(),
             })),
             (&Method::POST, ["modules", module, "genid", _, "sign"]) => {
-                self.sign(&permit(caller, module)?, &request.json()?)
+                self.sign(&permit(caller, module)?, &request.json()?).await
+            }
+            (&Method::POST, ["modules", module, "genid", generation, "encrypt"]) => {
+                let module = permit(caller, module)?;
+                self.encrypt(&module, generation, &request.json()?).await
+            }
+            (&Method::POST, ["modules", module, "genid", generation, "decrypt"]) => {
+                let module = permit(caller, module)?;
+                self.decrypt(&module, generation, &request.json()?).await
             }
             (&Method::POST, ["modules", module, "genid", _, "certificate", "server"]) => {
                 let module = permit(caller, module)?;
@@ -200,7 +213,7 @@ impl Workload {
                 ["modules"]
                 | ["trust-bundle"]
                 | ["manifest-trust-bundle"]
-                | ["modules", _, "genid", _, "sign"]
+                | ["modules", _, "genid", _, "sign" | "encrypt" | "decrypt"]
                 | ["modules", _, "genid", _, "certificate", "server"]
                 | ["modules", _, "certificate", "identity"],
             ) => Err(Refusal::new(
@@ -211,14 +224,11 @@ impl Workload {
         }
     }
 
-    fn sign(&self, module: &ModuleId, request: &SignRequest) -> Result<Reply, Refusal> {
-        let bad = |message: &str| Refusal::new(StatusCode::BAD_REQUEST, message);
+    async fn sign(&self, module: &ModuleId, request: &SignRequest) -> Result<Reply, Refusal> {
         if !request.algo.eq_ignore_ascii_case("HMACSHA256") {
             return Err(bad("only HMACSHA256 is supported"));
         }
-        let data = STANDARD
-            .decode(&request.data)
-            .map_err(|_| bad("data is not base64"))?;
+        let data = decoded("data", &request.data)?;
         let generation = self
             .shared
             .cloud_state
@@ -226,17 +236,73 @@ impl Workload {
             .identities
             .get(module)
             .cloned();
-        let digest = generation.and_then(|generation| self.master.sign(module, &generation, &data));
-        let digest = digest.ok_or_else(|| {
+        let generation = generation.ok_or_else(|| {
             Refusal::new(
                 StatusCode::NOT_FOUND,
                 format!("module {module} has no identity"),
             )
         })?;
+        let digest = self.master.sign(module, &generation, data.to_vec()).await;
         Ok(Reply::json(&SignResponse {
-            digest: STANDARD.encode(digest),
+            digest: STANDARD.encode(digest.map_err(unavailable)?),
         }))
     }
+
+    async fn encrypt(
+        &self,
+        module: &ModuleId,
+        generation: &str,
+        request: &EncryptRequest,
+    ) -> Result<Reply, Refusal> {
+        let data = ModuleData {
+            of: format!("{module}{generation}").into_bytes(),
+            vector: decoded("initializationVector", &request.initialization_vector)?.to_vec(),
+            bytes: decoded("plaintext", &request.plaintext)?,
+        };
+        let encrypted = self.master.encrypt(data).await.map_err(unavailable)?;
+        Ok(Reply::json(&EncryptResponse {
+            ciphertext: STANDARD.encode(encrypted),
+        }))
+    }
+
+    async fn decrypt(
+        &self,
+        module: &ModuleId,
+        generation: &str,
+        request: &DecryptRequest,
+    ) -> Result<Reply, Refusal> {
+        let data = ModuleData {
+            of: format!("{module}{generation}").into_bytes(),
+            vector: decoded("initializationVector", &request.initialization_vector)?.to_vec(),
+            bytes: decoded("ciphertext", &request.ciphertext)?,
+        };
+        let decrypted = self.master.decrypt(data).await.map_err(unavailable)?;
+        Ok(Reply::json(&DecryptResponse {
+            plaintext: STANDARD.encode(&*decrypted),
+        }))
+    }
+}
+
+fn bad(message: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, message)
+}
+
+fn decoded(name: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let bytes = STANDARD.decode(text);
+    let bytes = bytes.map_err(|_| bad(&format!("{name} is not base64")))?;
+    Ok(Zeroizing::new(bytes))
+}
+
+/// Why the role did nothing, for the module.
+fn unavailable(error: KeyError) -> Refusal {
+    let status = match &error {
+        KeyError::Invalid(_) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    if status != StatusCode::BAD_REQUEST {
+        tracing::warn!(error = %error, "a key of a module was not used");
+    }
+    Refusal::new(status, error.to_string())
 }
 
 /// A module may sign for itself only. Azure leaves out the `$` of system modules in some places.
@@ -263,6 +329,7 @@ mod tests {
     use ids::GenerationId;
 
     use super::*;
+    use crate::identities::master_key::tests::master_in;
 
     fn module(name: &str) -> ModuleId {
         ModuleId::parse(name).unwrap()
@@ -283,7 +350,7 @@ mod tests {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
         let workload = Workload {
             shared: SharedState::default(),
-            master: Arc::new(MasterKey::load_or_make(&dir.path().join("keys/key")).unwrap()),
+            master: master_in(&dir.path().join("keys")),
             trust_bundle: None,
             edge_ca: Arc::default(),
         };
@@ -322,7 +389,7 @@ mod tests {
         let wide: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
         let workload = Workload {
             shared: SharedState::default(),
-            master: Arc::new(MasterKey::load_or_make(&dir.path().join("keys/key")).unwrap()),
+            master: master_in(&dir.path().join("keys")),
             trust_bundle: Some(path.clone()),
             edge_ca: Arc::default(),
         };
@@ -339,7 +406,7 @@ mod tests {
     async fn a_module_signs_for_itself_only_and_stays_reachable() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::under(dir.path()).unwrap();
-        let master = Arc::new(MasterKey::load_or_make(&dir.path().join("key")).unwrap());
+        let master = master_in(&dir.path().join("keys"));
         let shared = SharedState::default();
         let generation = GenerationId::from_number(3);
         for name in ["a", "b"] {
@@ -368,10 +435,10 @@ mod tests {
         let signed = device::Signer::sign(&client(&own, "a"), b"data")
             .await
             .unwrap();
-        assert_eq!(
-            Some(signed),
-            master.sign(&module("a"), &generation, b"data")
-        );
+        let wanted = master
+            .sign(&module("a"), &generation, b"data".to_vec())
+            .await;
+        assert_eq!(signed, wanted.unwrap());
         for (socket, name) in [(&own, "b"), (&paths.workload_socket(), "a")] {
             let error = device::Signer::sign(&client(socket, name), b"data")
                 .await
@@ -385,5 +452,50 @@ mod tests {
         device::Signer::sign(&client(&own, "a"), b"data")
             .await
             .unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_module_encrypts_only_it_decrypts() {
+        let dir = tempfile::tempdir().unwrap();
+        let workload = Workload {
+            shared: SharedState::default(),
+            master: master_in(dir.path()),
+            trust_bundle: None,
+            edge_ca: Arc::default(),
+        };
+        // edgeHub gives a text of 36 characters, others 12 or 16 bytes.
+        let vector = STANDARD.encode("6c1f0a6e-7b0a-4e9b-8a45-1f2b7c6d5e4f");
+        let request = EncryptRequest {
+            plaintext: STANDARD.encode("a secret"),
+            initialization_vector: vector.clone(),
+        };
+        let text = |reply: Result<Reply, Refusal>, name: &str| match reply {
+            Ok(Reply::Json(answer)) => Ok(answer[name].as_str().unwrap().to_owned()),
+            Ok(_) => panic!("it answers without a body"),
+            Err(refused) => Err(refused.status),
+        };
+        let sealed = workload.encrypt(&module("a"), "1", &request).await;
+        let sealed = text(sealed, "ciphertext").unwrap();
+        let decrypt = async |name: &str, generation: &str, vector: &str| {
+            let request = DecryptRequest {
+                ciphertext: sealed.clone(),
+                initialization_vector: STANDARD.encode(vector),
+            };
+            text(
+                workload.decrypt(&module(name), generation, &request).await,
+                "plaintext",
+            )
+        };
+        let vector = String::from_utf8(STANDARD.decode(vector).unwrap()).unwrap();
+        let opened = decrypt("a", "1", &vector).await.unwrap();
+        assert_eq!(opened, STANDARD.encode("a secret"));
+        for (name, generation, vector) in [
+            ("b", "1", vector.as_str()),
+            ("a", "2", &vector),
+            ("a", "1", "other"),
+        ] {
+            let refused = decrypt(name, generation, vector).await.unwrap_err();
+            assert_eq!(refused, StatusCode::BAD_REQUEST);
+        }
     }
 }

@@ -13,7 +13,7 @@ use wire::edge_api::manifest::RuntimeStatus;
 
 use super::*;
 use crate::desired::DesiredDocument;
-use crate::identities::master_key::MasterKey;
+use crate::identities::master_key::tests::master_in;
 use crate::local_api::workload::Workload;
 use crate::provision::assignment::DeviceLocation;
 use crate::runtime::FakeRuntime;
@@ -50,7 +50,7 @@ impl Bench {
     fn agent(root: &Path, runtime: Arc<FakeRuntime>) -> Agent<FakeRuntime> {
         let paths = Paths::under(root).unwrap();
         let shared = SharedState::default();
-        let master = Arc::new(MasterKey::load_or_make(&paths.state().join("key")).unwrap());
+        let master = master_in(&paths.state().join("keys"));
         let workload = Workload {
             shared: shared.clone(),
             master,

@@ -37,7 +37,7 @@ impl Keys {
     fn pair_in_file(&self, id: &KeyId, kind: KeyType) -> Result<(), KeyError> {
         let key = PrivateKey::generate(kind);
         let key = key.map_err(|error| KeyError::unavailable(error.to_string()))?;
-        files::write(&self.folder, id, key.to_pem().as_bytes())
+        files::write(self.folder()?, id, key.to_pem().as_bytes())
     }
 
     fn pair_in_token(&self, id: &KeyId, kind: KeyType, new_keys: &NewKeys) -> Result<(), KeyError> {
@@ -58,10 +58,10 @@ impl Keys {
             Err(KeyError::NotFound(_)) => {}
             other => return other,
         }
-        files::room(&self.folder)?;
+        files::room(self.folder()?)?;
         let bytes = Zeroizing::new(random::<SECRET_BYTES>()?);
         match self.settings().new_keys {
-            Some(new_keys) if *id != KeyId::handles() => {
+            Some(new_keys) if !id.is_of_the_runtime() => {
                 let slot = slot_reference(&new_keys)?;
                 let report = self.libraries.report(&slot)?;
                 let has = |name: &str| report.mechanisms.iter().any(|one| one == name);
@@ -74,9 +74,9 @@ impl Keys {
                     self.write_reference(id, &made)?;
                     return self.open_secret(id);
                 }
-                files::write(&self.folder, id, bytes.as_slice())?;
+                files::write(self.folder()?, id, bytes.as_slice())?;
             }
-            _ => files::write(&self.folder, id, bytes.as_slice())?,
+            _ => files::write(self.folder()?, id, bytes.as_slice())?,
         }
         self.open_secret(id)
     }
@@ -84,12 +84,13 @@ impl Keys {
     fn write_reference(&self, id: &KeyId, key: &TokenKeyReference) -> Result<(), KeyError> {
         let (library, uri) = (key.library.display(), &key.uri);
         let text = format!("{LIBRARY}{library}\n{URI}{uri}\n");
-        files::write(&self.folder, id, text.as_bytes())
+        files::write(self.folder()?, id, text.as_bytes())
     }
 
     /// The key in a token that a file stands for; `None` for a file with the key itself.
     pub(super) fn reference_of(&self, id: &KeyId) -> Option<TokenKeyReference> {
-        let bytes = files::read(&self.folder.join(id.file_name())).ok()?;
+        let path = self.folder.as_ref()?.join(id.file_name());
+        let bytes = files::read(&path).ok()?;
         let text = std::str::from_utf8(&bytes).ok()?;
         let mut lines = text.lines();
         let library = lines.next()?.strip_prefix(LIBRARY)?;
@@ -130,7 +131,7 @@ impl Keys {
             return Err(wrong.clone());
         }
         let reference = self.reference_of(id);
-        files::remove(&self.folder, id)?;
+        files::remove(self.folder()?, id)?;
         self.opened.forget(id);
         if let Some(reference) = reference {
             self.destroy_in_token(id, &reference);

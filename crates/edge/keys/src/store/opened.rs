@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use pkcs11::{PinSource, TokenKeyReference, TokenUri};
-use pki::Signer;
+use pki::{KeyAlgorithm, Signer};
 use zeroize::Zeroizing;
 
 use super::{Keys, OpenPair};
@@ -93,9 +93,13 @@ impl Keys {
             Found::Token(reference) => self.libraries.new_signer((**reference).clone())?,
             Found::Tpm(handle) => self.settings().tpm.persistent(*handle)?,
         };
+        let text = match &place {
+            Found::Token(reference) => self.in_words(reference, &signer)?,
+            _ => place.to_string(),
+        };
         let pair = OpenPair {
             signer,
-            place: place.to_string(),
+            place: text,
         };
         self.keep(id, stamp, What::Pair(pair.clone()));
         Ok(pair)
@@ -123,6 +127,16 @@ impl Keys {
         };
         self.keep(id, stamp, What::Secret(secret.clone()));
         Ok(secret)
+    }
+
+    /// Where a key in a token is, for people: library, slot, token, key and mechanism.
+    fn in_words(&self, reference: &TokenKeyReference, signer: &Signer) -> Result<String, KeyError> {
+        let at = self.libraries.locate(reference)?;
+        let mechanism = match signer.public_key().kind() {
+            KeyAlgorithm::Rsa => "CKM_RSA_PKCS_PSS or CKM_RSA_PKCS",
+            _ => "CKM_ECDSA",
+        };
+        Ok(format!("{at}, {}, signs by {mechanism}", at.uri))
     }
 
     fn signer_of_file(&self, path: &Path, bytes: &[u8]) -> Result<Signer, KeyError> {
@@ -171,10 +185,13 @@ impl Keys {
                 Source::Tpm(handle) => (Found::Tpm(handle), None),
             });
         }
-        let path = self.folder.join(id.file_name());
-        if !path.exists() {
+        let path = self
+            .folder
+            .as_ref()
+            .map(|folder| folder.join(id.file_name()));
+        let Some(path) = path.filter(|path| path.exists()) else {
             return Err(KeyError::NotFound(id.clone()));
-        }
+        };
         let stamp = stamped(&path);
         match self.reference_of(id) {
             Some(reference) => {

@@ -12,8 +12,9 @@ pub use management::{
     Engine, ExitStatus, LogsQuery, ModuleDetails, ModuleList, ModuleState, ModuleStatus, SystemInfo,
 };
 pub use workload::{
-    CertificateResponse, IdentityCertificateRequest, PrivateKey, ServerCertificateRequest,
-    SignRequest, SignResponse, TrustBundle,
+    CertificateResponse, DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse,
+    IdentityCertificateRequest, PrivateKey, ServerCertificateRequest, SignRequest, SignResponse,
+    TrustBundle,
 };
 
 /// The version that `iotedge` asks for.

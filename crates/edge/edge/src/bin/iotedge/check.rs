@@ -2,6 +2,7 @@
 //! and without a container.
 
 mod connectivity;
+mod keys;
 mod local;
 mod result;
 

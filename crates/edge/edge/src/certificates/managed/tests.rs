@@ -9,7 +9,7 @@ use pki::{Issuer, PrivateKey, Serial, Validity, prepare, prove_request};
 use proptest::prelude::*;
 
 use super::*;
-use crate::certificates::keys::KeyFiles;
+use crate::certificates::keys_in;
 use crate::files::durable::power;
 
 const START: Timestamp = Timestamp::from_unix_seconds(1_780_272_000);
@@ -46,7 +46,7 @@ impl<'d> Device<'d> {
         let managed = Managed::open(
             wanted.clone(),
             folder.join("slots.json"),
-            Arc::new(KeyFiles::in_folder(&folder.join("keys"))),
+            keys_in(&folder.join("keys")),
         )
         .unwrap();
         Self {
@@ -313,7 +313,7 @@ proptest! {
             let opened = Managed::open(
                 wanted("d", rotate),
                 dir.path().join("slots.json"),
-                Arc::new(KeyFiles::in_folder(&dir.path().join("keys"))),
+                keys_in(&dir.path().join("keys")),
             );
             if let Ok(managed) = opened {
                 let device = Device { folder: dir.path(), wanted: wanted("d", rotate), managed };

@@ -30,7 +30,7 @@ impl<'a> Chain<'a> {
     }
 }
 
-impl Examiner {
+impl Examiner<'_> {
     /// The chain of an identity: a leaf, valid now, and its issuers in order. False when it begins
     /// with a CA certificate.
     pub(super) fn identity_chain(&mut self, chain: Chain<'_>) -> bool {

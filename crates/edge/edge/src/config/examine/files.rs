@@ -6,18 +6,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use ids::error_chain;
-use pki::{Certificate, KeyError, PrivateKey};
+use keys::KeyId;
+use pki::{Certificate, Signer};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::Examiner;
-use crate::config::key_file::key_text;
-use crate::config::{Fault, FileReference, read_additional_info};
+use crate::config::{Fault, FileReference, KeyLocation, read_additional_info};
 
 /// The longest file that is read, bytes. Ten certificates of 4096 bit are a tenth of it.
 const MAX_FILE: u64 = 256 * 1024;
 
-impl Examiner {
+impl Examiner<'_> {
     pub(super) fn certificates(&mut self, file: &FileReference) -> Option<Vec<Certificate>> {
         let bytes = self.bytes(file)?;
         self.open_to_everybody(file);
@@ -25,13 +25,26 @@ impl Examiner {
         self.keep_or_record(file, chain)
     }
 
-    pub(super) fn private_key(&mut self, file: &FileReference) -> Option<PrivateKey> {
-        let bytes = self.bytes(file)?;
-        self.open_to_others(file);
-        let key = key_text(&bytes).and_then(|text| {
-            PrivateKey::from_pem(&text, None).map_err(|error| problem_of_key(&error))
-        });
-        self.keep_or_record(file, key)
+    /// The key of an id, which `location` names. A key that the device makes itself is not looked
+    /// for.
+    pub(super) fn private_key(&mut self, id: &str, location: &KeyLocation) -> Option<Signer> {
+        let (line, key) = match location {
+            KeyLocation::Held => return None,
+            KeyLocation::File(file) => {
+                self.open_to_others(file);
+                (file.line, &file.key)
+            }
+            KeyLocation::Pkcs11(token) => (token.line, &token.key),
+            KeyLocation::Tpm(object) => (object.line, &object.key),
+        };
+        match KeyId::parse(id).and_then(|id| self.keys.pair(&id)) {
+            Ok(pair) => Some(pair.signer),
+            Err(error) => {
+                let message = format!("{key}: {error}");
+                self.faults.push(Fault::error(line, message));
+                None
+            }
+        }
     }
 
     /// A user who can read a key can be the device.
@@ -118,18 +131,6 @@ impl Examiner {
             self.faults.push(Fault::error(file.line, message));
         });
         outcome.ok()
-    }
-}
-
-/// A passphrase has no place on the device, where the mode of the file protects the key.
-fn problem_of_key(error: &KeyError) -> String {
-    match error {
-        KeyError::PassphraseNeeded | KeyError::OldEncryption | KeyError::WrongPassphrase => {
-            "the private key is encrypted with a passphrase, and the device has no place for one; \
-             decrypt it with: openssl pkey -in FILE -out NEW, and give NEW the mode 0600"
-                .to_owned()
-        }
-        other => error_chain(other),
     }
 }
 

@@ -8,8 +8,8 @@ use super::chain::Chain;
 use super::{Credential, Examiner};
 use crate::config::values::base64_key;
 use crate::config::{
-    Attestation, Dps, Fault, FileReference, IdentityCertificate, KeyLocation, Manual, Source,
-    SymmetricKey, X509Identity, acceptable,
+    Attestation, DEVICE_ID, Dps, Fault, FileReference, IdentityCertificate, KeyLocation, Manual,
+    Source, SymmetricKey, X509Identity, acceptable,
 };
 
 /// The shortest symmetric key of a registry, bytes.
@@ -17,8 +17,8 @@ const SHORTEST_KEY: usize = 16;
 /// The lengths of the keys that registries make, as base64 without padding.
 const USUAL_TEXT: [usize; 2] = [43, 86];
 
-impl Examiner {
-    /// The identity, if its certificate is in a file; with the key, if that is in a file too.
+impl Examiner<'_> {
+    /// The identity, if its certificate is in a file.
     pub(super) fn identity(&mut self, source: &Source) -> Option<Credential> {
         let X509Identity { certificate, key } = source.x509()?;
         let before = self.faults.len();
@@ -27,18 +27,20 @@ impl Examiner {
             IdentityCertificate::Issued(_) => None,
         };
         let chain = certificate.and_then(|file| self.certificates(file));
-        let key_file = match key {
-            KeyLocation::File(file) => Some(file),
-            KeyLocation::Pkcs11(_) | KeyLocation::Tpm(_) | KeyLocation::Held => None,
+        let line = match key {
+            KeyLocation::File(file) => Some(file.line),
+            KeyLocation::Pkcs11(token) => Some(token.line),
+            KeyLocation::Tpm(object) => Some(object.line),
+            KeyLocation::Held => None,
         };
-        let key = key_file.and_then(|file| self.private_key(file));
+        let key = self.private_key(DEVICE_ID, key);
         let (file, chain) = (certificate?, chain?);
         let chain = Chain::new(&chain, file)?;
         if !self.identity_chain(chain) {
             return None;
         }
         let registration_id = self.name(source, chain);
-        let (key, key_file) = (key?, key_file?);
+        let (key, line) = (key?, line?);
         match device::Identity::new(chain.all, &key) {
             Ok(identity) if acceptable(&self.faults[before..]) => Some(Credential {
                 identity,
@@ -49,10 +51,9 @@ impl Examiner {
             Ok(_) => None,
             Err(error) => {
                 self.faults.push(Fault::error(
-                    key_file.line,
+                    line,
                     format!(
-                        "identity_pk {} does not fit identity_cert {}: {}",
-                        key_file.path.display(),
+                        "identity_pk does not fit identity_cert {}: {}",
                         file.path.display(),
                         error_chain(&error),
                     ),

@@ -1,19 +1,20 @@
 //! CAs on the device, and the client certificates for EST servers.
 
+use keys::KeyId;
 use pki::Certificate;
 
 use super::Examiner;
 use super::chain::Chain;
 use crate::config::{
-    CertIssuance, Config, EdgeCa, EstClient, Fault, FileReference, IssuanceMethod, KeyLocation,
-    LocalCa, PreloadedCertificate,
+    CertIssuance, Config, EDGE_CA, EdgeCa, EstClient, Fault, FileReference, IssuanceMethod,
+    KeyLocation, LOCAL_CA, LocalCa, PreloadedCertificate,
 };
 
-impl Examiner {
+impl Examiner<'_> {
     /// `[edge_ca]`.
     pub(super) fn edge_ca(&mut self, edge_ca: &EdgeCa) {
         if let EdgeCa::Files { certificate, key } = edge_ca {
-            self.ca(certificate, key);
+            self.ca(EDGE_CA, certificate, key);
         }
     }
 
@@ -21,7 +22,7 @@ impl Examiner {
     pub(super) fn issuers(&mut self, config: &Config) {
         let CertIssuance { est, local_ca } = &config.cert_issuance;
         if let Some(LocalCa::Files { certificate, key }) = local_ca {
-            self.ca(certificate, key);
+            self.ca(LOCAL_CA, certificate, key);
         }
         let mut clients: Vec<&EstClient> = Vec::new();
         if let Some(est) = est {
@@ -45,12 +46,10 @@ impl Examiner {
 
     /// `[preloaded_keys]` and `[preloaded_certs]`.
     pub(super) fn preloaded(&mut self, config: &Config) {
-        for location in config.preloaded_keys.values() {
+        for (id, location) in &config.preloaded_keys {
             if let KeyLocation::File(file) = location {
-                // It may be a symmetric key: what it holds is its user's business.
-                if self.bytes(file).is_some() {
-                    self.open_to_others(file);
-                }
+                self.open_to_others(file);
+                self.any_key(id, file);
             }
         }
         for certificate in config.preloaded_certs.values() {
@@ -60,14 +59,38 @@ impl Examiner {
         }
     }
 
-    fn ca(&mut self, certificate: &FileReference, key: &KeyLocation) {
+    /// A key for another program may be a key pair or a symmetric key.
+    fn any_key(&mut self, id: &str, file: &FileReference) {
+        let found = KeyId::parse(id).and_then(|id| {
+            let pair = self.keys.pair(&id).map(drop);
+            pair.or_else(|error| self.keys.secret(&id).map(drop).map_err(|_| error))
+        });
+        if let Err(error) = found {
+            let message = format!("{}: {error}", file.key);
+            self.faults.push(Fault::error(file.line, message));
+        }
+    }
+
+    /// `imported_master_encryption_key`.
+    pub(super) fn imported_key(&mut self, config: &Config) {
+        let Some(file) = &config.imported_master_key else {
+            return;
+        };
+        self.open_to_others(file);
+        if let Err(error) = self.keys.secret(&KeyId::encryption()) {
+            let message = format!("{}: {error}", file.key);
+            self.faults.push(Fault::error(file.line, message));
+        }
+    }
+
+    fn ca(&mut self, id: &str, certificate: &FileReference, key: &KeyLocation) {
         let chain = self.certificates(certificate);
         if let Some(chain) = &chain
             && let Some(chain) = Chain::new(chain, certificate)
         {
             self.ca_chain(chain);
         }
-        self.pair(certificate, chain.as_deref(), key);
+        self.pair(certificate, chain.as_deref(), (id, key));
     }
 
     fn client(&mut self, client: &EstClient) {
@@ -77,31 +100,33 @@ impl Examiner {
         {
             self.validity(chain);
         }
-        self.pair(&client.certificate, chain.as_deref(), &client.key);
+        let key = (client.id.as_str(), &client.key);
+        self.pair(&client.certificate, chain.as_deref(), key);
     }
 
-    /// Whether a key in a file belongs to the first certificate of another file.
+    /// Whether a key belongs to the first certificate of a file.
     fn pair(
         &mut self,
         certificate: &FileReference,
         chain: Option<&[Certificate]>,
-        key: &KeyLocation,
+        (id, location): (&str, &KeyLocation),
     ) {
-        let KeyLocation::File(key_file) = key else {
-            return;
+        let (line, name) = match location {
+            KeyLocation::Held => return,
+            KeyLocation::File(file) => (file.line, &file.key),
+            KeyLocation::Pkcs11(token) => (token.line, &token.key),
+            KeyLocation::Tpm(object) => (object.line, &object.key),
         };
-        let key = self.private_key(key_file);
+        let key = self.private_key(id, location);
         if let (Some(key), Some(leaf)) = (key, chain.and_then(<[Certificate]>::first))
             && let Err(error) = key.matches(leaf)
         {
             let message = format!(
-                "{} {} does not fit {} {}: {error}",
-                key_file.key,
-                key_file.path.display(),
+                "{name} does not fit {} {}: {error}",
                 certificate.key,
                 certificate.path.display(),
             );
-            self.faults.push(Fault::error(key_file.line, message));
+            self.faults.push(Fault::error(line, message));
         }
     }
 

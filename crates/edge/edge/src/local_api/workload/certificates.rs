@@ -126,11 +126,9 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::certificates::{
-        CertificateParts, Certificates, ConfiguredKeyFiles, EdgeCa, KeyFiles,
-    };
+    use crate::certificates::{CertificateParts, Certificates, EdgeCa, keys_in};
     use crate::config::Config;
-    use crate::identities::master_key::MasterKey;
+    use crate::identities::master_key::tests::master_in;
     use crate::provision::assignment::DeviceLocation;
     use crate::state::SharedState;
 
@@ -148,8 +146,8 @@ identity_pk = "file:///none.key"
     fn parts(folder: &Path, shared: &SharedState) -> CertificateParts {
         CertificateParts {
             folder: folder.to_owned(),
-            keys: Arc::new(KeyFiles::in_folder(&folder.join("keys"))),
-            configured_keys: Arc::new(ConfiguredKeyFiles),
+            keys: keys_in(&folder.join("keys")),
+            configured_keys: keys_in(&folder.join("keys")),
             shared: shared.clone(),
             roots: Vec::new(),
             proxies: device::Proxies::default(),
@@ -193,7 +191,7 @@ identity_pk = "file:///none.key"
         let (shared, edge_ca) = (assigned(), Arc::new(EdgeCa::default()));
         let workload = Workload {
             shared: shared.clone(),
-            master: Arc::new(MasterKey::load_or_make(&dir.path().join("master")).unwrap()),
+            master: master_in(&dir.path().join("master")),
             trust_bundle: None,
             edge_ca: edge_ca.clone(),
         };

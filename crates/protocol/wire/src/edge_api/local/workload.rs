@@ -20,6 +20,40 @@ pub struct SignResponse {
     pub digest: String,
 }
 
+/// `POST /modules/{m}/genid/{g}/encrypt`: encrypt for the module. All bytes are base64.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EncryptRequest {
+    /// What to encrypt.
+    pub plaintext: String,
+    /// Of any length; the same has to be given to decrypt.
+    pub initialization_vector: String,
+}
+
+/// The answer to [`EncryptRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncryptResponse {
+    /// What only the same module decrypts.
+    pub ciphertext: String,
+}
+
+/// `POST /modules/{m}/genid/{g}/decrypt`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecryptRequest {
+    /// What was encrypted.
+    pub ciphertext: String,
+    /// That with which it was encrypted.
+    pub initialization_vector: String,
+}
+
+/// The answer to [`DecryptRequest`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecryptResponse {
+    /// What was encrypted.
+    pub plaintext: String,
+}
+
 /// `GET /trust-bundle` and `/manifest-trust-bundle`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustBundle {

@@ -8,6 +8,7 @@ use ids::Timestamp;
 use nix::sys::statvfs::statvfs;
 use wire::edge_api::local::{DaemonStatus, Provisioning};
 
+use super::keys;
 use super::result::{Checked, Outcome, error_lines};
 use crate::{Device, system};
 
@@ -41,6 +42,11 @@ pub async fn run(device: &Device) -> Vec<Checked> {
         ),
         check("host-local-time", "the clock is plausible", clock(now)),
         check(
+            "key-pairs-read",
+            "the device's keys are there and sign",
+            keys::sign(device, &examined).await,
+        ),
+        check(
             "identity-certificate-expiry",
             "the identity certificate does not expire soon",
             expiry(&examined, now),
@@ -68,7 +74,7 @@ pub async fn run(device: &Device) -> Vec<Checked> {
     ]
 }
 
-type Examination = Result<Applied, ApplyError>;
+pub(super) type Examination = Result<Applied, ApplyError>;
 
 fn well_formed(examined: &Examination) -> Outcome {
     match examined {
@@ -92,7 +98,7 @@ fn well_formed(examined: &Examination) -> Outcome {
     }
 }
 
-fn skipped() -> Outcome {
+pub(super) fn skipped() -> Outcome {
     Outcome::Skipped("config.toml has errors".to_owned())
 }
 
