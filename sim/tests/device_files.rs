@@ -17,6 +17,20 @@ fn mode(path: &Path) -> Result<u32> {
     Ok(about.permissions().mode() & 0o777)
 }
 
+async fn running_daemon(root: &Path) -> Result<Program> {
+    let mut command = Command::new(binary("aziot-edged")?);
+    command.args(["run", "--root"]).arg(root);
+    let daemon = Program::start(command, &root.join("daemon.log"))?;
+    let arguments = ["system", "status", "--root", &*root.to_string_lossy()];
+    until("the daemon answers", Duration::from_secs(20), || async {
+        let status = run(&binary("iotedge")?, arguments)?;
+        ensure!(status.stdout.contains("Running"), "{status:?}");
+        Ok(())
+    })
+    .await?;
+    Ok(daemon)
+}
+
 /// Devices of earlier versions, restored backups, and `chmod -R` leave files that others
 /// can read: they are closed before anything is done with them, and the log says so.
 #[tokio::test]
@@ -45,16 +59,7 @@ async fn what_others_could_use_is_closed_when_the_daemon_starts() -> Result<()> 
     let kept = root
         .join("var/lib/aziot/keyd/keys")
         .join(format!("aziotidentitydmasterid-{MASTER_DIGEST}.key"));
-    let mut command = Command::new(binary("aziot-edged")?);
-    command.args(["run", "--root"]).arg(root);
-    let mut daemon = Program::start(command, &root.join("daemon.log"))?;
-    let arguments = ["system", "status", "--root", &*root.to_string_lossy()];
-    until("the daemon answers", Duration::from_secs(20), || async {
-        let status = run(&binary("iotedge")?, arguments)?;
-        ensure!(status.stdout.contains("Running"), "{status:?}");
-        Ok(())
-    })
-    .await?;
+    let mut daemon = running_daemon(root).await?;
     for (path, closed) in [
         (state.clone(), 0o700),
         (sockets, 0o700),

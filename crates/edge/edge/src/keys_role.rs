@@ -91,7 +91,7 @@ async fn hold(
     let principals = Principals::new(&paths.key_principals(), &trusted);
     let api = Arc::new(Api::new(keys.clone(), principals));
     let listener = UnixListener::from_std(listener)?;
-    let serving = tokio::spawn(serve(listener, &API_VERSIONS, move |request| {
+    let socket = tokio::spawn(serve(listener, &API_VERSIONS, move |request| {
         answer(api.clone(), request)
     }));
     answers
@@ -104,7 +104,7 @@ async fn hold(
             .write_all(format!("{}\n", order.number).as_bytes())
             .await?;
     }
-    serving.abort();
+    socket.abort();
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The role becomes a user of its own, to whom its folder belongs.
+//! The role becomes a user of its own, the owner of its folder.
 
 use std::ffi::CString;
 use std::fs::{self, DirBuilder};

@@ -52,7 +52,7 @@ pub(super) async fn run(
         tokio::spawn(pass_on(stderr));
     }
     let (answers, requests) = stream.into_split();
-    let ended = converse(answers, requests, orders, obeys).await;
+    let ended = pass_orders(answers, requests, orders, obeys).await;
     match tokio::time::timeout(END_WITHIN, child.wait()).await {
         Ok(Ok(status)) if matches!(ended, ChildEnd::Died(_)) => {
             ChildEnd::Died(format!("it ended with {status}"))
@@ -81,7 +81,7 @@ fn start(launch: &Launch) -> std::io::Result<(Child, UnixStream)> {
     Ok((child, UnixStream::from_std(ours)?))
 }
 
-async fn converse(
+async fn pass_orders(
     answers: OwnedReadHalf,
     mut requests: OwnedWriteHalf,
     orders: &mut watch::Receiver<Order>,

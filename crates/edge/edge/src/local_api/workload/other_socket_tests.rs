@@ -1,13 +1,14 @@
 //! The socket of `listen.workload_uri`.
 
 use super::*;
+use crate::identities::master_key::tests::master_in;
 
 #[tokio::test]
 async fn everybody_is_served_at_the_owners_path_too() {
     let dir = tempfile::tempdir().unwrap();
     let workload = Workload {
         shared: SharedState::default(),
-        master: Arc::new(MasterKey::load_or_make(&dir.path().join("keys/key")).unwrap()),
+        master: master_in(&dir.path().join("keys")),
         trust_bundle: None,
         edge_ca: Arc::default(),
     };
