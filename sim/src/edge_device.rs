@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::command_line::split;
 use crate::{Engine, Finished, Identity, Program, Server, binary, until};
 
+/// The library of the package `faketime`, found by the loader.
+const FAKE_TIME: &str = "/usr/$LIB/faketime/libfaketime.so.1";
+
 /// A device: a folder as its root, the real `aziot-edged` as its daemon, `iotedge`
 /// as its user's hands.
 #[derive(Debug)]
@@ -146,6 +149,34 @@ network = "azure-iot-edge"
         command.envs(self.environment.clone());
         self.daemon = Some(Program::start(command, &self.root().join("daemon.log"))?);
         Ok(())
+    }
+
+    /// Starts the daemon with a clock that stands at this time, such as `1970-01-02 00:00:00`, and
+    /// goes on from there. [`set_clock`](Self::set_clock) sets it.
+    pub fn start_at(&mut self, time: &str) -> Result<()> {
+        let mut command = Command::new(binary("aziot-edged")?);
+        command.args(["run", "--root"]).arg(self.root());
+        self.write_clock(&format!("@{time}"))?;
+        command
+            .env("LD_PRELOAD", FAKE_TIME)
+            .env("FAKETIME_TIMESTAMP_FILE", self.root().join("clock"))
+            .env("FAKETIME_NO_CACHE", "1")
+            // The time since the start of the machine is right.
+            .env("DONT_FAKE_MONOTONIC", "1");
+        self.daemon = Some(Program::start(command, &self.root().join("daemon.log"))?);
+        Ok(())
+    }
+
+    /// Sets the clock of a daemon that was started with a wrong one.
+    pub fn set_clock(&self) -> Result<()> {
+        self.write_clock("+0")
+    }
+
+    fn write_clock(&self, text: &str) -> Result<()> {
+        let path = self.root().join("clock");
+        let beside = self.root().join("clock.new");
+        std::fs::write(&beside, text)?;
+        Ok(std::fs::rename(beside, path)?)
     }
 
     /// kill -9 of the daemon.

@@ -148,7 +148,8 @@ async fn a_key_derived_from_a_groups_registers_its_device_and_survives_a_new_one
     device.start()?;
     let again = connected(&device).await?;
     ensure!(first["provisioning"]["since"] == again["provisioning"]["since"]);
-    ensure!(!device.log().contains("registering"), "{}", device.log());
+    let registered = device.log().matches("registering").count();
+    ensure!(registered == 1, "{}", device.log());
     // A wrong key is noticed, and what works goes on.
     let wrong = by_key("press-4", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     device.configure(&server, &dps(&server, &wrong)?, NO_ENGINE)?;
@@ -199,5 +200,51 @@ async fn a_registration_that_is_asked_for_without_a_server_loses_nothing() -> Re
     .await?;
     server.start_again().await?;
     connected(&device).await?;
+    Ok(())
+}
+
+/// `Dynamic` registers again while it runs, `OnErrorOnly` at its next start.
+#[tokio::test]
+async fn a_device_that_was_deleted_at_its_hub_comes_back_as_its_mode_says() -> Result<()> {
+    let server = Server::start().await?;
+    let mut devices = Vec::new();
+    for (name, mode) in [("press-6", "Dynamic"), ("press-7", "OnErrorOnly")] {
+        let create = "dps enrollment create --attestation-type symmetrickey --edge-enabled true";
+        let created = server
+            .muster(&format!("{create} --enrollment-id {name}"))
+            .await?;
+        let key = created["attestation"]["symmetricKey"]["primaryKey"].as_str();
+        let provisioning = dps(&server, &by_key(name, key.context("no key")?))?;
+        let mut device = EdgeDevice::provisioned_by(&server, name, &provisioning, NO_ENGINE)?;
+        let mode = format!("auto_reprovisioning_mode = \"{mode}\"\n");
+        device.write_config(&(mode + &device.config()?))?;
+        device.apply()?;
+        device.start()?;
+        connected(&device).await?;
+        server
+            .muster(&format!("hub device-identity delete -d {name}"))
+            .await?;
+        devices.push(device);
+    }
+    let [dynamic, at_start] = &mut devices[..] else {
+        anyhow::bail!("two devices")
+    };
+    until("another registration", PATIENCE, || async {
+        let log = dynamic.log();
+        ensure!(log.contains("the hub refused the device"), "{log}");
+        connected(dynamic).await
+    })
+    .await?;
+    until("the refusal", PATIENCE, || async {
+        let status = status(at_start)?;
+        let problem = status["provisioning"]["problem"].to_string();
+        ensure!(problem.contains("OnErrorOnly"), "{status}");
+        Ok(())
+    })
+    .await?;
+    ensure!(at_start.log().matches("registering").count() == 1);
+    at_start.terminate()?;
+    at_start.start()?;
+    connected(at_start).await?;
     Ok(())
 }

@@ -98,6 +98,7 @@ impl World {
         package::ensure("nats-server", "nats-server")?;
         package::ensure("swtpm", "swtpm")?;
         package::ensure("softhsm2-util", "softhsm2")?;
+        package::ensure("faketime", "faketime")?;
         package::ensure("tpm2_createek", "tpm2-tools")?;
         let python = python::interpreter(workspace)?;
         let node_modules = node::modules(workspace)?;

@@ -84,7 +84,7 @@ pub async fn run<R: ModuleRuntime>(
     let master = master.map_err(|error| KeyError::NoRole(error.to_string()))??;
     let (daemon, requests) = mpsc::channel(8);
     let management = Arc::new(Management {
-        shared: SharedState::default(),
+        shared: SharedState::by_clock(clock.clone()),
         agent: RwLock::new(None),
         daemon,
         set_log_level,

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ids::{GenerationId, ModuleId};
+use ids::{GenerationId, ModuleId, Timestamp};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use wire::edge_api::local::{CertificateStatus, Connection, Engine, ModuleDetails, Provisioning};
 
 use crate::desired::DesiredDocument;
 use crate::provision::assignment::DeviceLocation;
+use crate::provision::guarded_clock::GuardedClock;
 
 /// What the cloud has given the device.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,6 +33,8 @@ pub struct SharedState {
     pub needed_identities: watch::Sender<Option<BTreeSet<ModuleId>>>,
     /// From the agent: the reported properties.
     pub reported: watch::Sender<Option<Map<String, Value>>>,
+    /// The time that the device goes by.
+    pub clock: Arc<GuardedClock>,
     /// The number of rounds that the agent has finished.
     pub rounds: watch::Sender<u64>,
     status: Arc<Mutex<Status>>,
@@ -75,6 +78,7 @@ impl Default for SharedState {
             cloud_state: watch::Sender::default(),
             needed_identities: watch::Sender::default(),
             reported: watch::Sender::default(),
+            clock: Arc::new(GuardedClock::unkept()),
             rounds: watch::Sender::default(),
             status: Arc::new(Mutex::new(status)),
         }
@@ -82,6 +86,20 @@ impl Default for SharedState {
 }
 
 impl SharedState {
+    #[must_use]
+    pub fn by_clock(clock: Arc<GuardedClock>) -> Self {
+        Self {
+            clock,
+            ..Self::default()
+        }
+    }
+
+    /// The time, also while the machine's clock is wrong.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.read().time
+    }
+
     #[must_use]
     pub fn status(&self) -> Status {
         self.lock().clone()

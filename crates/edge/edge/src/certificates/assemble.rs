@@ -255,6 +255,7 @@ impl Assembly<'_> {
         let (local_ca, renewed) = (local_ca.cloned(), managed.clone());
         let issuer = move || Issuers { parts: &parts }.make(&issuance, local_ca.as_ref(), &renewed);
         Ok(RenewalTask {
+            shared: self.parts.shared.clone(),
             issuer: Box::new(issuer),
             managed,
             proof: what.proof,

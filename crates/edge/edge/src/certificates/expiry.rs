@@ -12,7 +12,6 @@ use wire::edge_api::local::CertificateStatus;
 use super::edge_ca::EdgeCa;
 use super::identity_files::read_certificates;
 use super::managed::{Managed, Step};
-use crate::clock;
 use crate::config::FileReference;
 use crate::state::SharedState;
 
@@ -50,7 +49,7 @@ impl ExpiryTask {
         let mut files = Vec::new();
         let mut files_read_at = None;
         loop {
-            let now = clock::now();
+            let now = self.shared.now();
             if files_read_at.is_none_or(|at| now.since(at) >= LOOK_AT_FILES) {
                 files = self.watched.iter().filter_map(Watched::of_file).collect();
                 files_read_at = Some(now);

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::issuer::{CertificateIssuer, IssuanceError, Request};
 use super::managed::{Managed, Step};
-use crate::clock;
 use crate::config::RenewalTime;
+use crate::state::SharedState;
 
 /// Between two looks at the clock, which may be set at any time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(300);
@@ -38,6 +38,8 @@ pub struct RenewalTask {
     pub proof: Proof,
     /// The pause between attempts to renew.
     pub retry: RenewalTime,
+    /// Has the time, which the machine's clock may not know.
+    pub shared: SharedState,
 }
 
 impl RenewalTask {
@@ -46,7 +48,7 @@ impl RenewalTask {
         let mut changes = self.managed.changes();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            let now = clock::now();
+            let now = self.shared.now();
             let pause = match self.managed.next(now) {
                 Step::Wait(due) => {
                     backoff.succeeded();

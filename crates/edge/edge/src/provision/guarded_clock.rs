@@ -21,10 +21,20 @@ struct Kept {
 #[derive(Debug)]
 pub struct GuardedClock {
     guard: Mutex<ClockGuard>,
-    path: PathBuf,
+    /// Where the last known time is kept, if it is.
+    path: Option<PathBuf>,
 }
 
 impl GuardedClock {
+    /// Starts without a last known time, and keeps none.
+    #[must_use]
+    pub fn unkept() -> Self {
+        Self {
+            guard: Mutex::new(ClockGuard::new(None, moment())),
+            path: None,
+        }
+    }
+
     /// Starts with the time that was written before the last end of the daemon.
     #[must_use]
     pub fn start(path: &Path) -> Self {
@@ -35,7 +45,7 @@ impl GuardedClock {
         let guard = ClockGuard::new(kept.map(|kept| kept.last_known), moment());
         Self {
             guard: Mutex::new(guard),
-            path: path.to_owned(),
+            path: Some(path.to_owned()),
         }
     }
 
@@ -55,7 +65,10 @@ impl GuardedClock {
         let Some(last_known) = self.lock().to_keep(moment()) else {
             return;
         };
-        match durable::write_json(&self.path, &Kept { last_known }) {
+        let Some(path) = &self.path else {
+            return;
+        };
+        match durable::write_json(path, &Kept { last_known }) {
             Ok(()) => self.lock().kept(last_known),
             Err(error) => {
                 tracing::warn!(error = %error_chain(&error), "the time cannot be kept");

@@ -12,7 +12,6 @@ use super::Workload;
 use crate::certificates::{
     self, IssuanceError, LocalCa, ModuleCertificate, ModuleCertificateError, OpenCa,
 };
-use crate::clock;
 use crate::local_api::http::{Refusal, Reply};
 
 /// What a module asks for.
@@ -31,7 +30,7 @@ impl Workload {
     ) -> Result<Reply, Refusal> {
         let location = self.shared.cloud_state.borrow().location.clone();
         let edge_ca = self.edge_ca.clone();
-        let now = clock::now();
+        let now = self.shared.now();
         let issuing = move || {
             let ca = edge_ca.open().map_err(no_ca)?;
             match asked {
@@ -58,7 +57,7 @@ impl Workload {
             tracing::error!(error = %error, "the trust bundle cannot be read");
             internal()
         };
-        let edge_ca = self.edge_ca.trusted(clock::now());
+        let edge_ca = self.edge_ca.trusted(self.shared.now());
         let edge_ca = edge_ca.map_err(|error| failed(error_chain(&error)))?;
         let mut certificate: String = edge_ca.iter().map(Certificate::to_pem).collect();
         if let Some(path) = &self.trust_bundle {
@@ -127,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::certificates::{CertificateParts, Certificates, EdgeCa, keys_in};
+    use crate::clock;
     use crate::config::Config;
     use crate::identities::master_key::tests::master_in;
     use crate::provision::assignment::DeviceLocation;
