@@ -15,6 +15,8 @@ mod hub;
 mod modules;
 #[path = "story/provision.rs"]
 mod provision;
+#[path = "story/proxy.rs"]
+mod proxy;
 #[path = "story/renewal.rs"]
 mod renewal;
 #[path = "story/server.rs"]

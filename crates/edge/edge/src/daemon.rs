@@ -252,6 +252,7 @@ impl<R: ModuleRuntime> Device<R> {
             shared: self.management.shared.clone(),
             runtime: handle.runtime.clone(),
             methods: MethodParts {
+                metrics: self.management.shared.metrics.clone(),
                 log: self.paths.log(),
                 tasks: self.tasks.clone(),
                 daemon: self.management.daemon.clone(),

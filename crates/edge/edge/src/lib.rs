@@ -36,6 +36,7 @@ pub mod desired;
 pub mod plan;
 pub mod runtime;
 
+pub mod metrics;
 pub mod reconcile;
 mod report;
 

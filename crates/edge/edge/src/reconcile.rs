@@ -5,7 +5,9 @@
 
 mod act;
 mod engine;
+mod image_gc;
 mod images;
+mod measure;
 mod memory;
 mod pulls;
 
@@ -19,6 +21,8 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use wire::edge_api::manifest::{AgentDesired, ManifestError};
 
+use self::image_gc::ImageRecord;
+use self::measure::Progress;
 use self::memory::SavedMemory;
 use self::pulls::Pulls;
 use crate::clock;
@@ -29,6 +33,7 @@ use crate::desired::container::DeviceContext;
 use crate::desired::modules::{Deployment, Target};
 use crate::files::paths::Paths;
 use crate::local_api::workload::ModuleSockets;
+use crate::metrics::{Exporter, MetricSources};
 use crate::plan::{Memory, Plan, plan};
 use crate::report::{Reporter, agent_name};
 use crate::runtime::{Change, EngineInfo, ModuleRuntime, Observed, RuntimeError};
@@ -73,6 +78,9 @@ pub struct Agent<R> {
     /// Why the engine cannot be used, as last logged.
     engine_problem: Option<String>,
     started: Timestamp,
+    exporter: Exporter,
+    progress: Progress,
+    images: ImageRecord,
 }
 
 impl<R: ModuleRuntime> Agent<R> {
@@ -80,6 +88,7 @@ impl<R: ModuleRuntime> Agent<R> {
     pub fn new(parts: AgentParts<R>) -> Self {
         let memory_file = parts.paths.state().join("restarts.json");
         let started = clock::now();
+        let images = ImageRecord::load(&parts.paths.state().join("images.json"));
         Self {
             runtime: parts.runtime,
             shared: parts.shared,
@@ -95,6 +104,9 @@ impl<R: ModuleRuntime> Agent<R> {
             engine_since: started,
             engine_problem: None,
             started,
+            exporter: Exporter::default(),
+            progress: Progress::default(),
+            images,
         }
     }
 
@@ -162,7 +174,14 @@ impl<R: ModuleRuntime> Agent<R> {
             .retain(|module, _| planned.failing.contains(module));
         self.report(target, &observed, &planned);
         let acts = !planned.actions.is_empty();
+        self.measure(target, &planned);
+        let address = target.options.metrics.as_ref();
+        let (runtime, shared) = (self.runtime.clone(), self.shared.clone());
+        let (state, started) = (self.paths.state(), self.started);
+        let sources = || MetricSources::new(runtime, shared, state, started);
+        self.exporter.follow(address, sources).await;
         self.act(target, &planned).await;
+        self.collect_images(target, &observed).await;
         self.remember(&target.modules, planned);
         if acts {
             self.report_again(target).await?;

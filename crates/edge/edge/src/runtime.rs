@@ -114,6 +114,26 @@ pub struct EngineInfo {
     pub total_memory: Option<i64>,
 }
 
+/// What a module uses at the moment, and has used since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ModuleFigures {
+    /// 100 is one processor.
+    pub cpu_percent: f64,
+    /// Bytes.
+    pub memory: u64,
+    /// Bytes.
+    pub memory_limit: u64,
+    pub processes: u64,
+    /// Bytes from the network.
+    pub received: u64,
+    /// Bytes to the network.
+    pub sent: u64,
+    /// Bytes from disks.
+    pub read: u64,
+    /// Bytes to disks.
+    pub written: u64,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     #[error("the container engine at {uri} does not answer")]
@@ -191,6 +211,20 @@ pub trait ModuleRuntime: Send + Sync + 'static {
         module: &ModuleId,
         query: &LogsQuery,
     ) -> impl Future<Output = Result<LogStream, RuntimeError>> + Send;
+
+    /// Measures a module. May take a second.
+    fn figures(
+        &self,
+        module: &ModuleId,
+    ) -> impl Future<Output = Result<ModuleFigures, RuntimeError>> + Send;
+
+    /// Removes an image that no container uses: by the name of a deployment if that means it still,
+    /// else by its id. Returns whether it is gone now.
+    fn remove_image(
+        &self,
+        name: &str,
+        id: &str,
+    ) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
 
     /// Who ended the last run of an exited container.
     fn ended_by(

@@ -188,7 +188,9 @@ impl<R: ModuleRuntime> SessionState<R> {
     }
 
     async fn refresh(&mut self) -> Result<(), CallError> {
-        let twin = self.hub.get_twin().await?;
+        let twin = self.hub.get_twin().await;
+        self.shared.metrics.synced(twin.is_ok());
+        let twin = twin?;
         self.desired = document(twin.desired);
         self.reported = twin.reported.properties;
         self.publish();

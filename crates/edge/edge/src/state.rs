@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use wire::edge_api::local::{CertificateStatus, Connection, Engine, ModuleDetails, Provisioning};
 
 use crate::desired::DesiredDocument;
+use crate::metrics::Metrics;
 use crate::provision::assignment::DeviceLocation;
 use crate::provision::guarded_clock::GuardedClock;
 
@@ -37,6 +38,8 @@ pub struct SharedState {
     pub clock: Arc<GuardedClock>,
     /// The number of rounds that the agent has finished.
     pub rounds: watch::Sender<u64>,
+    /// What the agent counts.
+    pub metrics: Metrics,
     status: Arc<Mutex<Status>>,
 }
 
@@ -80,6 +83,7 @@ impl Default for SharedState {
             reported: watch::Sender::default(),
             clock: Arc::new(GuardedClock::unkept()),
             rounds: watch::Sender::default(),
+            metrics: Metrics::default(),
             status: Arc::new(Mutex::new(status)),
         }
     }

@@ -48,10 +48,6 @@ const NOT_YET: &[(Form, &str)] = &[
     (Form::IdentityByDps, FILES),
     (Form::PreloadedCerts, "remove the section"),
     (Form::LocalIds, "remove the section"),
-    (
-        Form::ImageCollection,
-        "images are not removed yet, write enabled = false or remove the section",
-    ),
 ];
 
 /// Which forms a reading accepts.

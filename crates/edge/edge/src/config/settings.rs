@@ -49,7 +49,7 @@ pub struct ImageGc {
     pub recurrence: Duration,
     /// `image_age_cleanup_threshold`: how long an image has to be unused.
     pub unused_for: Duration,
-    /// `cleanup_time`: minutes after midnight, local time.
+    /// `cleanup_time`: minutes after midnight, UTC.
     pub minute_of_day: u16,
 }
 

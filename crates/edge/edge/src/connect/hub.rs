@@ -44,7 +44,9 @@ impl<R: ModuleRuntime> CloudParts<R> {
             .sync(&client, &self.master, &needed, renew_keys)
             .await?;
         let (hub, events) = self.connect_agent(location, access, &identities).await?;
-        let twin = hub.get_twin().await?;
+        let twin = hub.get_twin().await;
+        self.shared.metrics.synced(twin.is_ok());
+        let twin = twin?;
         Ok(Session::new(SessionParts {
             hub,
             events,

@@ -12,12 +12,14 @@ use futures_util::StreamExt;
 use ids::{ModuleId, error_chain};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use wire::edge_api::manifest::AgentDesired;
 
 use super::pulls::{Fetched, Pulls, Readiness};
 use super::{Agent, images};
 use crate::clock;
 use crate::desired::modules::{DesiredModule, Target};
+use crate::metrics::{Command, Metrics};
 use crate::plan::{Action, CreationWarnings, Failure, Plan, REMOVAL, Step};
 use crate::runtime::{ContainerSpec, ModuleRuntime, PullProgress, RuntimeError};
 
@@ -95,6 +97,7 @@ impl<R: ModuleRuntime> Agent<R> {
             runtime: self.runtime.clone(),
             pulls: self.pulls.clone(),
             wake: self.wake.clone(),
+            metrics: self.shared.metrics.clone(),
             folder: self.paths.module_folder(module.as_str()),
             action: action.clone(),
             desired: target.modules.get(module).cloned(),
@@ -117,7 +120,7 @@ impl<R: ModuleRuntime> Agent<R> {
         };
         let jobs: Vec<_> = actions.iter().map(start).collect();
         let mut done = futures_util::stream::iter(jobs).buffer_unordered(CONCURRENT);
-        let start = tokio::time::Instant::now() + REPORT_EVERY;
+        let start = Instant::now() + REPORT_EVERY;
         let mut report = tokio::time::interval_at(start, REPORT_EVERY);
         loop {
             // Cancel-safe: a stream that is polled again, and a timer.
@@ -174,6 +177,16 @@ impl<R: ModuleRuntime> Agent<R> {
     }
 }
 
+fn counted(step: Step) -> Command {
+    match step {
+        Step::Fetch => Command::Pull,
+        Step::Create => Command::Create,
+        Step::Start => Command::Start,
+        Step::Stop => Command::Stop,
+        Step::Remove => Command::Remove,
+    }
+}
+
 /// How far an action has come.
 enum JobOutcome {
     /// All steps are done, with these warnings.
@@ -193,6 +206,7 @@ struct ModuleJob<R> {
     runtime: Arc<R>,
     pulls: Arc<Pulls>,
     wake: Arc<Notify>,
+    metrics: Metrics,
     folder: PathBuf,
     action: Action,
     desired: Option<DesiredModule>,
@@ -203,9 +217,14 @@ impl<R: ModuleRuntime> ModuleJob<R> {
     async fn run(&self) -> Result<JobOutcome, StepError> {
         let mut warnings = Vec::new();
         for step in self.action.steps.iter().copied() {
+            let begun = Instant::now();
             let done = self.step(step).await;
             match done.map_err(|error| StepError { step, error })? {
-                JobOutcome::Done(texts) => warnings.extend(texts),
+                JobOutcome::Done(texts) => {
+                    let module = &self.action.module;
+                    self.metrics.command(module, counted(step), begun.elapsed());
+                    warnings.extend(texts);
+                }
                 JobOutcome::Pulling => return Ok(JobOutcome::Pulling),
             }
         }

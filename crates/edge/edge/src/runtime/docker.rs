@@ -2,6 +2,7 @@
 
 mod connection;
 mod create;
+mod figures;
 mod network;
 mod observed;
 
@@ -13,17 +14,19 @@ use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::models::EventMessage;
 use bollard::query_parameters::{
-    CreateImageOptions, EventsOptions, LogsOptions, RemoveContainerOptions, StopContainerOptions,
+    CreateImageOptions, EventsOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions,
+    StatsOptions, StopContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt};
 use ids::ModuleId;
 use wire::edge_api::local::LogsQuery;
 use wire::edge_api::manifest::RegistryCredential;
 
+use self::figures::figures;
 use self::observed::{is_stop_request, note_progress, observed};
 use super::{
-    Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,
-    PullProgress, RuntimeError, frame,
+    Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleFigures,
+    ModuleRuntime, Observed, PullProgress, RuntimeError, frame,
 };
 pub use connection::{Docker, DockerOptions};
 
@@ -170,6 +173,48 @@ impl ModuleRuntime for Docker {
                 }),
             })
             .boxed())
+    }
+
+    async fn figures(&self, module: &ModuleId) -> Result<ModuleFigures, RuntimeError> {
+        let id = self.id(module).await?;
+        let options = StatsOptions {
+            stream: false,
+            one_shot: false,
+        };
+        let client = self.client().await?;
+        match Box::pin(client.stats(&id, Some(options))).next().await {
+            Some(Ok(stats)) => Ok(figures(&stats)),
+            Some(Err(error)) => Err(self.failed(format!("measure {module}"), error)),
+            None => Err(RuntimeError::NoContainer(module.clone())),
+        }
+    }
+
+    async fn remove_image(&self, name: &str, id: &str) -> Result<bool, RuntimeError> {
+        let client = self.client().await?;
+        let named = client
+            .inspect_image(name)
+            .await
+            .ok()
+            .and_then(|found| found.id);
+        let which = if named.as_deref() == Some(id) {
+            name
+        } else {
+            id
+        };
+        match client
+            .remove_image(which, None::<RemoveImageOptions>, None)
+            .await
+        {
+            Ok(_)
+            | Err(Error::DockerResponseServerError {
+                status_code: 404, ..
+            }) => Ok(true),
+            // A container of somebody else, or another name, needs it.
+            Err(Error::DockerResponseServerError {
+                status_code: 409, ..
+            }) => Ok(false),
+            Err(error) => Err(self.failed(format!("remove the image {name}"), error)),
+        }
     }
 
     async fn ended_by(&self, found: &Observed) -> Result<EndedBy, RuntimeError> {

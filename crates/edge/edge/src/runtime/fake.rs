@@ -12,8 +12,8 @@ use wire::edge_api::local::LogsQuery;
 use wire::edge_api::manifest::RegistryCredential;
 
 use super::{
-    Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,
-    PullProgress, RuntimeError, frame,
+    Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleFigures,
+    ModuleRuntime, Observed, PullProgress, RuntimeError, frame,
 };
 use crate::desired::container::{CREATE_OPTIONS_LABEL, DIGEST_LABEL, IMAGE_LABEL};
 
@@ -273,6 +273,24 @@ impl ModuleRuntime for FakeRuntime {
         let left_out = pieces.len().saturating_sub(tail.unwrap_or(usize::MAX));
         pieces.drain(..left_out);
         Ok(futures_util::stream::iter(pieces.into_iter().map(Ok)).boxed())
+    }
+
+    async fn figures(&self, module: &ModuleId) -> Result<ModuleFigures, RuntimeError> {
+        self.with(module, |_| ModuleFigures {
+            memory: 1,
+            ..ModuleFigures::default()
+        })
+    }
+
+    async fn remove_image(&self, name: &str, id: &str) -> Result<bool, RuntimeError> {
+        let mut state = self.engine_state()?;
+        let containers = state.containers.values();
+        let mut used = containers.map(|container| container.image_id.as_deref());
+        if used.any(|used| used == Some(id)) {
+            return Ok(false);
+        }
+        state.images.remove(name);
+        Ok(true)
     }
 
     async fn ended_by(&self, found: &Observed) -> Result<EndedBy, RuntimeError> {

@@ -24,11 +24,20 @@ use self::logs::LogSource;
 use self::upload::Uploads;
 use crate::clock;
 use crate::local_api::management::DaemonRequest;
+use crate::metrics::Metrics;
 use crate::provision::assignment::DeviceLocation;
 use crate::report::agent_name;
 use crate::runtime::{ModuleRuntime, RuntimeError};
 pub use tasks::Tasks;
 
+const NAMES: [&str; 6] = [
+    "ping",
+    "RestartModule",
+    "GetModuleLogs",
+    "UploadModuleLogs",
+    "UploadSupportBundle",
+    "GetTaskStatus",
+];
 /// The methods, for messages.
 const OFFERED: &str = "ping, RestartModule, GetModuleLogs, UploadModuleLogs, UploadSupportBundle \
                        and GetTaskStatus";
@@ -40,6 +49,7 @@ pub type MakeBundle =
 /// What the methods of all sessions work with.
 #[derive(Clone)]
 pub struct MethodParts {
+    pub metrics: Metrics,
     /// The log of the daemon, which is that of `edgeAgent`.
     pub log: PathBuf,
     pub tasks: Arc<Tasks>,
@@ -112,6 +122,8 @@ impl<R: ModuleRuntime> Methods<R> {
 
     async fn invoke(&self, name: &str, argument: &Value) -> Result<Value, MethodError> {
         let tasks = &self.parts.tasks;
+        let known = NAMES.iter().find(|known| known.eq_ignore_ascii_case(name));
+        self.parts.metrics.method(known.unwrap_or(&"other"));
         match name.to_ascii_lowercase().as_str() {
             "ping" => Ok(Value::Null),
             "restartmodule" => self.restart(&RestartRequest::parse(argument)?).await,

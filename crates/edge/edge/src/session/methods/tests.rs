@@ -36,6 +36,7 @@ impl Bench {
             },
             trust: Trust::only(&[]).unwrap(),
             parts: MethodParts {
+                metrics: Metrics::default(),
                 log: dir.path().join("edged.log"),
                 tasks: Arc::default(),
                 daemon: daemon_in,
