@@ -22,6 +22,7 @@ mod reader;
 mod secret;
 mod settings;
 mod syntax;
+mod template;
 mod unknown_key;
 mod values;
 
@@ -53,10 +54,7 @@ pub use settings::{
     AddressRange, ImageGc, MobyRuntime, Network, Pkcs11Library, PreloadedCertificate, Sockets,
     TpmSection, Watchdog,
 };
-
-/// What `iotedge config template` prints. A line that is commented with a single `#` and no
-/// space can be uncommented.
-pub const TEMPLATE: &str = include_str!("config/template.toml");
+pub use template::template;
 
 /// When the device registers again although it has an assignment (`auto_reprovisioning_mode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -52,24 +52,3 @@ fn the_articles_section_is_read() {
     assert_eq!(config.runtime.uri(), "unix:///tmp/docker.sock");
     assert_eq!(config.cloud_timeout, Duration::from_secs(70));
 }
-
-#[test]
-fn every_line_of_the_template_can_be_uncommented() {
-    let uncommented: String = TEMPLATE
-        .lines()
-        .map(|line| match line.strip_prefix('#') {
-            Some(setting) if setting.starts_with(|c: char| c.is_ascii_alphabetic() || c == '[') => {
-                format!("{setting}\n")
-            }
-            _ => format!("{line}\n"),
-        })
-        .collect();
-    assert!(uncommented.contains("\nidentity_cert = "), "{uncommented}");
-    assert!(uncommented.contains("\n[moby_runtime]"));
-    let (config, warnings) = Config::parse(&uncommented).unwrap();
-    assert_eq!(warnings, []);
-    assert_eq!(
-        config.agent_env,
-        [("RuntimeLogLevel".to_owned(), "info".to_owned())]
-    );
-}

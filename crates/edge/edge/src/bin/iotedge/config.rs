@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use edge::config::{
-    Applied, ApplyError, Change, Fault, Severity, TEMPLATE, changes, examine_file, read_applied,
+    Applied, ApplyError, Change, Fault, Severity, changes, examine_file, read_applied, template,
     write_applied,
 };
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ pub async fn run(command: ConfigCommand, device: &Device) -> anyhow::Result<()> 
         ConfigCommand::Apply(apply) => apply.run(device).await,
         ConfigCommand::Import(import) => import.run(device),
         ConfigCommand::Mp(mp) => mp.run(device),
-        ConfigCommand::Template => output::bytes(TEMPLATE.as_bytes()),
+        ConfigCommand::Template => output::bytes(template().as_bytes()),
     }
 }
 
