@@ -1,5 +1,6 @@
 mod applied;
 mod azure;
+mod form_mistakes;
 mod golden;
 mod mistakes;
 
