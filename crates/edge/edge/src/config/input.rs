@@ -113,6 +113,10 @@ fn source(top: &Section<'_, '_>, issuers: &CertIssuance) -> Option<Source> {
 
 fn keys_without_effect(top: &Section<'_, '_>) {
     top.without_effect(
+        &["hostname"],
+        "modules connect to the hub itself; the name is for an edge hub between them",
+    );
+    top.without_effect(
         &["cloud_retries"],
         "attempts go on for ever, with growing pauses",
     );
