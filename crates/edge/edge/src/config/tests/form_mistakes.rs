@@ -97,78 +97,82 @@ fn mistakes_with_manual_provisioning_are_explained() {
     }
 }
 
+const URL: &str = "url = \"https://est.example\"\n";
+
+/// What stands in [`ISSUED`], what is written in its place, and the fault.
+const ISSUED_MISTAKES: &[(&str, &str, &str)] = &[
+    (
+        URL,
+        "",
+        "line 8: provisioning.attestation.identity_cert.url is missing, and \
+             cert_issuance.est.urls.default too",
+    ),
+    (
+        URL,
+        "url = \"est.example\"\n",
+        "it has to begin with https://",
+    ),
+    (
+        URL,
+        "url = \"http://est.example\"\n",
+        "without https everybody on the way reads",
+    ),
+    (
+        URL,
+        "url = \"https://e\"\nusername = \"u\"\n",
+        "password is missing",
+    ),
+    (
+        URL,
+        "url = \"https://e\"\nidentity_cert = \"file:///i\"\nidentity_pk = \"file:///i\"\n\
+             bootstrap_identity_cert = \"file:///b\"\nbootstrap_identity_pk = \"file:///b\"\n",
+        "either identity_cert or bootstrap_identity_cert",
+    ),
+    (
+        URL,
+        "url = \"https://e\"\nauto_renew = { threshold = \"100%\" }\n",
+        "auto_renew.threshold: \"100%\" is neither",
+    ),
+    (
+        URL,
+        "url = \"https://e\"\ncommon_name = \"other\"\n",
+        "the common name \"other\" is not used",
+    ),
+    (
+        URL,
+        "url = \"https://e\"\nsubject = { X = \"y\" }\n",
+        "subject.X: it is not an attribute",
+    ),
+    (
+        URL,
+        "url = \"https://e\"\nsubject = { C = \"germany\" }\n",
+        "write two capital letters",
+    ),
+    (
+        URL,
+        "url = \"https://e\"\nexpiry_days = 0\n",
+        "0 is not 1 to 36500 days",
+    ),
+    (
+        "method = \"est\"\nurl",
+        "method = \"self_signed\"\nurl",
+        "it belongs to method = \"est\"; remove it",
+    ),
+    (
+        "method = \"est\"\nurl = \"https://est.example\"",
+        "method = \"local_ca\"",
+        "needs a CA; add [cert_issuance.local_ca]",
+    ),
+    (
+        "registration_id = \"d1\"\n",
+        "",
+        "registration_id is missing in [provisioning.attestation]",
+    ),
+];
+
 #[test]
 fn mistakes_with_issued_certificates_are_explained() {
-    let url = "url = \"https://est.example\"\n";
-    for (from, to, expected) in [
-        (
-            url,
-            "",
-            "line 8: provisioning.attestation.identity_cert.url is missing, and \
-             cert_issuance.est.urls.default too",
-        ),
-        (
-            url,
-            "url = \"est.example\"\n",
-            "it has to begin with https://",
-        ),
-        (
-            url,
-            "url = \"http://est.example\"\n",
-            "without https everybody on the way reads",
-        ),
-        (
-            url,
-            "url = \"https://e\"\nusername = \"u\"\n",
-            "password is missing",
-        ),
-        (
-            url,
-            "url = \"https://e\"\nidentity_cert = \"file:///i\"\nidentity_pk = \"file:///i\"\n\
-             bootstrap_identity_cert = \"file:///b\"\nbootstrap_identity_pk = \"file:///b\"\n",
-            "either identity_cert or bootstrap_identity_cert",
-        ),
-        (
-            url,
-            "url = \"https://e\"\nauto_renew = { threshold = \"100%\" }\n",
-            "auto_renew.threshold: \"100%\" is neither",
-        ),
-        (
-            url,
-            "url = \"https://e\"\ncommon_name = \"other\"\n",
-            "the common name \"other\" is not used",
-        ),
-        (
-            url,
-            "url = \"https://e\"\nsubject = { X = \"y\" }\n",
-            "subject.X: it is not an attribute",
-        ),
-        (
-            url,
-            "url = \"https://e\"\nsubject = { C = \"germany\" }\n",
-            "write two capital letters",
-        ),
-        (
-            url,
-            "url = \"https://e\"\nexpiry_days = 0\n",
-            "0 is not 1 to 36500 days",
-        ),
-        (
-            "method = \"est\"\nurl",
-            "method = \"self_signed\"\nurl",
-            "it belongs to method = \"est\"; remove it",
-        ),
-        (
-            "method = \"est\"\nurl = \"https://est.example\"",
-            "method = \"local_ca\"",
-            "needs a CA; add [cert_issuance.local_ca]",
-        ),
-        (
-            "registration_id = \"d1\"\n",
-            "",
-            "registration_id is missing in [provisioning.attestation]",
-        ),
-    ] {
+    for (from, to, expected) in ISSUED_MISTAKES {
         one_fault(ISSUED, from, to, expected);
     }
 }
@@ -193,67 +197,70 @@ fn names_that_no_certificate_can_have_are_refused() {
     );
 }
 
+/// Sections behind [`MANUAL`], and their faults.
+const SECTION_MISTAKES: &[(&str, &str)] = &[
+    (
+        "[edge_ca]\nmethod = \"est\"\nurl = \"https://e\"\ncert = \"file:///c\"\n",
+        "method and files exclude each other",
+    ),
+    (
+        "[edge_ca]\nmethod = \"dps\"\n",
+        "edge_ca.method: \"dps\" is not a method",
+    ),
+    (
+        "[edge_ca]\ncert = \"file:///c\"\n",
+        "pk is missing in [edge_ca]",
+    ),
+    (
+        "[edge_ca]\ncert = \"pkcs11:token=t;object=c\"\npk = \"file:///k\"\n",
+        "only keys are in PKCS#11 tokens",
+    ),
+    (
+        "[connect]\nworkload_uri = \"unix:///x.sock\"\n",
+        "nothing listens at \"unix:///x.sock\"",
+    ),
+    (
+        "[listen]\nmanagement_uri = \"http://0.0.0.0:15580\"\n",
+        "sockets of the network are not served",
+    ),
+    (
+        "[image_garbage_collection]\ncleanup_recurrence = \"36h\"\n",
+        "is not a number of whole days",
+    ),
+    (
+        "[image_garbage_collection]\ncleanup_time = \"24:00\"\n",
+        "is not a time of day",
+    ),
+    (
+        "[[moby_runtime.network.ipam.config]]\nsubnet = \"10.0.0.0\"\n\
+             [moby_runtime.network]\nname = \"n\"\n",
+        "is not a network, such as",
+    ),
+    (
+        "[aziot_keys]\npkcs11_base_slot = \"pkcs11:token=t\"\n",
+        "pkcs11_lib_path is missing",
+    ),
+    (
+        "[aziot_keys]\npkcs11_lib_path = \"libp11.so\"\n",
+        "is not the absolute path of a library",
+    ),
+    (
+        "[cert_issuance.local_ca]\ncert = { method = \"local_ca\" }\n",
+        "the local CA is issued by \"est\" or \"self_signed\"",
+    ),
+    (
+        "[preloaded_certs]\na = 1\n",
+        "preloaded_certs.a: a text, or an array of texts",
+    ),
+    (
+        "[agent]\nimagePullPolicy = \"always\"\n",
+        "agent.imagePullPolicy: \"always\" is neither",
+    ),
+];
+
 #[test]
 fn mistakes_in_other_sections_are_explained() {
-    for (section, expected) in [
-        (
-            "[edge_ca]\nmethod = \"est\"\nurl = \"https://e\"\ncert = \"file:///c\"\n",
-            "method and files exclude each other",
-        ),
-        (
-            "[edge_ca]\nmethod = \"dps\"\n",
-            "edge_ca.method: \"dps\" is not a method",
-        ),
-        (
-            "[edge_ca]\ncert = \"file:///c\"\n",
-            "pk is missing in [edge_ca]",
-        ),
-        (
-            "[edge_ca]\ncert = \"pkcs11:token=t;object=c\"\npk = \"file:///k\"\n",
-            "only keys are in PKCS#11 tokens",
-        ),
-        (
-            "[connect]\nworkload_uri = \"unix:///x.sock\"\n",
-            "nothing listens at \"unix:///x.sock\"",
-        ),
-        (
-            "[listen]\nmanagement_uri = \"http://0.0.0.0:15580\"\n",
-            "sockets of the network are not served",
-        ),
-        (
-            "[image_garbage_collection]\ncleanup_recurrence = \"36h\"\n",
-            "is not a number of whole days",
-        ),
-        (
-            "[image_garbage_collection]\ncleanup_time = \"24:00\"\n",
-            "is not a time of day",
-        ),
-        (
-            "[[moby_runtime.network.ipam.config]]\nsubnet = \"10.0.0.0\"\n\
-             [moby_runtime.network]\nname = \"n\"\n",
-            "is not a network, such as",
-        ),
-        (
-            "[aziot_keys]\npkcs11_base_slot = \"pkcs11:token=t\"\n",
-            "pkcs11_lib_path is missing",
-        ),
-        (
-            "[aziot_keys]\npkcs11_lib_path = \"libp11.so\"\n",
-            "is not the absolute path of a library",
-        ),
-        (
-            "[cert_issuance.local_ca]\ncert = { method = \"local_ca\" }\n",
-            "the local CA is issued by \"est\" or \"self_signed\"",
-        ),
-        (
-            "[preloaded_certs]\na = 1\n",
-            "preloaded_certs.a: a text, or an array of texts",
-        ),
-        (
-            "[agent]\nimagePullPolicy = \"always\"\n",
-            "agent.imagePullPolicy: \"always\" is neither",
-        ),
-    ] {
+    for (section, expected) in SECTION_MISTAKES {
         let found = faults_in(&format!("{MANUAL}{section}"));
         assert!(
             found.len() == 1 && found[0].contains(expected),
