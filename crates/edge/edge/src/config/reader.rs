@@ -291,6 +291,10 @@ impl<'f, 't> Section<'f, 't> {
         self.faults.warn(line, message);
     }
 
+    pub(super) fn note(&self, line: usize, message: impl Into<String>) {
+        self.faults.note(line, message);
+    }
+
     /// The line of the table.
     pub(super) fn line(&self) -> usize {
         self.line

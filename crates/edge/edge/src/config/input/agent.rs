@@ -4,6 +4,7 @@ use crate::config::offered::Form;
 use crate::config::reader::{At, Section, TextOrNumber};
 use crate::config::settings::{ImageGc, Watchdog};
 use crate::config::values;
+use crate::desired::agent_options::{AgentOptions, note_about};
 
 /// Azure's bootstrap agent is a container. Here the agent is part of the daemon, so that only its
 /// environment has an effect.
@@ -32,10 +33,25 @@ pub(super) fn agent(top: &Section<'_, '_>) -> Vec<(String, String)> {
         }
         _ => {}
     }
-    let env = section.section("env").map(|env| env.texts());
+    let env = section.section("env").map(variables).unwrap_or_default();
     section.finish();
-    let env = env.unwrap_or_default().into_iter();
-    env.map(|(name, at)| (name, at.value)).collect()
+    env
+}
+
+/// `[agent.env]`: those that nobody reads are noted, and so are values that cannot be used.
+fn variables(section: Section<'_, '_>) -> Vec<(String, String)> {
+    let line = section.line();
+    let mut variables = Vec::new();
+    for (name, At { value, line }) in section.texts() {
+        if let Some(note) = note_about(&name) {
+            section.note(line, format!("agent.env: {note}"));
+        }
+        variables.push((name, value));
+    }
+    for problem in AgentOptions::read(&variables, None).notes {
+        section.warn(line, format!("agent.env: {problem}"));
+    }
+    variables
 }
 
 /// The image and the container of an agent that is not started: only their keys are checked.

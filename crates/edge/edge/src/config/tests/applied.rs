@@ -71,3 +71,26 @@ fn another_encoding_is_refused_and_an_open_file_is_warned_about() {
         "{open}"
     );
 }
+
+/// D14.
+#[test]
+fn variables_of_the_agent_that_have_no_effect_are_noted() {
+    let env = "[agent.env]\nFoo = \"1\"\nMaxRestartCount = \"many\"\nhttps_proxy = \"http://p\"\n";
+    let (_, faults) = Config::parse(&(GOOD.to_owned() + env)).unwrap();
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let of_agent: Vec<&String> = texts
+        .iter()
+        .filter(|text| text.contains("agent.env"))
+        .collect();
+    assert_eq!(of_agent.len(), 2, "{texts:?}");
+    assert!(
+        texts
+            .iter()
+            .any(|text| text.contains("Foo is a variable that nobody reads"))
+    );
+    assert!(
+        texts
+            .iter()
+            .any(|text| text.contains("MaxRestartCount: \"many\""))
+    );
+}
