@@ -33,7 +33,7 @@ pub use additional_info::read_additional_info;
 pub use apply::{Applied, ApplyError, digest_of, examine_file, read_applied, write_applied};
 pub use connection_string::{DeviceConnection, read_device_connection};
 pub use diff::{Change, changes};
-pub use examine::{Credential, Examined, examine, examine_with};
+pub use examine::{Credential, Examined, examine, examine_access, examine_with};
 pub use fault::{Fault, LineNumber, Severity, acceptable};
 pub use import::{Imported, import, with_connection_string};
 pub use issuance::{

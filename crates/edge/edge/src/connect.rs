@@ -15,9 +15,11 @@ mod work;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use ids::error_chain;
 use keys::Client;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::certificates::IdentitySource;
 use crate::command::Command;
 use crate::config::Config;
 use crate::desired::agent_options::AgentOptions;
@@ -50,6 +52,8 @@ pub struct CloudParts<R> {
     pub clock: Arc<GuardedClock>,
     /// Attempts to connect since the last session.
     pub attempts: AtomicU32,
+    /// The certificate that is issued on or for the device, if it has one.
+    pub identity: Option<Arc<dyn IdentitySource>>,
 }
 
 /// Keeps the device connected. One task runs it for the life of a configuration.
@@ -157,9 +161,13 @@ impl<R: ModuleRuntime> CloudTask<R> {
                     self.lanes.start_session(session).await;
                 }
             }
-            // One certificate is read from the files of the configuration, so that there is never
-            // another one to be dropped.
-            Effect::Proven(_) | Effect::Disproven(_) => {}
+            // What a hub has accepted is noted with the attempt, also if it was the only one.
+            Effect::Proven(_) => {}
+            Effect::Disproven(_) => {
+                if let Some(access) = &self.access {
+                    parts.refused(access);
+                }
+            }
             Effect::Answer(outcome) => {
                 for reply in self.replies.drain(..) {
                     // The client may have gone.
@@ -185,6 +193,25 @@ impl<R> CloudParts<R> {
         let document = document.filter(|_| attempt.is_multiple_of(2));
         let manifest = document.and_then(|document| parse(&document).ok());
         agent_options(&self.config, manifest.as_ref())
+    }
+
+    /// The hub has accepted the device with the credential at an index.
+    fn accepted(&self, access: &CloudAccess, credential: usize) {
+        let certificate = access.certificate(credential);
+        if let (Some(identity), Some(leaf)) = (&self.identity, certificate)
+            && let Err(error) = identity.accepted(&leaf, self.now())
+        {
+            tracing::error!(error = %error_chain(&error), "a renewal cannot be written down");
+        }
+    }
+
+    /// The hub has refused the newest credential, and accepted another one.
+    fn refused(&self, access: &CloudAccess) {
+        if let (Some(identity), Some(leaf)) = (&self.identity, access.certificate(0))
+            && let Err(error) = identity.refused(&leaf)
+        {
+            tracing::error!(error = %error_chain(&error), "a renewal cannot be written down");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ids::error_chain;
 use keys::KeyError;
-use tokio::sync::{Notify, RwLock, mpsc, oneshot};
+use tokio::sync::{Notify, RwLock, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use wire::edge_api::local::{API_VERSIONS, Connection, Provisioning, Reload};
 
@@ -198,7 +198,7 @@ impl<R: ModuleRuntime> Device<R> {
             additional_info: own_settings::additional_info(&config),
         };
         let certificates = self.start_certificates(&config);
-        let cloud = self.spawn_cloud(&config, &handle, commands);
+        let cloud = self.spawn_cloud(&config, &handle, &certificates, commands);
         let agent = self.spawn_agent(&config, &handle);
         self.management.agent.write().await.replace(handle.clone());
         self.running = Some(Running {
@@ -227,6 +227,7 @@ impl<R: ModuleRuntime> Device<R> {
             configured_keys: keys,
             folder,
             shared: self.management.shared.clone(),
+            clock: self.clock.clone(),
             roots: roots.unwrap_or_default(),
             proxies: agent_options(config, None).proxies,
         };
@@ -242,6 +243,7 @@ impl<R: ModuleRuntime> Device<R> {
         &self,
         config: &Config,
         handle: &AgentHandle<R>,
+        certificates: &Certificates,
         commands: mpsc::Receiver<Command>,
     ) -> JoinHandle<()> {
         let parts = CloudParts {
@@ -260,7 +262,11 @@ impl<R: ModuleRuntime> Device<R> {
             },
             clock: self.clock.clone(),
             attempts: AtomicU32::new(0),
+            identity: certificates.identity(),
         };
+        if let Some(identity) = &parts.identity {
+            tokio::spawn(wake_on_change(identity.changes(), handle.cloud.clone()));
+        }
         tokio::spawn(CloudTask::new(parts, commands).run())
     }
 
@@ -322,7 +328,7 @@ impl<R: ModuleRuntime> Device<R> {
         // Two renewals of one certificate would write the same file.
         running.certificates = Certificates::default();
         running.certificates = self.start_certificates(&config);
-        running.cloud = self.spawn_cloud(&config, &running.handle, commands);
+        running.cloud = self.spawn_cloud(&config, &running.handle, &running.certificates, commands);
         running.files = difference::digest_of_files(&config);
         running.config = config;
         let handle = running.handle.clone();
@@ -340,6 +346,15 @@ impl<R: ModuleRuntime> Device<R> {
             }
             // The sockets of the modules are closed when the task is gone.
             let _ = running.agent.await;
+        }
+    }
+}
+
+/// Tells the connection that the device's certificate has changed.
+async fn wake_on_change(mut changes: watch::Receiver<u64>, cloud: mpsc::Sender<Command>) {
+    while changes.changed().await.is_ok() {
+        if cloud.send(Command::CredentialsChanged).await.is_err() {
+            return;
         }
     }
 }

@@ -1,33 +1,31 @@
 //! From the configuration to the certificates of the device and the tasks that renew them.
 
+mod issuers;
 mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use device::est::{EstPassword, EstServer};
-use device::{Proxies, Trust};
+use device::Proxies;
 use ids::DeviceId;
 use pki::{Certificate, KeyType, Profile, Subject};
 use tokio::task::JoinSet;
 
 use super::edge_ca::{self, EdgeCa, EdgeCaTask, Source};
 use super::expiry::{ExpiryTask, Watched};
-use super::hub_issuer::HubIssuer;
-use super::identity_files::{ConfiguredKeys, IdentityFiles, read_certificates};
-use super::issuer::{
-    CertificateIssuer, EstClientCertificate, EstIssuer, IssuanceError, LocalCa, OpenCa,
-    USUAL_LIFETIME,
-};
-use super::keys::KeyPairs;
+use super::identity_files::{ConfiguredKeys, IdentityFiles};
+use super::issuer::{IssuanceError, LocalCa, OpenCa};
+use super::keys::{KeyPairs, NamedKey};
 use super::managed::{Managed, Wanted};
 use super::renewal_task::{Proof, RenewalTask};
 use super::source::IdentitySource;
 use crate::config::{
-    self, CertIssuance, DEVICE_ID, EDGE_CA, EstClientKind, EstSettings, FileReference,
-    IdentityCertificate, Issuance, IssuanceMethod, KeyLocation, LOCAL_CA,
+    self, CertIssuance, DEVICE_ID, EDGE_CA, FileReference, IdentityCertificate, Issuance,
+    IssuanceMethod, KeyLocation, LOCAL_CA,
 };
+use crate::provision::guarded_clock::GuardedClock;
 use crate::state::SharedState;
+use issuers::Issuers;
 
 /// What the certificates of a device need.
 #[derive(Debug, Clone)]
@@ -37,6 +35,8 @@ pub struct CertificateParts {
     pub keys: Arc<dyn KeyPairs>,
     pub configured_keys: Arc<dyn ConfiguredKeys>,
     pub shared: SharedState,
+    /// The time that the device goes by.
+    pub clock: Arc<GuardedClock>,
     /// The roots of `trust_bundle_cert`.
     pub roots: Vec<Certificate>,
     /// How servers are reached.
@@ -64,14 +64,18 @@ impl Certificates {
             issuers: &config.cert_issuance,
         };
         let local_ca = assembly.local_ca(&mut tasks)?;
-        let identity = match config.source.x509().map(|x509| &x509.certificate) {
-            Some(IdentityCertificate::Issued(issuance)) => {
-                let task = assembly.identity(issuance, local_ca.as_ref())?;
+        let identity = match config
+            .source
+            .x509()
+            .map(|x509| (&x509.certificate, &x509.key))
+        {
+            Some((IdentityCertificate::Issued(issuance), key)) => {
+                let task = assembly.identity((issuance, key), local_ca.as_ref())?;
                 let managed = task.managed.clone();
                 tasks.spawn(task.run());
                 Some(managed)
             }
-            Some(IdentityCertificate::File(_)) | None => None,
+            Some((IdentityCertificate::File(_), _)) | None => None,
         };
         match &config.edge_ca {
             config::EdgeCa::Files { certificate, key } => {
@@ -116,10 +120,12 @@ fn watched(
         Some(IdentityCertificate::File(named)) => all.push(file(DEVICE_ID, named)),
         Some(IdentityCertificate::Issued(issuance)) => {
             all.extend(identity.cloned().map(Watched::Managed));
-            if let IssuanceMethod::Est(est) = &issuance.method {
-                let client = est.auth.client.iter();
-                all.extend(client.map(|client| file(&client.id, &client.certificate)));
-            }
+            let client = match &issuance.method {
+                IssuanceMethod::Est(est) => est.auth.client.as_ref(),
+                IssuanceMethod::Dps(client) => Some(&**client),
+                _ => None,
+            };
+            all.extend(client.map(|client| file(&client.id, &client.certificate)));
         }
         None => {}
     }
@@ -176,6 +182,7 @@ impl Assembly<'_> {
                     profile,
                     subject,
                     proof: Proof::AtOnce,
+                    keys: self.parts.keys.clone(),
                 };
                 let task = self.task(what, issuance, None)?;
                 let ca = ManagedCa(task.managed.clone());
@@ -187,9 +194,17 @@ impl Assembly<'_> {
 
     fn identity(
         &self,
-        issuance: &Issuance,
+        (issuance, key): (&Issuance, &KeyLocation),
         local_ca: Option<&SharedCa>,
     ) -> Result<RenewalTask, IssuanceError> {
+        let keys = self.parts.keys.clone();
+        let keys = match key {
+            KeyLocation::Held => keys,
+            _ => Arc::new(NamedKey {
+                keys,
+                id: DEVICE_ID,
+            }),
+        };
         // The configuration has put the registration id or the device id there.
         let subject = settings::own_subject(issuance)?.ok_or_else(|| {
             IssuanceError::Files("the identity certificate has no common name".to_owned())
@@ -199,6 +214,7 @@ impl Assembly<'_> {
             profile: Profile::EdgeIdentity,
             subject,
             proof: Proof::AtHub,
+            keys,
         };
         self.task(what, issuance, local_ca)
     }
@@ -222,6 +238,7 @@ impl Assembly<'_> {
                 profile: Profile::EdgeCa,
                 subject,
                 proof: Proof::AtOnce,
+                keys: parts.keys.clone(),
             };
             assembly.task(what, &issuance, local_ca.as_ref())
         };
@@ -246,10 +263,15 @@ impl Assembly<'_> {
             key_type: KeyType::Ec,
             issuer: settings::issuer_name(&issuance.method),
             renewal: issuance.auto_renew.map(settings::renewal),
-            at_registration: matches!(issuance.method, IssuanceMethod::Dps),
+            bootstrap: match &issuance.method {
+                IssuanceMethod::Dps(client) => {
+                    Some(self.files(client.certificate.clone(), client.key.clone()))
+                }
+                _ => None,
+            },
         };
         let file = self.parts.folder.join(format!("{}.json", what.id));
-        let managed = Arc::new(Managed::open(wanted, file, self.parts.keys.clone())?);
+        let managed = Arc::new(Managed::open(wanted, file, what.keys)?);
         let retry = issuance.auto_renew.unwrap_or_default().retry;
         let (parts, issuance) = (self.parts.clone(), issuance.clone());
         let (local_ca, renewed) = (local_ca.cloned(), managed.clone());
@@ -264,81 +286,12 @@ impl Assembly<'_> {
     }
 }
 
-/// Makes issuers of what the configuration says.
-struct Issuers<'a> {
-    parts: &'a CertificateParts,
-}
-
-impl Issuers<'_> {
-    fn files(&self, certificate: FileReference, key: KeyLocation) -> IdentityFiles {
-        IdentityFiles {
-            certificate,
-            key,
-            keys: self.parts.configured_keys.clone(),
-        }
-    }
-
-    fn make(
-        &self,
-        issuance: &Issuance,
-        local_ca: Option<&SharedCa>,
-        managed: &Arc<Managed>,
-    ) -> Result<CertificateIssuer, IssuanceError> {
-        let lifetime = issuance.lifetime.unwrap_or(USUAL_LIFETIME);
-        Ok(match &issuance.method {
-            IssuanceMethod::SelfSigned => CertificateIssuer::SelfSigned { lifetime },
-            IssuanceMethod::LocalCa => CertificateIssuer::LocalCa {
-                ca: local_ca.cloned().ok_or(IssuanceError::NoCa)?,
-                lifetime,
-            },
-            IssuanceMethod::Est(est) => CertificateIssuer::Est(Box::new(self.est(est)?)),
-            IssuanceMethod::Dps => CertificateIssuer::Hub(HubIssuer {
-                cloud_state: self.parts.shared.cloud_state.subscribe(),
-                trust: self.trust(&[])?,
-                managed: managed.clone(),
-            }),
-        })
-    }
-
-    fn est(&self, est: &EstSettings) -> Result<EstIssuer, IssuanceError> {
-        let server = EstServer::new(est.url.is_https, est.url.host.clone(), &est.url.path);
-        let client = match &est.auth.client {
-            None => EstClientCertificate::Own,
-            Some(client) => {
-                let files = self.files(client.certificate.clone(), client.key.clone());
-                match client.kind {
-                    EstClientKind::Identity => EstClientCertificate::Files(files),
-                    EstClientKind::Bootstrap => EstClientCertificate::Bootstrap(files),
-                }
-            }
-        };
-        Ok(EstIssuer {
-            server,
-            trust: self.trust(&est.trusted)?,
-            password: est.auth.basic.as_ref().map(|user| EstPassword {
-                username: user.username.clone(),
-                password: user.password.reveal().to_owned(),
-            }),
-            client,
-        })
-    }
-
-    /// The roots of the system, of `trust_bundle_cert`, and of some files.
-    fn trust(&self, files: &[FileReference]) -> Result<Trust, IssuanceError> {
-        let mut roots = self.parts.roots.clone();
-        for file in files {
-            roots.extend(read_certificates(file)?);
-        }
-        let trust = Trust::native_and(&roots);
-        let trust = trust.map(|trust| trust.through(self.parts.proxies.clone()));
-        trust.map_err(|error| IssuanceError::Files(error.to_string()))
-    }
-}
-
 /// Which certificate a task is for.
 struct What {
     id: &'static str,
     profile: Profile,
     subject: Subject,
     proof: Proof,
+    /// Where its keys are.
+    keys: Arc<dyn KeyPairs>,
 }

@@ -33,6 +33,28 @@ pub struct KeyPairError {
     source: KeyError,
 }
 
+/// The key that the configuration names for a certificate: it is that one, whatever its number, and
+/// it is neither made nor destroyed.
+#[derive(Debug)]
+pub(super) struct NamedKey {
+    pub(super) keys: Arc<dyn KeyPairs>,
+    pub(super) id: &'static str,
+}
+
+impl KeyPairs for NamedKey {
+    fn open_or_make(&self, _: &str, kind: KeyType) -> Result<Signer, KeyPairError> {
+        self.keys.open_or_make(self.id, kind)
+    }
+
+    fn open(&self, _: &str) -> Result<Option<Signer>, KeyPairError> {
+        self.keys.open(self.id)
+    }
+
+    fn remove(&self, _: &str) -> Result<(), KeyPairError> {
+        Ok(())
+    }
+}
+
 /// The keys of the role.
 #[derive(Debug, Clone)]
 pub struct RoleKeys {

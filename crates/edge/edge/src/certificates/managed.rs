@@ -17,6 +17,7 @@ use pki::{Certificate, IssueError, KeyType, Profile, Signer, Subject};
 use tokio::sync::watch;
 
 use super::check::CertificateFault;
+use super::identity_files::IdentityFiles;
 use super::keys::{KeyPairError, KeyPairs};
 use super::slots::{Held, HeldKey, Kept, Slots};
 use crate::files::durable::DurableError;
@@ -33,8 +34,8 @@ pub struct Wanted {
     pub issuer: String,
     /// `None`: it is not renewed.
     pub renewal: Option<Renewal>,
-    /// Whether the provisioning service issues it, by registering.
-    pub at_registration: bool,
+    /// With what the device registers, if the provisioning service issues the certificate.
+    pub bootstrap: Option<IdentityFiles>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -248,7 +249,7 @@ impl Managed {
         let is_needed = !has_valid || self.hub_gives_none.load(Ordering::Relaxed);
         let key = self
             .pending(now)
-            .filter(|_| self.wanted.at_registration && is_needed)?;
+            .filter(|_| self.wanted.bootstrap.is_some() && is_needed)?;
         Some(key.request.as_bytes().to_vec())
     }
 

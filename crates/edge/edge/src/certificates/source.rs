@@ -4,6 +4,8 @@ use ids::{Thumbprint, Timestamp};
 use pki::Certificate;
 use tokio::sync::watch;
 
+use super::identity_files::IdentityFiles;
+use super::issuer::IssuanceError;
 use super::managed::{Managed, ManagedError};
 
 /// The X.509 identity of the device, which changes while it runs.
@@ -15,6 +17,10 @@ pub trait IdentitySource: std::fmt::Debug + Send + Sync {
     /// What the device can present now, the newest first. Empty while its first certificate is
     /// not issued.
     fn held(&self, now: Timestamp) -> Result<Vec<device::Identity>, ManagedError>;
+
+    /// The certificate that the device registers with, where that is another one than those that
+    /// are held.
+    fn bootstrap(&self) -> Option<Result<device::Identity, IssuanceError>>;
 
     /// The certificate request (PKCS#10, DER) that the next registration has to carry, because the
     /// provisioning service issues the certificate; `None` when it does not, or need not now.
@@ -41,6 +47,10 @@ impl IdentitySource for Managed {
     fn held(&self, now: Timestamp) -> Result<Vec<device::Identity>, ManagedError> {
         let all = self.presentable(now)?;
         Ok(all.into_iter().map(|one| one.identity).collect())
+    }
+
+    fn bootstrap(&self) -> Option<Result<device::Identity, IssuanceError>> {
+        self.wanted().bootstrap.as_ref().map(IdentityFiles::read)
     }
 
     fn to_register(&self, now: Timestamp) -> Option<Vec<u8>> {

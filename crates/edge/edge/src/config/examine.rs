@@ -52,22 +52,8 @@ pub fn examine(config: &Config, now: Option<Timestamp>) -> Examined {
 /// As [`examine`], with keys that another process holds. Blocks as long as they do.
 #[must_use]
 pub fn examine_with(config: &Config, keys: &dyn KeyStore, now: Option<Timestamp>) -> Examined {
-    let mut examiner = Examiner {
-        now,
-        keys,
-        faults: Vec::new(),
-    };
-    let roots = config
-        .trust_bundle
-        .as_ref()
-        .and_then(|file| examiner.certificates(file))
-        .unwrap_or_default();
-    let payload = config
-        .source
-        .payload()
-        .and_then(|file| examiner.payload(file));
-    let credential = examiner.identity(&config.source);
-    let symmetric_key = examiner.symmetric_key(&config.source);
+    let mut examiner = Examiner::at(now, keys);
+    let found = examiner.access(config);
     examiner.edge_ca(&config.edge_ca);
     examiner.issuers(config);
     examiner.preloaded(config);
@@ -77,10 +63,19 @@ pub fn examine_with(config: &Config, keys: &dyn KeyStore, now: Option<Timestamp>
     }
     Examined {
         faults: examiner.faults,
-        credential,
-        symmetric_key,
-        roots,
-        payload,
+        ..found
+    }
+}
+
+/// Reads the files that the device registers and connects with. Faults of others, such as a
+/// bootstrap certificate that has done its service, do not keep it from the hub.
+#[must_use]
+pub fn examine_access(config: &Config, keys: &dyn KeyStore, now: Option<Timestamp>) -> Examined {
+    let mut examiner = Examiner::at(now, keys);
+    let found = examiner.access(config);
+    Examined {
+        faults: examiner.faults,
+        ..found
     }
 }
 
@@ -89,6 +84,31 @@ struct Examiner<'a> {
     now: Option<Timestamp>,
     keys: &'a dyn KeyStore,
     faults: Vec<Fault>,
+}
+
+impl<'a> Examiner<'a> {
+    fn at(now: Option<Timestamp>, keys: &'a dyn KeyStore) -> Self {
+        Self {
+            now,
+            keys,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Without its faults.
+    fn access(&mut self, config: &Config) -> Examined {
+        let roots = config.trust_bundle.as_ref();
+        let roots = roots.and_then(|file| self.certificates(file));
+        let payload = config.source.payload();
+        let payload = payload.and_then(|file| self.payload(file));
+        Examined {
+            faults: Vec::new(),
+            credential: self.identity(&config.source),
+            symmetric_key: self.symmetric_key(&config.source),
+            roots: roots.unwrap_or_default(),
+            payload,
+        }
+    }
 }
 
 #[cfg(test)]

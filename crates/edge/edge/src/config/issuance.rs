@@ -39,7 +39,8 @@ pub enum IssuanceMethod {
     LocalCa,
     SelfSigned,
     /// By the provisioning service: a request goes with the registration, later ones to the hub.
-    Dps,
+    /// The device registers with this bootstrap certificate.
+    Dps(Box<EstClient>),
 }
 
 /// An EST server, and how the device proves itself to it.

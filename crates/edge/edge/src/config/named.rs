@@ -56,12 +56,14 @@ impl Config {
         found
     }
 
-    /// The client certificates for EST servers. One may be there more than once.
+    /// The client certificates for EST servers, and for the registration of a device whose
+    /// certificate is issued then. One may be there more than once.
     fn est_clients(&self) -> Vec<&EstClient> {
         let issuances = self.issuances().into_values();
         let own = issuances.filter_map(|issued| match &issued.method {
             IssuanceMethod::Est(settings) => settings.auth.client.as_ref(),
-            _ => None,
+            IssuanceMethod::Dps(client) => Some(&**client),
+            IssuanceMethod::LocalCa | IssuanceMethod::SelfSigned => None,
         });
         let defaults = self.cert_issuance.est.as_ref();
         own.chain(defaults.and_then(|est| est.auth.client.as_ref()))

@@ -32,7 +32,6 @@ pub(super) enum Form {
     ImageCollection,
 }
 
-const FILES: &str = "name files, identity_cert = \"file:///…\" and identity_pk = \"file:///…\"";
 const X509_FILES: &str = "use source = \"dps\" with an attestation of method = \"x509\"";
 
 /// The forms that are not offered yet, each with what works instead.
@@ -42,10 +41,6 @@ const NOT_YET: &[(Form, &str)] = &[
         Form::ParentHostname,
         "nested devices come later, remove the line",
     ),
-    (Form::IdentityByEst, FILES),
-    (Form::IdentityByLocalCa, FILES),
-    (Form::IdentitySelfSigned, FILES),
-    (Form::IdentityByDps, FILES),
     (Form::PreloadedCerts, "remove the section"),
     (Form::LocalIds, "remove the section"),
 ];

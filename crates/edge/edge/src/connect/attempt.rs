@@ -51,7 +51,7 @@ impl AttemptError {
         let is_refused = match self {
             Self::Register { source, .. } => match &**source {
                 RegisterError::Service { source, .. } => !source.is_transient(),
-                RegisterError::NothingToRegister => false,
+                RegisterError::NothingToRegister | RegisterError::Issued(_) => false,
             },
             Self::Identities(_) | Self::Twin(_) => {
                 matches!(self.status(), Some(401 | 403 | 404))
@@ -81,7 +81,7 @@ impl AttemptError {
         match self {
             Self::Register { source, .. } => match &**source {
                 RegisterError::Service { source, .. } => source.retry_after(),
-                RegisterError::NothingToRegister => None,
+                RegisterError::NothingToRegister | RegisterError::Issued(_) => None,
             },
             Self::Identities(IdentityError::List(source) | IdentityError::Hub { source, .. }) => {
                 match source {

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use super::CloudParts;
 use super::attempt::AttemptError;
 use crate::clock;
-use crate::config::examine_with;
+use crate::config::examine_access;
 use crate::provision::assignment::{DeviceLocation, KeptAssignment};
 use crate::provision::basis::Origin;
 use crate::provision::clock_guard::{Reading, TOLERANCE};
@@ -31,11 +31,13 @@ pub(super) async fn read<R: ModuleRuntime>(parts: Arc<CloudParts<R>>) -> Done<R>
         parts.clock.clone(),
         parts.keys.clone(),
     );
+    let identity = parts.identity.clone();
     let read = move || {
         let reading = clock.read();
         let verified_at = reading.is_certain().then_some(reading.time);
-        let examined = examine_with(&config, &*keys, verified_at);
-        CloudAccess::new(&config, examined, &clock).map_err(|error| error_chain(&error))
+        let examined = examine_access(&config, &*keys, verified_at);
+        let access = CloudAccess::new(&config, examined, identity.as_deref(), &clock);
+        access.map_err(|error| error_chain(&error))
     };
     // A TPM takes its time, and so does a token.
     let access = spawn_blocking(read).await;
@@ -63,7 +65,8 @@ pub(super) async fn register<R>(
     };
     tracing::info!(registration.id = %registration_id, %endpoint, reason, "registering");
     let attempt = || async {
-        let registered = register_once(&access, offer, clock::now()).await;
+        let registered =
+            register_once(&access, offer, parts.identity.as_deref(), clock::now()).await;
         registered.map_err(|source: RegisterError| AttemptError::Register {
             reason: reason.clone(),
             source: Box::new(source),
@@ -94,7 +97,10 @@ pub(super) async fn open<R: ModuleRuntime>(
     let attempt = || parts.open_session(assignment, &access, target.offer, renew_keys);
     let outcome = by_the_right_time(&access, &location.hub, attempt).await;
     Done::Opened(match outcome {
-        Ok(session) => Ok(Box::new(session)),
+        Ok(session) => {
+            parts.accepted(&access, target.offer);
+            Ok(Box::new(session))
+        }
         Err(error) => Err(failed(&error, parts.clock.read())),
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use device::{Identity, KeySigner, TokenSource, TpmFault, TpmKey, TpmSigner, Trust, TrustError};
-use ids::Timestamp;
+use ids::{Thumbprint, Timestamp, error_chain};
 use serde_json::Value;
 use wire::sas::SharedAccessKey;
 
@@ -13,6 +13,7 @@ use super::assignment::KeptAssignment;
 use super::basis::{Basis, Method, Origin};
 use super::guarded_clock::GuardedClock;
 use super::machine::Offer;
+use crate::certificates::{IdentitySource, IssuanceError};
 use crate::config::{Attestation, Config, Credential, Examined, Severity, Source};
 use crate::desired::agent_options::AgentOptions;
 use crate::device_tpm::DeviceTpm;
@@ -38,6 +39,14 @@ pub enum DeviceCredential {
         /// SHA-256 of the endorsement key, hexadecimal: which TPM it is.
         endorsement_digest: String,
     },
+    /// A certificate that the provisioning service issues to a device that registers with another
+    /// one.
+    Issued {
+        /// `None` when its files cannot be read.
+        bootstrap: Option<Identity>,
+        /// `None` before it is issued, and when another one has to be.
+        for_hub: Option<Identity>,
+    },
 }
 
 /// How long a token for the provisioning service is valid that a TPM signs.
@@ -60,6 +69,8 @@ impl DeviceCredential {
             Self::Tpm {
                 endorsement_digest, ..
             } => (Method::Tpm, endorsement_digest.clone(), None),
+            // The assignment outlives its certificates.
+            Self::Issued { .. } => (Method::X509, "issued by the service".to_owned(), None),
         };
         Basis {
             origin,
@@ -78,6 +89,25 @@ impl DeviceCredential {
             endorsement_digest: hex_digest(&keys.endorsement),
         })
     }
+
+    /// The certificate that opens the hub.
+    fn certificate(&self) -> Option<&Identity> {
+        match self {
+            Self::X509(identity) => Some(identity),
+            Self::Key(_) | Self::Tpm { .. } => None,
+            Self::Issued { for_hub, .. } => for_hub.as_ref(),
+        }
+    }
+
+    /// A digest of what opens the hub; `None` when that has to be issued first.
+    fn hub_credential(&self, basis: &Basis) -> Option<String> {
+        match self {
+            Self::Key(_) | Self::Tpm { .. } => Some(basis.key_digest.clone()),
+            Self::X509(_) | Self::Issued { .. } => {
+                self.certificate().map(|one| hex_digest(one.leaf().der()))
+            }
+        }
+    }
 }
 
 /// What the device needs to register and to connect, as it was read.
@@ -93,16 +123,21 @@ pub struct CloudAccess {
     pub payload: Option<Value>,
     /// The longest time of one registration.
     pub cloud_timeout: Duration,
+    /// The certificate request that a registration has to carry.
+    pub request: Option<Vec<u8>>,
     /// What the variables of the agent ask for.
     pub options: AgentOptions,
 }
 
 impl CloudAccess {
+    /// `identity` is the certificate that is issued on or for the device, if it has one.
+    ///
     /// # Errors
     /// When a file is missing or wrong. The error names all faults.
     pub fn new(
         config: &Config,
         examined: Examined,
+        identity: Option<&dyn IdentitySource>,
         clock: &Arc<GuardedClock>,
     ) -> Result<Self, AccessError> {
         let errors = examined
@@ -114,19 +149,25 @@ impl CloudAccess {
             return Err(AccessError::Credential(errors.join("; ")));
         }
         let origin = origin(&config.source, examined.credential.as_ref())?;
-        let credential = match (examined.credential, examined.symmetric_key) {
-            (Some(x509), _) => DeviceCredential::X509(x509.identity),
-            (None, Some(key)) => DeviceCredential::Key(key),
-            (None, None) if config.attests_by_tpm() => DeviceCredential::by_tpm(config)?,
-            (None, None) => return Err(AccessError::Credential("there is none".to_owned())),
+        let credentials = match (examined.credential, examined.symmetric_key, identity) {
+            (Some(x509), _, _) => vec![DeviceCredential::X509(x509.identity)],
+            (None, Some(key), _) => vec![DeviceCredential::Key(key)],
+            (None, None, Some(identity)) => issued(identity, clock)?,
+            (None, None, None) if config.attests_by_tpm() => {
+                vec![DeviceCredential::by_tpm(config)?]
+            }
+            (None, None, None) => {
+                return Err(AccessError::Credential("there is none".to_owned()));
+            }
         };
         Ok(Self {
             origin,
-            credentials: vec![credential],
+            credentials,
             trust: Trust::native_and(&examined.roots)?.by_clock(clock.clone()),
             clock: clock.clone(),
             payload: examined.payload,
             cloud_timeout: config.cloud_timeout,
+            request: identity.and_then(|identity| identity.to_register(clock.read().time)),
             options: AgentOptions::default(),
         })
     }
@@ -146,12 +187,8 @@ impl CloudAccess {
     pub fn offers(&self) -> Vec<Offer> {
         let offer = |credential: &DeviceCredential| {
             let basis = credential.basis(self.origin.clone());
-            let opens = basis
-                .certificate_digest
-                .as_ref()
-                .unwrap_or(&basis.key_digest);
             Offer {
-                hub_credential: Some(opens.clone()),
+                hub_credential: credential.hub_credential(&basis),
                 basis,
             }
         };
@@ -169,6 +206,9 @@ impl CloudAccess {
         let signer: Arc<dyn KeySigner> = match self.credentials.get(credential)? {
             DeviceCredential::X509(identity) => {
                 return Some(device::Credential::Certificate(identity.clone()));
+            }
+            DeviceCredential::Issued { for_hub, .. } => {
+                return for_hub.clone().map(device::Credential::Certificate);
             }
             DeviceCredential::Key(key) => Arc::new(key.clone()),
             DeviceCredential::Tpm { tpm, .. } => Arc::new(TpmSigner {
@@ -209,6 +249,9 @@ impl CloudAccess {
             DeviceCredential::X509(identity) => {
                 device::Credential::Certificate(identity.clone()).into()
             }
+            DeviceCredential::Issued { bootstrap, .. } => {
+                device::Credential::Certificate(bootstrap.clone()?).into()
+            }
             DeviceCredential::Key(key) => {
                 let signer = Arc::new(key.clone());
                 let (scope, id) = (id_scope, registration_id);
@@ -220,6 +263,13 @@ impl CloudAccess {
                 token_expiry: now.plus(REGISTRATION_TOKEN),
             },
         })
+    }
+
+    /// The certificate at an index.
+    #[must_use]
+    pub fn certificate(&self, credential: usize) -> Option<Thumbprint> {
+        let certificate = self.credentials.get(credential)?.certificate()?;
+        Some(certificate.leaf().sha256())
     }
 
     /// What the credential at an index makes an assignment from.
@@ -238,6 +288,49 @@ fn tpm_key(assignment: &KeptAssignment) -> TpmKey {
     TpmKey::new(bytes.unwrap_or_default())
 }
 
+/// The certificates that are issued on or for the device, the newest first.
+fn issued(
+    identity: &dyn IdentitySource,
+    clock: &Arc<GuardedClock>,
+) -> Result<Vec<DeviceCredential>, AccessError> {
+    let held = identity.held(clock.read().time);
+    let held = held.map_err(|error| AccessError::Credential(error_chain(&error)))?;
+    if let Some(bootstrap) = identity.bootstrap() {
+        return Ok(by_the_service(bootstrap, held, identity, clock));
+    }
+    if held.is_empty() {
+        let problem = identity.problem().map(|problem| format!(": {problem}"));
+        let problem = problem.unwrap_or_default();
+        let text = format!("its certificate is not issued yet{problem}");
+        return Err(AccessError::Credential(text));
+    }
+    Ok(held.into_iter().map(DeviceCredential::X509).collect())
+}
+
+/// The certificates that the provisioning service issues. When another one has to be issued, the
+/// first entry has none.
+fn by_the_service(
+    bootstrap: Result<Identity, IssuanceError>,
+    held: Vec<Identity>,
+    identity: &dyn IdentitySource,
+    clock: &Arc<GuardedClock>,
+) -> Vec<DeviceCredential> {
+    let bootstrap = bootstrap
+        .inspect_err(|error| {
+            let problem = error_chain(error);
+            tracing::debug!(error = %problem, "the device could not register");
+        })
+        .ok();
+    let is_needed = identity.to_register(clock.read().time).is_some();
+    let first = is_needed.then_some(None);
+    let all = first.into_iter().chain(held.into_iter().map(Some));
+    all.map(|for_hub| DeviceCredential::Issued {
+        bootstrap: bootstrap.clone(),
+        for_hub,
+    })
+    .collect()
+}
+
 fn origin(source: &Source, credential: Option<&Credential>) -> Result<Origin, AccessError> {
     let dps = match source {
         Source::Manual(manual) => {
@@ -249,7 +342,12 @@ fn origin(source: &Source, credential: Option<&Credential>) -> Result<Origin, Ac
         Source::Dps(dps) => dps,
     };
     let registration_id = match &dps.attestation {
-        Attestation::X509 { .. } => credential.and_then(|x509| x509.registration_id.clone()),
+        Attestation::X509 {
+            registration_id, ..
+        } => {
+            let read = credential.and_then(|x509| x509.registration_id.clone());
+            read.or_else(|| registration_id.as_ref().map(|named| named.id.clone()))
+        }
         Attestation::SymmetricKey {
             registration_id, ..
         }

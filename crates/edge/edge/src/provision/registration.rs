@@ -6,6 +6,7 @@ use ids::Timestamp;
 use super::access::CloudAccess;
 use super::assignment::{DeviceLocation, KeptAssignment};
 use super::basis::Origin;
+use crate::certificates::{IdentitySource, ManagedError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
@@ -15,6 +16,9 @@ pub enum RegisterError {
         endpoint: String,
         source: ProvisionError,
     },
+    /// The certificate that the service issued is of no use.
+    #[error("the certificate that came with the registration cannot be kept")]
+    Issued(#[source] Box<ManagedError>),
     /// The configuration changed between two steps.
     #[error("there is nothing to register with any more")]
     NothingToRegister,
@@ -27,6 +31,7 @@ pub enum RegisterError {
 pub async fn register(
     access: &CloudAccess,
     credential: usize,
+    identity: Option<&dyn IdentitySource>,
     now: Timestamp,
 ) -> Result<KeptAssignment, RegisterError> {
     let Origin::Dps {
@@ -47,7 +52,7 @@ pub async fn register(
             .for_registration(credential, now)
             .ok_or_else(nothing)?,
         trust: access.trust.clone(),
-        request: None,
+        request: access.request.clone(),
         within: access.cloud_timeout,
     };
     let assigned = device::provision(&how).await;
@@ -56,6 +61,10 @@ pub async fn register(
         endpoint: endpoint.to_string(),
         source,
     })?;
+    if let Some(identity) = identity.filter(|_| access.request.is_some()) {
+        let kept = identity.registered(assigned.issued, now);
+        kept.map_err(|error| RegisterError::Issued(Box::new(error)))?;
+    }
     Ok(KeptAssignment {
         location: DeviceLocation {
             hub: assigned.hub,

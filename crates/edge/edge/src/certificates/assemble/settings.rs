@@ -54,7 +54,7 @@ pub(super) fn issuer_name(method: &IssuanceMethod) -> String {
         IssuanceMethod::Est(est) => format!("est {}{}", est.url.host, est.url.path),
         IssuanceMethod::LocalCa => "local_ca".to_owned(),
         IssuanceMethod::SelfSigned => "self_signed".to_owned(),
-        IssuanceMethod::Dps => "dps".to_owned(),
+        IssuanceMethod::Dps(_) => "dps".to_owned(),
     }
 }
 

@@ -43,7 +43,7 @@ impl Managed {
         self.write(&mut kept, changed)?;
         self.destroy_retired(&mut kept)?;
         drop(kept);
-        if self.wanted.at_registration {
+        if self.wanted.bootstrap.is_some() {
             self.changes.send_modify(|count| *count += 1);
         }
         Ok(())

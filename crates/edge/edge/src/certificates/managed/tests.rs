@@ -30,7 +30,7 @@ fn wanted(name: &str, rotate_key: bool) -> Wanted {
             },
             rotate_key,
         }),
-        at_registration: false,
+        bootstrap: None,
     }
 }
 

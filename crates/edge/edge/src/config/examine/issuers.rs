@@ -32,12 +32,12 @@ impl Examiner<'_> {
             clients.extend(&est.auth.client);
         }
         for issued in config.issuances().into_values() {
-            if let IssuanceMethod::Est(settings) = &issued.method
-                && let Some(client) = &settings.auth.client
-                && !clients.contains(&client)
-            {
-                clients.push(client);
-            }
+            let client = match &issued.method {
+                IssuanceMethod::Est(settings) => settings.auth.client.as_ref(),
+                IssuanceMethod::Dps(client) => Some(&**client),
+                IssuanceMethod::LocalCa | IssuanceMethod::SelfSigned => None,
+            };
+            clients.extend(client.filter(|client| !clients.contains(client)));
         }
         for client in clients {
             self.client(client);

@@ -130,6 +130,18 @@ fn est_auth(section: &Section<'_, '_>, certificate_id: Option<&str>) -> EstAuth 
 const IDENTITY: [&str; 2] = ["identity_cert", "identity_pk"];
 const BOOTSTRAP: [&str; 2] = ["bootstrap_identity_cert", "bootstrap_identity_pk"];
 
+/// The certificate with which the device registers, to be issued another one.
+pub(super) fn bootstrap(section: &Section<'_, '_>, certificate_id: &str) -> Option<EstClient> {
+    if !section.has(BOOTSTRAP[0]) {
+        let message = format!(
+            "{} is missing: the device registers with it, and is issued its certificate then",
+            section.name(BOOTSTRAP[0])
+        );
+        section.fault(section.line(), message);
+    }
+    client(section, Some(certificate_id))
+}
+
 fn client(section: &Section<'_, '_>, certificate_id: Option<&str>) -> Option<EstClient> {
     let has = |keys: [&str; 2]| keys.iter().any(|key| section.has(key));
     let (kind, [certificate, key_name], prefix) = match (has(IDENTITY), has(BOOTSTRAP)) {

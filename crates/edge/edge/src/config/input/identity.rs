@@ -104,7 +104,7 @@ pub(super) fn x509(
         return None;
     };
     let mut issued = issuance(table, Usage::Identity, issuers)?;
-    let by_dps = issued.method == IssuanceMethod::Dps;
+    let by_dps = matches!(issued.method, IssuanceMethod::Dps(_));
     if by_dps && matches!(name, IdentityName::Device(_)) {
         section.fault(
             issued.line.0,

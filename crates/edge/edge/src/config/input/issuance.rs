@@ -1,6 +1,6 @@
 //! Certificates that are issued: the table of a certificate, `[cert_issuance]`, `[edge_ca]`.
 
-use super::est::{est_defaults, est_settings};
+use super::est::{bootstrap, est_defaults, est_settings};
 use super::location::{file, key};
 use super::renewal::{days, lifetime, renewal};
 use super::subject::subject;
@@ -76,7 +76,7 @@ fn local_ca(section: Section<'_, '_>, issuers: &CertIssuance) -> Option<LocalCa>
         let line = issued.line();
         match issuance(issued, Usage::LocalCa, issuers)? {
             Issuance {
-                method: IssuanceMethod::LocalCa | IssuanceMethod::Dps,
+                method: IssuanceMethod::LocalCa | IssuanceMethod::Dps(_),
                 ..
             } => {
                 section.fault(
@@ -164,7 +164,7 @@ pub(super) fn issuance(
     let auto_renew = renewal(&section, "auto_renew", is_renewed);
     if let Some(method) = &method
         && lifetime.is_some()
-        && matches!(method, IssuanceMethod::Est(_) | IssuanceMethod::Dps)
+        && matches!(method, IssuanceMethod::Est(_) | IssuanceMethod::Dps(_))
     {
         let why = "the server that issues the certificate decides how long it is valid";
         section.without_effect(&["expiry_days", "lifetime"], why);
@@ -203,6 +203,12 @@ fn method(
         let settings = est_settings(section, usage.certificate_id(), issuers)?;
         return Some(IssuanceMethod::Est(Box::new(settings)));
     }
+    if value == "dps" && usage == Usage::Identity {
+        let why = "it belongs to method = \"est\"; remove it";
+        section.misplaced(&EST_KEYS[..5], why);
+        let client = bootstrap(section, usage.certificate_id())?;
+        return Some(IssuanceMethod::Dps(Box::new(client)));
+    }
     section.misplaced(&EST_KEYS, "it belongs to method = \"est\"; remove it");
     match value.as_str() {
         "local_ca" => {
@@ -213,7 +219,6 @@ fn method(
             Some(IssuanceMethod::LocalCa)
         }
         "self_signed" => Some(IssuanceMethod::SelfSigned),
-        "dps" if usage == Usage::Identity => Some(IssuanceMethod::Dps),
         _ => {
             let name = section.name("method");
             let also = match usage {

@@ -140,7 +140,8 @@ const FORMS: &[(&str, &str)] = &[
     ),
     (
         IDENTITY,
-        "registration_id = \"d1\"\nidentity_cert = { method = \"dps\", auto_renew = false }",
+        "registration_id = \"d1\"\nidentity_cert = { method = \"dps\", auto_renew = false, \
+         bootstrap_identity_cert = \"file:///b.pem\", bootstrap_identity_pk = \"file:///b.key\" }",
     ),
     ("file:///k.pem", "tpm:0x81010001"),
     ("file:///k.pem", "pkcs11:slot-id=0;object=id?pin-value=1"),

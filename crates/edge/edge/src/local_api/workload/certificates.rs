@@ -130,6 +130,7 @@ mod tests {
     use crate::config::Config;
     use crate::identities::master_key::tests::master_in;
     use crate::provision::assignment::DeviceLocation;
+    use crate::provision::guarded_clock::GuardedClock;
     use crate::state::SharedState;
 
     const CONFIG: &str = r#"
@@ -149,6 +150,7 @@ identity_pk = "file:///none.key"
             keys: keys_in(&folder.join("keys")),
             configured_keys: keys_in(&folder.join("keys")),
             shared: shared.clone(),
+            clock: Arc::new(GuardedClock::start(&folder.join("clock.json"))),
             roots: Vec::new(),
             proxies: device::Proxies::default(),
         }

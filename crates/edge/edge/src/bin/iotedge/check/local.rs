@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use edge::certificates::warning;
 use edge::config::{Applied, ApplyError, Severity, examine_file, read_applied};
 use edge::runtime::{Docker, DockerOptions, ModuleRuntime};
 use ids::Timestamp;
@@ -48,8 +49,8 @@ pub async fn run(device: &Device) -> Vec<Checked> {
         ),
         check(
             "identity-certificate-expiry",
-            "the identity certificate does not expire soon",
-            expiry(&examined, now),
+            "the certificates of the device do not expire soon",
+            certificates(device, &examined, now).await,
         ),
         check(
             "container-engine-uri",
@@ -128,6 +129,29 @@ fn clock(now: Timestamp) -> Outcome {
         ));
     }
     Outcome::Ok(Some(now.in_seconds()))
+}
+
+/// What the daemon knows of the certificates, else the one of the configuration's file.
+async fn certificates(device: &Device, examined: &Examination, now: Timestamp) -> Outcome {
+    let status = device.client.get::<DaemonStatus>("/muster/status").await;
+    let certificates = status.map(|status| status.certificates).unwrap_or_default();
+    if certificates.is_empty() {
+        return expiry(examined, now);
+    }
+    let warnings = certificates.iter().filter_map(|one| warning(one, now));
+    let warnings: Vec<String> = warnings.collect();
+    if !warnings.is_empty() {
+        return Outcome::Warning(warnings.join("\n"));
+    }
+    let lines = certificates.iter().filter_map(|one| {
+        let until = one.not_after?.in_seconds();
+        let renewed = one
+            .renewal_due
+            .map(|due| format!(", renewed at {}", due.in_seconds()));
+        let renewed = renewed.unwrap_or_default();
+        Some(format!("{} is valid until {until}{renewed}", one.id))
+    });
+    Outcome::Ok(Some(lines.collect::<Vec<_>>().join("\n")))
 }
 
 fn expiry(examined: &Examination, now: Timestamp) -> Outcome {
