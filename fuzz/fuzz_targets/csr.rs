@@ -14,7 +14,7 @@ static PROFILES: LazyLock<Vec<IssuingProfile>> = LazyLock::new(|| {
         IssuingProfile::new(ProfileConfig {
             kind,
             validity: Duration::from_secs(3600),
-            key_types: RequestKey::ALL.to_vec(),
+            key_types: [RequestKey::USUAL, RequestKey::EXPERIMENTAL].concat(),
         })
     };
     ProfileKind::ALL.map(profile).into_iter().flatten().collect()

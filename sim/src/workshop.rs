@@ -70,7 +70,8 @@ impl Workshop {
         Ok(workshop)
     }
 
-    fn empty() -> Result<Self> {
+    /// A folder without certificates.
+    pub fn empty() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-ca-").tempdir()?;
         Ok(Self::at(folder.path().to_owned(), Arc::new(folder)))
     }

@@ -27,5 +27,5 @@ pub use issuers::{
     DeviceIssuers, IssuedChain, IssuerError, IssuerKeyOptions, KeyStorage, OpenIssuer,
     PortableIssuer, SealOutcome, TokenIssuer,
 };
-pub use pki::KeyType;
+pub use pki::{KeyType, MlDsa};
 pub use server::{ServerCa, ServerCredential, ServerKind};

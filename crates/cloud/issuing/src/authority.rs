@@ -4,7 +4,7 @@ use ca::{DeviceIssuers, IssuerError, TokenIssuer};
 use ids::ProfileKind;
 use ids::{IssuerName, Timestamp};
 use pkcs11::TokenKeyReference;
-use pki::{Certificate, PemError};
+use pki::{Certificate, KeyAlgorithm, PemError, PublicKey};
 use wire::muster_api::issuer::{IssuerProfile, IssuerSettings, IssuerSource};
 
 /// Makes or imports the CA of an issuer: its certificate, then those above it. The key is durable
@@ -21,6 +21,9 @@ pub fn authority(
         ProfileKind::EdgeCa => 1,
         _ => 0,
     };
+    if let IssuerSource::Imported { chain, .. } = source {
+        require_usual(chain, settings)?;
+    }
     match source {
         IssuerSource::Made { common_name, days } => {
             let common_name = common_name.as_deref().unwrap_or(name.as_str());
@@ -54,6 +57,22 @@ pub fn authority(
             };
             keys.use_token(issuer, path_length, now)
         }
+    }
+}
+
+/// A CA with a key of which few programs know anything is an issuer only when the operator says so.
+fn require_usual(chain: &str, settings: &IssuerSettings) -> Result<(), IssuerError> {
+    let chain = Certificate::parse_pem_bundle(chain)?;
+    let ca = chain.first().ok_or(PemError::NoCertificate)?;
+    let key = PublicKey::of_certificate(ca);
+    match key.map(|key| key.kind()) {
+        Some(kind @ KeyAlgorithm::MlDsa(_)) if !settings.experimental => {
+            Err(IssuerError::Experimental {
+                subject: ca.subject(),
+                kind: kind.name(),
+            })
+        }
+        _ => Ok(()),
     }
 }
 

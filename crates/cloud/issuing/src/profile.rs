@@ -1,4 +1,4 @@
-use pki::{IssuingProfile, ProfileConfig, ProfileError, RequestKey};
+use pki::{IssuingProfile, MlDsa, ProfileConfig, ProfileError, RequestKey};
 use provisioning::IssuerRecord;
 use wire::muster_api::issuer::DeviceKeyType;
 
@@ -18,5 +18,8 @@ pub(crate) fn request_key(kind: DeviceKeyType) -> RequestKey {
         DeviceKeyType::P256 => RequestKey::P256,
         DeviceKeyType::P384 => RequestKey::P384,
         DeviceKeyType::Rsa => RequestKey::Rsa,
+        DeviceKeyType::MlDsa44 => RequestKey::MlDsa(MlDsa::Level44),
+        DeviceKeyType::MlDsa65 => RequestKey::MlDsa(MlDsa::Level65),
+        DeviceKeyType::MlDsa87 => RequestKey::MlDsa(MlDsa::Level87),
     }
 }

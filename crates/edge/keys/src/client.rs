@@ -141,6 +141,8 @@ fn name_of(kind: KeyType) -> &'static str {
         KeyType::Rsa2048 => "rsa-2048",
         KeyType::Rsa3072 => "rsa-3072",
         KeyType::Rsa4096 => "rsa-4096",
+        // The role makes none, and says so.
+        KeyType::MlDsa(level) => level.name(),
     }
 }
 

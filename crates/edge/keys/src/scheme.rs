@@ -1,10 +1,10 @@
 //! Signature schemes by their names in TLS.
 
-use pki::{KeyAlgorithm, RsaHash, SignatureScheme};
+use pki::{KeyAlgorithm, MlDsa, RsaHash, SignatureScheme};
 
 use crate::KeyError;
 
-const NAMES: [(SignatureScheme, &str); 10] = [
+const NAMES: [(SignatureScheme, &str); 13] = [
     (SignatureScheme::EcdsaP256Sha256, "ecdsa_secp256r1_sha256"),
     (SignatureScheme::EcdsaP384Sha384, "ecdsa_secp384r1_sha384"),
     (SignatureScheme::EcdsaP521Sha512, "ecdsa_secp521r1_sha512"),
@@ -33,6 +33,9 @@ const NAMES: [(SignatureScheme, &str); 10] = [
         SignatureScheme::RsaPss(RsaHash::Sha512),
         "rsa_pss_rsae_sha512",
     ),
+    (SignatureScheme::MlDsa(MlDsa::Level44), "mldsa44"),
+    (SignatureScheme::MlDsa(MlDsa::Level65), "mldsa65"),
+    (SignatureScheme::MlDsa(MlDsa::Level87), "mldsa87"),
 ];
 
 pub(crate) fn name(scheme: SignatureScheme) -> &'static str {
@@ -56,7 +59,9 @@ pub(crate) fn kind(text: &str) -> Option<KeyAlgorithm> {
         KeyAlgorithm::Ed25519,
         KeyAlgorithm::Rsa,
     ];
-    all.into_iter().find(|kind| kind.name() == text)
+    let ml_dsa = MlDsa::ALL.map(KeyAlgorithm::MlDsa);
+    let mut all = all.into_iter().chain(ml_dsa);
+    all.find(|kind| kind.name() == text)
 }
 
 #[cfg(test)]
@@ -65,7 +70,7 @@ mod tests {
 
     #[test]
     fn every_scheme_has_a_name_that_is_read_again() {
-        let kinds = ["P-256", "P-384", "P-521", "Ed25519", "RSA"];
+        let kinds = ["P-256", "P-384", "P-521", "Ed25519", "RSA", "ML-DSA-65"];
         for kind in kinds.map(|name| kind(name).unwrap()) {
             for scheme in SignatureScheme::of_key(kind) {
                 assert_eq!(parse(name(*scheme)), Ok(*scheme));

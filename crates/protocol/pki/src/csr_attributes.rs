@@ -1,8 +1,8 @@
 //! CsrAttrs (RFC 7030, 4.5.2, as RFC 8951 clarifies it): what an EST client is asked to put into
 //! its request.
 
-use crate::RequestKey;
 use crate::der::{Writer, tag};
+use crate::{MlDsa, RequestKey};
 
 /// 1.2.840.10045.2.1.
 const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
@@ -41,8 +41,19 @@ pub fn csr_attributes(key: RequestKey) -> Vec<u8> {
             attribute(der, RSA_ENCRYPTION, |der| der.unsigned(&bits));
             der.element(tag::OID, SHA256_WITH_RSA);
         }
+        // The same OID names key and signature.
+        RequestKey::MlDsa(level) => der.element(tag::OID, ml_dsa(level)),
     });
     der.finish()
+}
+
+/// 2.16.840.1.101.3.4.3.17 to .19.
+fn ml_dsa(level: MlDsa) -> &'static [u8] {
+    match level {
+        MlDsa::Level44 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 17],
+        MlDsa::Level65 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 18],
+        MlDsa::Level87 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 19],
+    }
 }
 
 /// Attribute ::= SEQUENCE { type OID, values SET OF }.

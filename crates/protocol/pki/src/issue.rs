@@ -239,7 +239,11 @@ impl Issuer {
     /// key away, so theirs are verified each time.
     fn has_signed(&self, certificate: &Certificate) -> bool {
         let signer = self.signer();
-        let once = signer.is_in_memory() && signer.public_key().kind() != KeyAlgorithm::Rsa;
+        let is_curve = !matches!(
+            signer.public_key().kind(),
+            KeyAlgorithm::Rsa | KeyAlgorithm::MlDsa(_)
+        );
+        let once = signer.is_in_memory() && is_curve;
         if once && self.has_signed.load(Ordering::Relaxed) {
             return true;
         }

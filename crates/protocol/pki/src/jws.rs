@@ -50,13 +50,14 @@ impl JwsAlgorithm {
         }
     }
 
-    fn of_key(key: KeyAlgorithm) -> Self {
+    fn of_key(key: KeyAlgorithm) -> Option<Self> {
         match key {
-            KeyAlgorithm::P256 => Self::Es256,
-            KeyAlgorithm::P384 => Self::Es384,
-            KeyAlgorithm::P521 => Self::Es512,
-            KeyAlgorithm::Ed25519 => Self::EdDsa,
-            KeyAlgorithm::Rsa => Self::Ps256,
+            KeyAlgorithm::P256 => Some(Self::Es256),
+            KeyAlgorithm::P384 => Some(Self::Es384),
+            KeyAlgorithm::P521 => Some(Self::Es512),
+            KeyAlgorithm::Ed25519 => Some(Self::EdDsa),
+            KeyAlgorithm::Rsa => Some(Self::Ps256),
+            KeyAlgorithm::MlDsa(_) => None,
         }
     }
 }
@@ -119,7 +120,7 @@ impl VerifyingKey {
         Ok(Self {
             spki: der.to_vec(),
             bits: key.bits.to_vec(),
-            algorithm: JwsAlgorithm::of_key(kind),
+            algorithm: JwsAlgorithm::of_key(kind).ok_or(VerifyingKeyError::Unsupported)?,
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod decode;
 mod encrypt;
+mod ml_dsa;
 mod pair;
 mod public;
 mod rcgen_key;
@@ -15,6 +16,7 @@ use crate::Certificate;
 use crate::cert::encode_pem;
 pub(crate) use encrypt::ITERATIONS;
 pub use encrypt::{seal, unseal};
+pub use ml_dsa::MlDsa;
 use pair::KeyPair;
 pub use public::{KeyAlgorithm, PublicKey};
 pub(crate) use rcgen_key::RcgenKey;
@@ -34,6 +36,8 @@ pub enum KeyType {
     Rsa3072,
     /// RSA of 4096 bits.
     Rsa4096,
+    /// ML-DSA, an experiment.
+    MlDsa(MlDsa),
 }
 
 /// Why a private key could not be read, made or written. Never carries key material.
@@ -96,7 +100,8 @@ impl KeyMatches {
     }
 }
 
-/// A private key whose bytes are here. RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519.
+/// A private key whose bytes are here. RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519 or
+/// ML-DSA.
 pub struct PrivateKey {
     pkcs8: Zeroizing<Vec<u8>>,
     signer: Signer,

@@ -59,8 +59,8 @@ pub use issue::{
 pub use issuing_profile::{AdmittedRequest, IssuingProfile, ProfileConfig, ProfileError};
 pub use jws::{JwsAlgorithm, VerifyingKey, VerifyingKeyError};
 pub use key::{
-    KeyAlgorithm, KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey, PublicKey, RsaHash,
-    SignError, SignatureScheme, Signer, TokenKey, ecdsa_signature_der, seal, unseal,
+    KeyAlgorithm, KeyError, KeyMatches, KeyMismatch, KeyType, MlDsa, PrivateKey, PublicKey,
+    RsaHash, SignError, SignatureScheme, Signer, TokenKey, ecdsa_signature_der, seal, unseal,
 };
 pub use lint::{LintError, LintFinding};
 pub use ocsp::{

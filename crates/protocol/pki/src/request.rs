@@ -19,7 +19,7 @@ use crate::cert::{
     pem_text, reason,
 };
 use crate::subject::MAX_COMMON_NAME;
-use crate::{Certificate, KeyAlgorithm, ServerName};
+use crate::{Certificate, KeyAlgorithm, MlDsa, ServerName};
 pub use claim::RequestClaim;
 pub use make::make_request;
 pub(crate) use names::RequestedNames;
@@ -40,11 +40,20 @@ pub enum RequestKey {
     P384,
     /// RSA of 2048 to 8192 bits.
     Rsa,
+    /// ML-DSA, an experiment.
+    MlDsa(MlDsa),
 }
 
 impl RequestKey {
-    /// Every kind that is issued for.
-    pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::Rsa];
+    /// The kinds that profiles have unless they say otherwise.
+    pub const USUAL: [Self; 3] = [Self::P256, Self::P384, Self::Rsa];
+
+    /// The kinds that only a profile of an experiment has.
+    pub const EXPERIMENTAL: [Self; 3] = [
+        Self::MlDsa(MlDsa::Level44),
+        Self::MlDsa(MlDsa::Level65),
+        Self::MlDsa(MlDsa::Level87),
+    ];
 
     /// The name in configurations and lists: `P-256`, `P-384`, `RSA`.
     #[must_use]
@@ -53,6 +62,7 @@ impl RequestKey {
             Self::P256 => "P-256",
             Self::P384 => "P-384",
             Self::Rsa => "RSA",
+            Self::MlDsa(level) => level.name(),
         }
     }
 }
@@ -78,7 +88,7 @@ pub enum RequestError {
     #[error("its RSA key is weak: {0}; make another key")]
     WeakKey(RsaWeakness),
     /// The signature does not prove that the sender has the key.
-    #[error("it is not signed with its own key, by RSA or ECDSA with SHA-2")]
+    #[error("it is not signed with its own key, by RSA or ECDSA with SHA-2, or by ML-DSA")]
     Signature,
     /// The subject has no common name.
     #[error("its subject has no common name; it must be the registration id")]
@@ -204,6 +214,7 @@ fn kind_of(key: SubjectKey<'_>) -> Option<RequestKey> {
         KeyAlgorithm::P256 => Some(RequestKey::P256),
         KeyAlgorithm::P384 => Some(RequestKey::P384),
         KeyAlgorithm::Rsa => key.is_long_rsa().then_some(RequestKey::Rsa),
+        KeyAlgorithm::MlDsa(level) => Some(RequestKey::MlDsa(level)),
         KeyAlgorithm::P521 | KeyAlgorithm::Ed25519 => None,
     }
 }
@@ -250,6 +261,7 @@ impl PublicKeyData for ProvenRequest {
             RequestKey::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             RequestKey::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
             RequestKey::Rsa => &rcgen::PKCS_RSA_SHA256,
+            RequestKey::MlDsa(level) => level.in_rcgen(),
         }
     }
 }

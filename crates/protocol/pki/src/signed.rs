@@ -38,5 +38,6 @@ fn identifier(algorithm: KeyAlgorithm) -> AlgorithmIdentifier {
         KeyAlgorithm::P521 => alg_id::ECDSA_SHA512,
         KeyAlgorithm::Ed25519 => alg_id::ED25519,
         KeyAlgorithm::Rsa => alg_id::RSA_PKCS1_SHA256,
+        KeyAlgorithm::MlDsa(level) => level.identifier(),
     }
 }

@@ -34,6 +34,8 @@ mod keys;
 mod limbo;
 #[path = "pki/log.rs"]
 mod log;
+#[path = "pki/ml_dsa.rs"]
+mod ml_dsa;
 #[path = "pki/name_constraints.rs"]
 mod name_constraints;
 #[path = "pki/name_forms.rs"]

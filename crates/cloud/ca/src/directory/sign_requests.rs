@@ -35,6 +35,8 @@ pub struct SignOptions {
     pub renew_within_days: u32,
     /// Replaces files of another key.
     pub force: bool,
+    /// Also signs requests for keys that few programs know.
+    pub experimental: bool,
 }
 
 /// A request that was not signed.
@@ -90,7 +92,10 @@ impl CaDirectory {
         let profile = IssuingProfile::new(ProfileConfig {
             kind: options.profile,
             validity: days(options.days),
-            key_types: RequestKey::ALL.to_vec(),
+            key_types: match options.experimental {
+                true => [RequestKey::USUAL, RequestKey::EXPERIMENTAL].concat(),
+                false => RequestKey::USUAL.to_vec(),
+            },
         });
         let profile = profile.map_err(|source| CaError::Profile { source })?;
         let journal = Journal::open(&self.dir)?;

@@ -51,6 +51,17 @@ pub enum IssuerError {
     },
     #[error("{subject} has a key of a kind that does not issue: use P-256, P-384, P-521 or RSA")]
     KeyKind { subject: String },
+    /// It was not said that it shall be an experiment.
+    #[error(
+        "{subject} has a key of the kind {kind}, which is an experiment: give --experimental \
+         (experimental) too"
+    )]
+    Experimental {
+        /// The subject of the CA certificate.
+        subject: String,
+        /// The kind of its key.
+        kind: &'static str,
+    },
     /// The key file is neither a key nor a reference to one.
     #[error("the key file of this issuer is damaged: {0}; restore it from a backup")]
     Damaged(&'static str),

@@ -53,6 +53,7 @@ impl Factory {
             days: 365,
             out: self.file("out"),
             renew_within_days: 0,
+            experimental: false,
             force: false,
         }
     }

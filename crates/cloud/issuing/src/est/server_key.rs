@@ -22,6 +22,7 @@ pub(super) async fn make(
         RequestKey::P256 => KeyType::Ec,
         RequestKey::P384 => KeyType::Ec384,
         RequestKey::Rsa => KeyType::Rsa2048,
+        RequestKey::MlDsa(level) => KeyType::MlDsa(level),
     };
     // An RSA key takes a core for a while.
     let making = tokio::task::spawn_blocking(move || PrivateKey::generate(kind));

@@ -19,6 +19,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use zeroize::Zeroizing;
 
 use super::Invocation;
+use crate::service_client::CommandError;
 
 /// Certificates: a hierarchy, device identities.
 #[derive(Debug, Subcommand)]
@@ -109,15 +110,46 @@ pub enum KeyType {
     Rsa3072,
     /// RSA, 4096 bits.
     Rsa4096,
+    /// ML-DSA-44 (FIPS 204); takes --experimental.
+    #[value(name = "ml-dsa-44")]
+    MlDsa44,
+    /// ML-DSA-65; takes --experimental.
+    #[value(name = "ml-dsa-65")]
+    MlDsa65,
+    /// ML-DSA-87; takes --experimental.
+    #[value(name = "ml-dsa-87")]
+    MlDsa87,
 }
 
-impl From<KeyType> for ca::KeyType {
-    fn from(kind: KeyType) -> Self {
-        match kind {
-            KeyType::Ec => Self::Ec,
-            KeyType::Rsa2048 => Self::Rsa2048,
-            KeyType::Rsa3072 => Self::Rsa3072,
-            KeyType::Rsa4096 => Self::Rsa4096,
+/// The kind of private keys that are made.
+#[derive(Debug, Args)]
+pub struct KeyTypeFlags {
+    /// The kind of the private keys that are made.
+    #[arg(long, value_enum, default_value_t)]
+    key_type: KeyType,
+    /// Allow kinds of keys that few programs know: ML-DSA.
+    #[arg(long)]
+    experimental: bool,
+}
+
+impl KeyTypeFlags {
+    fn key_type(&self) -> Result<ca::KeyType, CommandError> {
+        let kind = match self.key_type {
+            KeyType::Ec => return Ok(ca::KeyType::Ec),
+            KeyType::Rsa2048 => return Ok(ca::KeyType::Rsa2048),
+            KeyType::Rsa3072 => return Ok(ca::KeyType::Rsa3072),
+            KeyType::Rsa4096 => return Ok(ca::KeyType::Rsa4096),
+            KeyType::MlDsa44 => ca::MlDsa::Level44,
+            KeyType::MlDsa65 => ca::MlDsa::Level65,
+            KeyType::MlDsa87 => ca::MlDsa::Level87,
+        };
+        match self.experimental {
+            true => Ok(ca::KeyType::MlDsa(kind)),
+            false => Err(CommandError::Usage(format!(
+                "{} is an experiment, and few programs verify its signatures; give --experimental \
+                 too",
+                kind.name()
+            ))),
         }
     }
 }

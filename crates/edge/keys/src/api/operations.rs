@@ -126,6 +126,7 @@ impl Caller<'_> {
             "algorithm" => match public.kind() {
                 KeyAlgorithm::Rsa => "RSA".to_owned(),
                 KeyAlgorithm::Ed25519 => "Ed25519".to_owned(),
+                KeyAlgorithm::MlDsa(level) => level.name().to_owned(),
                 KeyAlgorithm::P256 | KeyAlgorithm::P384 | KeyAlgorithm::P521 => "ECDSA".to_owned(),
             },
             "ec-curve-oid" => requests::text(curve(public.kind())?),
@@ -338,7 +339,7 @@ fn curve(kind: KeyAlgorithm) -> Result<&'static [u8], KeyError> {
         KeyAlgorithm::P256 => Ok(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]),
         KeyAlgorithm::P384 => Ok(&[0x2b, 0x81, 4, 0, 0x22]),
         KeyAlgorithm::P521 => Ok(&[0x2b, 0x81, 4, 0, 0x23]),
-        KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa => {
+        KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa | KeyAlgorithm::MlDsa(_) => {
             Err(KeyError::invalid("it is not a key of an elliptic curve"))
         }
     }

@@ -22,6 +22,11 @@ fn verifier(scheme: SignatureScheme) -> &'static dyn VerificationAlgorithm {
         SignatureScheme::EcdsaP384Sha384 => &signature::ECDSA_P384_SHA384_ASN1,
         SignatureScheme::EcdsaP521Sha512 => &signature::ECDSA_P521_SHA512_ASN1,
         SignatureScheme::Ed25519 => &signature::ED25519,
+        SignatureScheme::MlDsa(level) => match level {
+            pki::MlDsa::Level44 => &signature::ML_DSA_44,
+            pki::MlDsa::Level65 => &signature::ML_DSA_65,
+            pki::MlDsa::Level87 => &signature::ML_DSA_87,
+        },
         SignatureScheme::RsaPkcs1(RsaHash::Sha256) => &signature::RSA_PKCS1_2048_8192_SHA256,
         SignatureScheme::RsaPkcs1(RsaHash::Sha384) => &signature::RSA_PKCS1_2048_8192_SHA384,
         SignatureScheme::RsaPkcs1(RsaHash::Sha512) => &signature::RSA_PKCS1_2048_8192_SHA512,

@@ -49,6 +49,12 @@ pub(super) fn pair(
         KeyType::Rsa2048 => rsa(2048),
         KeyType::Rsa3072 => rsa(3072),
         KeyType::Rsa4096 => rsa(4096),
+        KeyType::MlDsa(level) => {
+            return Err(TokenError::KeyKind {
+                uri: at.uri.clone(),
+                found: level.name().to_owned(),
+            });
+        }
     };
     let mut public = named(name);
     public.extend([Attribute::Token(true), Attribute::Verify(true)]);

@@ -22,7 +22,7 @@ pub(super) fn sign(
 ) -> Result<Vec<u8>, TokenError> {
     let input = input(scheme, digest).ok_or_else(|| TokenError::KeyKind {
         uri: open.at.uri.clone(),
-        found: "Ed25519".to_owned(),
+        found: "Ed25519 or ML-DSA".to_owned(),
     })?;
     let signed = open.session.sign(&input.mechanism, open.key, &input.data);
     let signed =
@@ -42,7 +42,7 @@ fn input(scheme: SignatureScheme, digest: &[u8]) -> Option<Input<'static>> {
             name: "CKM_ECDSA",
             data: digest.to_vec(),
         },
-        SignatureScheme::Ed25519 => return None,
+        SignatureScheme::Ed25519 | SignatureScheme::MlDsa(_) => return None,
         SignatureScheme::RsaPkcs1(hash) => Input {
             mechanism: Mechanism::RsaPkcs,
             name: "CKM_RSA_PKCS",

@@ -31,6 +31,9 @@ static SIGNATURES: &[(&dyn SignatureVerificationAlgorithm, &str)] = &[
         "RSA-PSS-SHA512",
     ),
     (algorithms::ED25519, "Ed25519"),
+    (algorithms::ML_DSA_44, "ML-DSA-44"),
+    (algorithms::ML_DSA_65, "ML-DSA-65"),
+    (algorithms::ML_DSA_87, "ML-DSA-87"),
 ];
 
 /// Those that are known by their OID alone: without parameters, or not verified any more.

@@ -5,7 +5,7 @@ use rustls_pki_types::SignatureVerificationAlgorithm;
 use webpki::aws_lc_rs as algorithms;
 
 use super::Certificate;
-use crate::{KeyAlgorithm, RsaHash, SignatureScheme};
+use crate::{KeyAlgorithm, MlDsa, RsaHash, SignatureScheme};
 
 mod rsa;
 mod words;
@@ -15,7 +15,8 @@ mod wycheproof;
 pub use rsa::RsaWeakness;
 pub(super) use words::{dotted, in_words};
 
-/// What may sign a certificate: RSA of 2048 to 8192 bits with SHA-2, P-256, P-384, P-521, Ed25519.
+/// What may sign a certificate: RSA of 2048 to 8192 bits with SHA-2, P-256, P-384, P-521, Ed25519,
+/// ML-DSA.
 pub(crate) static CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithms::ECDSA_P256_SHA256,
     algorithms::ECDSA_P256_SHA384,
@@ -37,6 +38,9 @@ pub(crate) static CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm]
     algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
     algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
     algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+    algorithms::ML_DSA_44,
+    algorithms::ML_DSA_65,
+    algorithms::ML_DSA_87,
 ];
 
 fn matches(
@@ -85,6 +89,7 @@ pub(super) fn verifies(
         SignatureScheme::EcdsaP384Sha384 => algorithms::ECDSA_P384_SHA384,
         SignatureScheme::EcdsaP521Sha512 => algorithms::ECDSA_P521_SHA512,
         SignatureScheme::Ed25519 => algorithms::ED25519,
+        SignatureScheme::MlDsa(level) => level.verification(),
         SignatureScheme::RsaPkcs1(RsaHash::Sha256) => algorithms::RSA_PKCS1_2048_8192_SHA256,
         SignatureScheme::RsaPkcs1(RsaHash::Sha384) => algorithms::RSA_PKCS1_2048_8192_SHA384,
         SignatureScheme::RsaPkcs1(RsaHash::Sha512) => algorithms::RSA_PKCS1_2048_8192_SHA512,
@@ -147,7 +152,8 @@ impl SubjectKey<'_> {
             (algorithms::ED25519, KeyAlgorithm::Ed25519),
             (algorithms::RSA_PKCS1_2048_8192_SHA256, KeyAlgorithm::Rsa),
         ];
-        let mut known = known.into_iter();
+        let ml_dsa = MlDsa::ALL.map(|level| (level.verification(), KeyAlgorithm::MlDsa(level)));
+        let mut known = known.into_iter().chain(ml_dsa);
         let found = known.find(|(one, _)| one.public_key_alg_id().as_ref() == self.algorithm);
         found.map(|(_, kind)| kind)
     }
@@ -241,7 +247,7 @@ impl<'a> LeafKey<'a> {
 }
 
 /// What is accepted instead of a key that is not.
-const KEYS: &str = "use RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519";
+const KEYS: &str = "use RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519 or ML-DSA";
 
 /// Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue } (RFC 5280, 4.1).
 struct Signed<'a> {

@@ -7,12 +7,12 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaEncoding,
-    RsaKeyPair,
+    self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, PqdsaKeyPair,
+    RsaEncoding, RsaKeyPair,
 };
 use zeroize::Zeroizing;
 
-use super::{KeyAlgorithm, KeyError, KeyType, RsaHash, SignatureScheme};
+use super::{KeyAlgorithm, KeyError, KeyType, MlDsa, RsaHash, SignatureScheme};
 
 type Pkcs8 = Zeroizing<Vec<u8>>;
 
@@ -21,6 +21,7 @@ pub(super) enum KeyPair {
     Ec(Arc<EcdsaKeyPair>, Curve),
     Ed25519(Arc<Ed25519KeyPair>),
     Rsa(Arc<RsaKeyPair>),
+    MlDsa(Arc<PqdsaKeyPair>, MlDsa),
 }
 
 #[derive(Clone, Copy)]
@@ -53,6 +54,10 @@ impl KeyPair {
             KeyType::Rsa2048 => KeySize::Rsa2048,
             KeyType::Rsa3072 => KeySize::Rsa3072,
             KeyType::Rsa4096 => KeySize::Rsa4096,
+            KeyType::MlDsa(level) => {
+                let pair = PqdsaKeyPair::generate(level.signing()).map_err(|_| failed)?;
+                return Self::from_ml_dsa(pair, level);
+            }
         };
         Self::from_rsa(RsaKeyPair::generate(size).map_err(|_| failed)?)
     }
@@ -67,9 +72,14 @@ impl KeyPair {
         if let Ok(pair) = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)) {
             return Self::from_rsa(pair);
         }
+        for level in MlDsa::ALL {
+            if let Ok(pair) = PqdsaKeyPair::from_pkcs8(level.signing(), der) {
+                return Self::from_ml_dsa(pair, level);
+            }
+        }
         let ed25519 = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| {
-            let kinds = "not RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519 in PKCS#8, \
-                 PKCS#1 or SEC1";
+            let kinds = "not RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519 or ML-DSA in \
+                 PKCS#8, PKCS#1 or SEC1";
             KeyError::Unreadable(kinds.to_owned())
         })?;
         let pkcs8 = Zeroizing::new(der.to_vec());
@@ -88,6 +98,14 @@ impl KeyPair {
         Ok((Self::Rsa(Arc::new(pair)), pkcs8))
     }
 
+    /// Only a key whose seed is there can be encoded again; one that is read from its expanded form
+    /// has none.
+    fn from_ml_dsa(pair: PqdsaKeyPair, level: MlDsa) -> Result<(Self, Pkcs8), KeyError> {
+        let document = pair.to_pkcs8v1().map_err(|_| KeyError::Failed("encoded"))?;
+        let pkcs8 = Zeroizing::new(document.as_ref().to_vec());
+        Ok((Self::MlDsa(Arc::new(pair), level), pkcs8))
+    }
+
     pub(super) fn algorithm(&self) -> KeyAlgorithm {
         match self {
             Self::Ec(_, Curve::P256) => KeyAlgorithm::P256,
@@ -95,6 +113,7 @@ impl KeyPair {
             Self::Ec(_, Curve::P521) => KeyAlgorithm::P521,
             Self::Ed25519(_) => KeyAlgorithm::Ed25519,
             Self::Rsa(_) => KeyAlgorithm::Rsa,
+            Self::MlDsa(_, level) => KeyAlgorithm::MlDsa(*level),
         }
     }
 
@@ -104,6 +123,7 @@ impl KeyPair {
             Self::Ec(pair, _) => pair.public_key().as_ref(),
             Self::Ed25519(pair) => pair.public_key().as_ref(),
             Self::Rsa(pair) => pair.public_key().as_ref(),
+            Self::MlDsa(pair, _) => pair.public_key().as_ref(),
         }
     }
 
@@ -122,12 +142,17 @@ impl KeyPair {
                 pair.sign(encoding, &random, message, &mut signature).ok()?;
                 Some(signature)
             }
+            Self::MlDsa(pair, level) => {
+                let mut signature = vec![0; level.signing().signature_len()];
+                let length = pair.sign(message, &mut signature).ok()?;
+                (length == signature.len()).then_some(signature)
+            }
         }
     }
 }
 
 impl KeyPair {
-    /// Signs a digest; `None` as for [`sign`](Self::sign), for Ed25519, and when the digest is not
+    /// Signs a digest; `None` as for [`sign`](Self::sign), for Ed25519 and ML-DSA, and when the digest is not
     /// as long as those of the scheme.
     pub(super) fn sign_digest(&self, scheme: SignatureScheme, digest: &[u8]) -> Option<Vec<u8>> {
         if !SignatureScheme::of_key(self.algorithm()).contains(&scheme) {
@@ -136,7 +161,7 @@ impl KeyPair {
         let digest = Digest::import_less_safe(digest, scheme.hash()?).ok()?;
         match self {
             Self::Ec(pair, _) => Some(pair.sign_digest(&digest).ok()?.as_ref().to_vec()),
-            Self::Ed25519(_) => None,
+            Self::Ed25519(_) | Self::MlDsa(..) => None,
             Self::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 let encoding = rsa_encoding(scheme)?;

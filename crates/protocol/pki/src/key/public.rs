@@ -1,6 +1,6 @@
 use rcgen::{PublicKeyData, SignatureAlgorithm};
 
-use super::{KeyMatches, KeyMismatch};
+use super::{KeyMatches, KeyMismatch, MlDsa};
 use crate::Certificate;
 use crate::der::{Reader, Writer, tag};
 
@@ -17,6 +17,8 @@ pub enum KeyAlgorithm {
     Ed25519,
     /// RSA of 2048 to 8192 bits.
     Rsa,
+    /// ML-DSA.
+    MlDsa(MlDsa),
 }
 
 impl KeyAlgorithm {
@@ -29,6 +31,7 @@ impl KeyAlgorithm {
             Self::P521 => "P-521",
             Self::Ed25519 => "Ed25519",
             Self::Rsa => "RSA",
+            Self::MlDsa(level) => level.name(),
         }
     }
 
@@ -40,6 +43,7 @@ impl KeyAlgorithm {
             Self::P521 => &rcgen::PKCS_ECDSA_P521_SHA512,
             Self::Ed25519 => &rcgen::PKCS_ED25519,
             Self::Rsa => &rcgen::PKCS_RSA_SHA256,
+            Self::MlDsa(level) => level.in_rcgen(),
         }
     }
 }
@@ -53,7 +57,7 @@ pub struct PublicKey {
 
 impl PublicKey {
     /// A key of the content of its BIT STRING: a point (SEC 1, uncompressed), an RSAPublicKey
-    /// (RFC 8017, A.1.1), or the 32 bytes of Ed25519.
+    /// (RFC 8017, A.1.1), the 32 bytes of Ed25519, or those of ML-DSA (FIPS 204).
     #[must_use]
     pub fn from_bits(algorithm: KeyAlgorithm, bits: &[u8]) -> Self {
         Self {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 
 use super::pair::KeyPair;
-use super::{KeyAlgorithm, KeyMatches, KeyMismatch, PrivateKey, PublicKey};
+use super::{KeyAlgorithm, KeyMatches, KeyMismatch, MlDsa, PrivateKey, PublicKey};
 use crate::Certificate;
 use crate::der::Writer;
 
@@ -23,6 +23,8 @@ pub enum SignatureScheme {
     RsaPkcs1(RsaHash),
     /// RSASSA-PSS, the salt as long as the hash.
     RsaPss(RsaHash),
+    /// ML-DSA of the message itself, without a context.
+    MlDsa(MlDsa),
 }
 
 /// The hash function of an RSA signature.
@@ -45,6 +47,9 @@ impl SignatureScheme {
             KeyAlgorithm::P384 => &[Self::EcdsaP384Sha384],
             KeyAlgorithm::P521 => &[Self::EcdsaP521Sha512],
             KeyAlgorithm::Ed25519 => &[Self::Ed25519],
+            KeyAlgorithm::MlDsa(MlDsa::Level44) => &[Self::MlDsa(MlDsa::Level44)],
+            KeyAlgorithm::MlDsa(MlDsa::Level65) => &[Self::MlDsa(MlDsa::Level65)],
+            KeyAlgorithm::MlDsa(MlDsa::Level87) => &[Self::MlDsa(MlDsa::Level87)],
             KeyAlgorithm::Rsa => &[
                 Self::RsaPss(RsaHash::Sha512),
                 Self::RsaPss(RsaHash::Sha384),
@@ -65,19 +70,20 @@ impl SignatureScheme {
             KeyAlgorithm::P521 => Self::EcdsaP521Sha512,
             KeyAlgorithm::Ed25519 => Self::Ed25519,
             KeyAlgorithm::Rsa => Self::RsaPkcs1(RsaHash::Sha256),
+            KeyAlgorithm::MlDsa(level) => Self::MlDsa(level),
         }
     }
 }
 
 impl SignatureScheme {
-    /// The digest that is signed; `None` for Ed25519, which signs the message itself.
+    /// The digest that is signed; `None` for Ed25519 and ML-DSA, which sign the message itself.
     #[must_use]
     pub fn digest(self, message: &[u8]) -> Option<Vec<u8>> {
         let digest = digest::digest(self.hash()?, message);
         Some(digest.as_ref().to_vec())
     }
 
-    /// `None` for Ed25519.
+    /// `None` for Ed25519 and ML-DSA.
     pub(super) fn hash(self) -> Option<&'static digest::Algorithm> {
         Some(match self {
             Self::EcdsaP256Sha256
@@ -89,7 +95,7 @@ impl SignatureScheme {
             Self::EcdsaP521Sha512
             | Self::RsaPkcs1(RsaHash::Sha512)
             | Self::RsaPss(RsaHash::Sha512) => &digest::SHA512,
-            Self::Ed25519 => return None,
+            Self::Ed25519 | Self::MlDsa(_) => return None,
         })
     }
 }

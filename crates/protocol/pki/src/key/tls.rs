@@ -56,6 +56,8 @@ impl SigningKey for TlsKey {
             }
             KeyAlgorithm::Ed25519 => SignatureAlgorithm::ED25519,
             KeyAlgorithm::Rsa => SignatureAlgorithm::RSA,
+            // It has no number in TLS 1.2, where it is not used.
+            KeyAlgorithm::MlDsa(_) => SignatureAlgorithm::Unknown(0),
         }
     }
 }
@@ -77,6 +79,7 @@ fn in_tls(scheme: SignatureScheme) -> TlsScheme {
         SignatureScheme::EcdsaP384Sha384 => TlsScheme::ECDSA_NISTP384_SHA384,
         SignatureScheme::EcdsaP521Sha512 => TlsScheme::ECDSA_NISTP521_SHA512,
         SignatureScheme::Ed25519 => TlsScheme::ED25519,
+        SignatureScheme::MlDsa(level) => level.in_tls(),
         SignatureScheme::RsaPkcs1(RsaHash::Sha256) => TlsScheme::RSA_PKCS1_SHA256,
         SignatureScheme::RsaPkcs1(RsaHash::Sha384) => TlsScheme::RSA_PKCS1_SHA384,
         SignatureScheme::RsaPkcs1(RsaHash::Sha512) => TlsScheme::RSA_PKCS1_SHA512,

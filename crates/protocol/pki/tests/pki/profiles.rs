@@ -18,7 +18,7 @@ fn config(kind: ProfileKind) -> ProfileConfig {
     ProfileConfig {
         kind,
         validity: DAY,
-        key_types: RequestKey::ALL.to_vec(),
+        key_types: RequestKey::USUAL.to_vec(),
     }
 }
 

@@ -22,7 +22,7 @@ fn admit(request: &[u8]) -> Result<AdmittedRequest, RequestError> {
     let profile = IssuingProfile::new(ProfileConfig {
         kind: ProfileKind::EdgeIdentity,
         validity: 9 * YEAR,
-        key_types: RequestKey::ALL.to_vec(),
+        key_types: RequestKey::USUAL.to_vec(),
     });
     profile.unwrap().admit(prove_request(request)?, Some(&id()))
 }

@@ -28,7 +28,7 @@ pub fn key(index: usize) -> PrivateKey {
 }
 
 /// A key as rcgen wants it.
-pub struct RcgenKey<'a>(&'a PrivateKey);
+pub struct RcgenKey<'a>(pub &'a PrivateKey);
 
 impl RcgenKey<'_> {
     fn signer(&self) -> &Signer {

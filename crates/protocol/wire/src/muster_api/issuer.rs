@@ -67,7 +67,19 @@ impl IssuerRequest {
             server_key_generation: fields.boolean("serverKeyGeneration")?.unwrap_or_default(),
             no_crl: fields.boolean("noCrl")?.unwrap_or_default(),
             pinned_certificates: pinned_certificates(&fields)?.unwrap_or_default(),
+            experimental: fields.boolean("experimental")?.unwrap_or_default(),
         };
+        let mut experiments = profile
+            .key_types
+            .iter()
+            .filter(|kind| kind.is_experimental());
+        if let (Some(kind), false) = (experiments.next(), settings.experimental) {
+            let problem = format!(
+                "{} is an experiment: it takes 'experimental': true",
+                kind.name()
+            );
+            return Err(fields.error("keyTypes", problem));
+        }
         Ok(Self {
             profile,
             settings,
@@ -206,14 +218,15 @@ fn key_types(fields: &Fields<'_>) -> Result<Vec<DeviceKeyType>, BodyError> {
     const MEMBER: &str = "keyTypes";
     let names = fields.texts(MEMBER)?.unwrap_or_default();
     if names.is_empty() {
-        return Ok(DeviceKeyType::ALL.to_vec());
+        return Ok(DeviceKeyType::USUAL.to_vec());
     }
     let known = |name: &String| {
         let mut all = DeviceKeyType::ALL.into_iter();
         let found = all.find(|kind| kind.name().eq_ignore_ascii_case(name));
         found.ok_or_else(|| {
             let start: String = name.chars().take(64).collect();
-            fields.error(MEMBER, format!("{start:?} is not one of P-256, P-384, RSA"))
+            let all = DeviceKeyType::ALL.map(DeviceKeyType::name).join(", ");
+            fields.error(MEMBER, format!("{start:?} is not one of {all}"))
         })
     };
     let mut kinds: Vec<DeviceKeyType> = Vec::new();
@@ -270,6 +283,7 @@ mod tests {
                         server_key_generation: true,
                         no_crl: true,
                         pinned_certificates: PinnedCertificates::Follow,
+                        experimental: true,
                     },
                     source: source.clone(),
                 };
@@ -279,7 +293,7 @@ mod tests {
             }
         }
         let bare = IssuerRequest::parse(json!({})).unwrap();
-        assert_eq!(bare.profile.key_types, DeviceKeyType::ALL);
+        assert_eq!(bare.profile.key_types, DeviceKeyType::USUAL);
         assert_eq!(bare.profile.lifetime, Lifetime::Days { days: 90 });
         let short = IssuerRequest::parse(json!({"validity": "10m"})).unwrap();
         assert_eq!(short.profile.lifetime, Lifetime::Minutes { minutes: 10 });

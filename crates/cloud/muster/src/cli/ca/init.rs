@@ -6,13 +6,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::row::{COLUMNS, row};
-use super::{KeyType, PfxFlags, passphrase};
+use super::{KeyTypeFlags, PfxFlags, passphrase};
 use crate::cli::output::{self, Format};
 use crate::clock;
 
 pub const EXAMPLES: &str = "Examples:\n  \
     muster ca init --dir ./wrkdir\n  \
     muster ca init --dir ./wrkdir --key-type rsa4096 --passphrase-file ./ca.pass\n  \
+    muster ca init --dir ./wrkdir --key-type ml-dsa-65 --experimental\n  \
     muster ca init --dir ./wrkdir --root-certificate root.pem --root-key root.key.pem";
 
 #[derive(Debug, Args)]
@@ -20,9 +21,8 @@ pub struct InitFlags {
     /// The folder; `certs` and `private` are made in it.
     #[arg(long, value_name = "W")]
     dir: PathBuf,
-    /// The kind of the two private keys.
-    #[arg(long, value_enum, default_value_t)]
-    key_type: KeyType,
+    #[command(flatten)]
+    key: KeyTypeFlags,
     /// How many days the root is valid.
     #[arg(
         long,
@@ -56,7 +56,7 @@ pub struct InitFlags {
 pub fn run(flags: &InitFlags, output: Format) -> anyhow::Result<()> {
     let external = flags.root_certificate.clone().zip(flags.root_key.clone());
     let options = InitOptions {
-        key_type: flags.key_type.into(),
+        key_type: flags.key.key_type()?,
         root_days: flags.days,
         intermediate_days: flags.intermediate_days,
         external_root: external.map(|(certificate, key)| ExternalRoot { certificate, key }),

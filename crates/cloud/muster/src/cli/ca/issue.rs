@@ -8,7 +8,7 @@ use pki::ServerName;
 use serde_json::json;
 
 use super::row::{COLUMNS, row};
-use super::{FolderFlag, KeyType, PfxFlags, passphrase};
+use super::{FolderFlag, KeyTypeFlags, PfxFlags, passphrase};
 use crate::cli::output::{self, Column, Format};
 use crate::cli::progress;
 use crate::clock;
@@ -51,9 +51,8 @@ pub struct IssueFlags {
     /// long as the intermediate].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
-    /// The kind of their private keys.
-    #[arg(long, value_enum, default_value_t)]
-    key_type: KeyType,
+    #[command(flatten)]
+    key: KeyTypeFlags,
     /// A file with the passphrase of the intermediate's private key, in its first line.
     #[arg(long, value_name = "F")]
     passphrase_file: Option<PathBuf>,
@@ -94,7 +93,7 @@ pub fn run(kind: &IdentityKind, flags: &IssueFlags, output: Format) -> anyhow::R
         .context("the certificate authority cannot be used")?;
     let options = IdentityOptions {
         days: flags.days,
-        key_type: flags.key_type.into(),
+        key_type: flags.key.key_type()?,
         key_passphrase: passphrase(flags.key_passphrase_file.as_deref())?,
         pfx_passphrase: flags.pfx.read()?,
         existing: match (flags.force, flags.count) {

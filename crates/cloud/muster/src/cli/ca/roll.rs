@@ -7,7 +7,7 @@ use ca::{CaDirectory, RollOptions, RollStatus, RolledCa};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{FolderFlag, KeyType, passphrase};
+use super::{FolderFlag, KeyTypeFlags, passphrase};
 use crate::cli::output::{self, Column, Format};
 use crate::clock;
 
@@ -35,9 +35,8 @@ pub enum RollCommand {
 pub struct StartFlags {
     #[command(flatten)]
     folder: FolderFlag,
-    /// The kind of the new private key.
-    #[arg(long, value_enum, default_value_t)]
-    key_type: KeyType,
+    #[command(flatten)]
+    key: KeyTypeFlags,
     /// How many days the new intermediate is valid [default: 1825, or as long as the root].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
@@ -67,7 +66,7 @@ pub fn run(command: RollCommand, output: Format) -> anyhow::Result<()> {
             let passphrase_of_both = passphrase(flags.passphrase_file.as_deref())?;
             let of_root = passphrase(flags.root_passphrase_file.as_deref())?;
             let options = RollOptions {
-                key_type: flags.key_type.into(),
+                key_type: flags.key.key_type()?,
                 days: flags.days,
                 root_passphrase: of_root.or_else(|| passphrase_of_both.clone()),
                 passphrase: passphrase_of_both,

@@ -51,6 +51,9 @@ pub struct SignFlags {
         value_parser = clap::value_parser!(u32).range(0..=36_500)
     )]
     renew_within_days: u32,
+    /// Also sign requests for keys that few programs know: ML-DSA.
+    #[arg(long)]
+    experimental: bool,
     /// A file with the passphrase of the intermediate's private key, in its first line.
     #[arg(long, value_name = "F")]
     passphrase_file: Option<PathBuf>,
@@ -71,6 +74,7 @@ pub fn run(flags: &SignFlags, output: Format) -> anyhow::Result<()> {
         out: flags.out.clone(),
         renew_within_days: flags.renew_within_days,
         force: flags.force,
+        experimental: flags.experimental,
     };
     let bar = progress::bar("signing", source.len());
     let observer = SignObserver {

@@ -120,6 +120,15 @@ pub enum KeyKind {
     /// RSA of 2048 to 8192 bits.
     #[value(name = "RSA")]
     Rsa,
+    /// ML-DSA-44 (FIPS 204); takes --experimental.
+    #[value(name = "ML-DSA-44")]
+    MlDsa44,
+    /// ML-DSA-65; takes --experimental.
+    #[value(name = "ML-DSA-65")]
+    MlDsa65,
+    /// ML-DSA-87; takes --experimental.
+    #[value(name = "ML-DSA-87")]
+    MlDsa87,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -185,7 +194,17 @@ pub struct IssuerFlags {
     /// it.
     #[arg(long, value_enum, default_value_t)]
     pinned_certificates: Pinned,
-    /// The types of keys that devices may have [default: all].
+    /// Allow kinds of keys that few programs know, for the CA and for devices: ML-DSA.
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = yes_or_no
+    )]
+    experimental: bool,
+    /// The types of keys that devices may have [default: P-256, P-384, RSA].
     #[arg(long, value_enum, num_args = 1.., value_name = "KIND")]
     key_types: Vec<KeyKind>,
     #[command(flatten)]
@@ -198,6 +217,9 @@ impl IssuerFlags {
             KeyKind::P256 => DeviceKeyType::P256,
             KeyKind::P384 => DeviceKeyType::P384,
             KeyKind::Rsa => DeviceKeyType::Rsa,
+            KeyKind::MlDsa44 => DeviceKeyType::MlDsa44,
+            KeyKind::MlDsa65 => DeviceKeyType::MlDsa65,
+            KeyKind::MlDsa87 => DeviceKeyType::MlDsa87,
         });
         let kinds: Vec<DeviceKeyType> = kinds.collect();
         let usual = IssuerProfile::default();
@@ -217,6 +239,7 @@ impl IssuerFlags {
                 server_key_generation: self.server_key_generation,
                 no_crl: self.no_crl,
                 pinned_certificates: self.pinned_certificates.into(),
+                experimental: self.experimental,
             },
             source: self.source.read()?,
         };

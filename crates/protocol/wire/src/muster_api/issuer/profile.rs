@@ -18,11 +18,36 @@ pub enum DeviceKeyType {
     /// RSA of 2048 to 8192 bits.
     #[serde(rename = "RSA")]
     Rsa,
+    /// ML-DSA-44, an experiment as are the other two.
+    #[serde(rename = "ML-DSA-44")]
+    MlDsa44,
+    /// ML-DSA-65.
+    #[serde(rename = "ML-DSA-65")]
+    MlDsa65,
+    /// ML-DSA-87.
+    #[serde(rename = "ML-DSA-87")]
+    MlDsa87,
 }
 
 impl DeviceKeyType {
-    /// In the order of the default.
-    pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::Rsa];
+    /// The default.
+    pub const USUAL: [Self; 3] = [Self::P256, Self::P384, Self::Rsa];
+
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::P256,
+        Self::P384,
+        Self::Rsa,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
+    ];
+
+    /// Whether only an issuer that is an experiment certifies such keys.
+    #[must_use]
+    pub fn is_experimental(self) -> bool {
+        !Self::USUAL.contains(&self)
+    }
 
     /// The name of the kind in JSON.
     #[must_use]
@@ -31,6 +56,9 @@ impl DeviceKeyType {
             Self::P256 => "P-256",
             Self::P384 => "P-384",
             Self::Rsa => "RSA",
+            Self::MlDsa44 => "ML-DSA-44",
+            Self::MlDsa65 => "ML-DSA-65",
+            Self::MlDsa87 => "ML-DSA-87",
         }
     }
 }
@@ -54,7 +82,7 @@ impl Default for IssuerProfile {
         Self {
             kind: ProfileKind::default(),
             lifetime: Lifetime::Days { days: 90 },
-            key_types: DeviceKeyType::ALL.to_vec(),
+            key_types: DeviceKeyType::USUAL.to_vec(),
         }
     }
 }
@@ -115,6 +143,9 @@ pub struct IssuerSettings {
     pub no_crl: bool,
     /// What becomes of the certificates that individual enrollments of the issuer pin.
     pub pinned_certificates: PinnedCertificates,
+    /// Whether its CA and the devices may have keys of which few programs know anything.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub experimental: bool,
 }
 
 /// What becomes of the certificate that an individual enrollment pins when its device, which proved
