@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{EndFlags, row};
-use crate::cli::ca::{FolderFlag, KeyType, passphrase};
+use crate::cli::ca::{FolderFlag, KeyTypeFlags, passphrase};
 use crate::cli::output::{self, Column, Format};
 use crate::clock;
 
@@ -34,9 +34,8 @@ pub enum RootCommand {
 pub struct StartFlags {
     #[command(flatten)]
     folder: FolderFlag,
-    /// The kind of the new private key.
-    #[arg(long, value_enum, default_value_t)]
-    key_type: KeyType,
+    #[command(flatten)]
+    key: KeyTypeFlags,
     /// How many days the new root is valid.
     #[arg(
         long,
@@ -56,7 +55,7 @@ pub fn run(command: &RootCommand, output: Format) -> anyhow::Result<()> {
     let status = match command {
         RootCommand::Start(flags) => {
             let options = RootRollOptions {
-                key_type: flags.key_type.into(),
+                key_type: flags.key.key_type()?,
                 days: flags.days,
                 passphrase: passphrase(flags.passphrase_file.as_deref())?,
             };
