@@ -45,7 +45,10 @@ fn refused(finished: &Finished, code: i32, wanted: &str) -> Result<()> {
 async fn devices_with_ml_dsa_keys_register_and_connect() -> Result<()> {
     let workshop = workshop()?;
     let server = Server::start().await?;
-    server.enroll_group("factory", &workshop.root(), "").await?;
+    let edge = "--edge-enabled true";
+    server
+        .enroll_group("factory", &workshop.root(), edge)
+        .await?;
     assert_eq!(certificate(&workshop.root())?.signature_name(), "ML-DSA-65");
     for (id, level) in [("press-44", 44), ("press-65", 65), ("press-87", 87)] {
         let issue = format!("issue edge-identity {id} --key-type ml-dsa-{level}");
@@ -67,7 +70,7 @@ async fn devices_with_ml_dsa_keys_register_and_connect() -> Result<()> {
     edge.apply()?;
     edge.start()?;
     let connected = || async {
-        let show = "hub device-identity show -d press-65";
+        let show = "hub module-identity show -d press-65 -m '$edgeAgent'";
         let found = server.muster(show).await?;
         ensure!(found["connectionState"] == "Connected", "{found}");
         Ok(())
