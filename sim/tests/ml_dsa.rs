@@ -8,7 +8,6 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pki::{Certificate, KeyType, MlDsa, PrivateKey, Profile, Subject, make_request};
-use serde_json::Value;
 use sim::{Device, EdgeDevice, Finished, Server, Workshop, binary, certs_only, run, until};
 
 const ISSUED: &str = "muster-issued";
@@ -26,13 +25,6 @@ fn workshop() -> Result<Workshop> {
 
 fn certificate(path: &Path) -> Result<Certificate> {
     Ok(Certificate::parse_one(&std::fs::read(path)?)?)
-}
-
-/// What `muster ca verify` says of a chain.
-fn verify(chain: &Path, anchor: &Path) -> Result<Value> {
-    let (chain, anchor) = (chain.to_string_lossy(), anchor.to_string_lossy());
-    let words = ["ca", "verify", "--chain", &chain, "--anchor", &anchor];
-    run(&binary("muster")?, words)?.json()
 }
 
 fn refused(finished: &Finished, code: i32, wanted: &str) -> Result<()> {
@@ -57,8 +49,10 @@ async fn devices_with_ml_dsa_keys_register_and_connect() -> Result<()> {
         let identity = workshop.identity(id);
         let leaf = certificate(&identity.certificate)?;
         assert_eq!(leaf.key_name(), format!("ML-DSA-{level}"));
-        let verified = verify(&identity.full_chain, &workshop.root())?;
-        assert_eq!(verified["verdict"], "accepted", "{verified}");
+        let (root, chain) = (workshop.root(), identity.full_chain.display());
+        let (root, chain) = (root.display().to_string(), chain.to_string());
+        let words = ["ca", "verify", "--chain", &chain, "--anchor", &root];
+        run(&binary("muster")?, words)?.ok()?;
         let device = Device::with_certificate(&server, &identity)?;
         let hub = device.assigned_hub().await?;
         device.connect(&hub).await?;
