@@ -59,7 +59,7 @@ pub async fn run(command: ConfigCommand, device: &Device) -> anyhow::Result<()> 
 }
 
 /// What the daemon did.
-enum Daemon {
+pub enum Daemon {
     /// It restarted these parts.
     Reloaded(Vec<String>),
     /// It does not run.
@@ -97,7 +97,7 @@ impl Apply {
 }
 
 /// Hands the new configuration to the daemon, if one runs.
-async fn tell(device: &Device) -> anyhow::Result<Daemon> {
+pub async fn tell(device: &Device) -> anyhow::Result<Daemon> {
     match device.client.call::<Reload>("/muster/reload").await {
         Ok(reload) => Ok(Daemon::Reloaded(reload.restarted)),
         Err(ClientError::NotRunning { .. }) => Ok(Daemon::Absent),

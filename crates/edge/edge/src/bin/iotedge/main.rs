@@ -130,7 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Logs(flags) => logs::run(&flags, &device).await?,
             Command::Restart { module } => restart::run(&module, &device).await?,
             Command::System(command) => return system::run(command, &device).await,
-            Command::Tpm(command) => tpm::run(command, &device)?,
+            Command::Tpm(command) => return tpm::run(command, &device).await,
             Command::Version => version::run(&device)?,
         }
         Ok(ExitCode::SUCCESS)

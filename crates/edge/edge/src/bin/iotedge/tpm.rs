@@ -1,7 +1,10 @@
 //! `iotedge tpm`: what an enrollment has to know of the TPM, and keys in it.
 
 mod create_key;
+mod provision;
 mod show;
+
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use edge::config::Config;
@@ -20,6 +23,9 @@ pub enum TpmCommand {
     },
     /// Make a key for a certificate. It never leaves the TPM.
     CreateKey(create_key::CreateKey),
+    /// Make this device one that registers with a key in its TPM: is the TPM genuine, a first
+    /// certificate, the device's certificate from the owner's EST server, config.toml, apply.
+    Provision(Box<provision::Provision>),
 }
 
 /// Which TPM.
@@ -50,9 +56,11 @@ impl At {
     }
 }
 
-pub fn run(command: TpmCommand, device: &Device) -> anyhow::Result<()> {
+pub async fn run(command: TpmCommand, device: &Device) -> anyhow::Result<ExitCode> {
     match command {
-        TpmCommand::Show { at } => show::run(&at.tpm(device), device.output),
-        TpmCommand::CreateKey(create) => create.run(device),
+        TpmCommand::Show { at } => show::run(&at.tpm(device), device.output)?,
+        TpmCommand::CreateKey(create) => create.run(device)?,
+        TpmCommand::Provision(provision) => return provision.run(device).await,
     }
+    Ok(ExitCode::SUCCESS)
 }
