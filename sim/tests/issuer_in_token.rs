@@ -157,7 +157,7 @@ async fn what_a_request_may_not_load_or_guess_is_refused() -> Result<()> {
         ),
         (
             command("pkcs11:token=fleet;object=none", &library, &pin),
-            "has 0 private keys",
+            "has 0 keys of",
         ),
         (command(&uri, &library, &wrong), "PinIncorrect"),
         // Without another attempt: a token counts them.
