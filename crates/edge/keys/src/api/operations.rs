@@ -167,12 +167,13 @@ impl Caller<'_> {
         let (id, pair) = self.pair_of(&request.key_handle)?;
         let scheme = scheme::parse(&request.scheme)?;
         let input = requests::bytes("input", &request.input)?;
-        let signature = match scheme {
-            SignatureScheme::Ed25519 => pair
+        // Those without a digest sign the message itself.
+        let signature = match scheme.digest(&[]) {
+            None => pair
                 .signer
                 .sign(scheme, &input)
                 .map_err(|error| KeyError::unavailable(error.to_string()))?,
-            _ => self.sign_digest(&id, &pair, scheme, &input)?,
+            Some(_) => self.sign_digest(&id, &pair, scheme, &input)?,
         };
         json(&Signature {
             signature: requests::text(&signature),
