@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use device::est::{EstClient, EstCredential, EstError, EstPassword, EstServer};
 use device::{RenewalError, Trust};
-use ids::Timestamp;
+use ids::{Timestamp, error_chain};
 use pki::{Certificate, IssueError, Issuer, Serial, Signer, Validity, prepare};
 
 use super::hub_issuer::HubIssuer;
@@ -167,18 +167,50 @@ fn sign(
     Ok(linted.sign(request.key)?)
 }
 
+/// Whether what the device has got is not accepted any more. What it began with may be.
+fn rejects_credential(error: &EstError) -> bool {
+    match error {
+        EstError::Unauthorized { .. } => true,
+        EstError::Refused { .. } => !error.is_transient(),
+        EstError::Connection(_) | EstError::Pending { .. } | EstError::Answer { .. } => false,
+    }
+}
+
 impl EstIssuer {
     async fn issue(&self, request: &Request<'_>) -> Result<Vec<Certificate>, IssuanceError> {
         let (identity, renews) = self.identity(request)?;
         match self.enroll(request, identity, renews).await {
-            // What the device has got is not accepted any more: what it began with may be.
-            Err(IssuanceError::Est(EstError::Unauthorized { .. } | EstError::Refused { .. }))
-                if renews && self.has_another_way() =>
+            Err(IssuanceError::Est(refusal))
+                if renews && rejects_credential(&refusal) && self.has_another_way() =>
             {
-                let first = self.first_identity()?;
-                self.enroll(request, first, false).await
+                self.begin_again(request, refusal).await
             }
             other => other,
+        }
+    }
+
+    /// Enrolls with what the device began with. A server that asks for time gets it; any other
+    /// failure is the refusal of the renewal.
+    async fn begin_again(
+        &self,
+        request: &Request<'_>,
+        refusal: EstError,
+    ) -> Result<Vec<Certificate>, IssuanceError> {
+        let enrolled = match self.first_identity() {
+            Ok(first) => self.enroll(request, first, false).await,
+            Err(error) => Err(error),
+        };
+        match enrolled {
+            Err(IssuanceError::Est(error)) if error.is_transient() => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(
+                    certificate = %request.wanted.id,
+                    error = %error_chain(&error),
+                    "the EST server refuses what the device began with, too"
+                );
+                Err(refusal.into())
+            }
+            enrolled => enrolled,
         }
     }
 
@@ -232,3 +264,6 @@ impl EstIssuer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
