@@ -151,7 +151,7 @@ fn sync(folder: &Path) -> io::Result<()> {
 /// folder has a key of this id. The file is not read. Returns whether it was moved.
 pub fn adopt(file: &Path, folder: &Path, id: &KeyId) -> io::Result<bool> {
     let target = folder.join(id.file_name());
-    if target.exists() || !file.exists() {
+    if target.try_exists()? || !file.try_exists()? {
         return Ok(false);
     }
     let above = file.parent().unwrap_or(Path::new("/"));

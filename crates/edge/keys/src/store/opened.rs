@@ -189,9 +189,13 @@ impl Keys {
             .folder
             .as_ref()
             .map(|folder| folder.join(id.file_name()));
-        let Some(path) = path.filter(|path| path.exists()) else {
-            return Err(KeyError::NotFound(id.clone()));
-        };
+        let path = path.ok_or_else(|| KeyError::NotFound(id.clone()))?;
+        // A key whose file cannot be looked at is not gone.
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Err(KeyError::NotFound(id.clone())),
+            Err(error) => return Err(files::problem(&path, &error)),
+        }
         let stamp = stamped(&path);
         match self.reference_of(id) {
             Some(reference) => {

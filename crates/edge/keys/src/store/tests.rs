@@ -289,6 +289,27 @@ fn an_older_key_file_is_adopted_without_being_read() {
     assert!(old.exists());
 }
 
+/// A file system may fail for a while; the key is made again only when it certainly does not exist.
+#[test]
+fn a_key_whose_file_cannot_be_looked_at_is_not_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = keys_at(dir.path(), Settings::default());
+    let id = id("device-id-1");
+    let made = keys.make_pair(&id, &[KeyType::Ec]).unwrap();
+    let (file, aside) = (dir.path().join(id.file_name()), dir.path().join("aside"));
+    std::fs::rename(&file, &aside).unwrap();
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    for failed in [keys.pair(&id), keys.make_pair(&id, &[KeyType::Ec])] {
+        let error = failed.unwrap_err();
+        assert!(matches!(error, KeyError::Unavailable(_)), "{error:?}");
+    }
+    let adopted = files::adopt(&aside, dir.path(), &id);
+    assert!(adopted.is_err() && aside.exists());
+    std::fs::rename(&aside, &file).unwrap();
+    let again = keys.pair(&id).unwrap();
+    assert_eq!(again.signer.public_key(), made.signer.public_key());
+}
+
 #[test]
 fn no_key_is_ever_printed() {
     let dir = tempfile::tempdir().unwrap();
