@@ -134,12 +134,14 @@ impl HttpsClient {
         }
     }
 
-    /// A client that speaks HTTP without TLS, on port 80 unless the host has a port.
+    /// A client that speaks HTTP without TLS, on port 80 unless the host has a port. Such a server
+    /// is not verified, so that its time is not heard.
     pub(crate) fn without_tls(host: HubHost, trust: &Trust, authorization: Option<String>) -> Self {
         let endpoint = Endpoint::new(&host, HTTP_PORT);
         Self {
             endpoint,
             is_plain: true,
+            clock: None,
             ..Self::with(host, trust, None, authorization)
         }
     }

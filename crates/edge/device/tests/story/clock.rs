@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
+use device::est::{EstClient, EstCredential, EstServer};
 use device::{
     Clock, ConnectError, Credential, HttpsClient, HttpsError, KeySigner, ServerTimeError,
     TokenSource, server_time,
 };
 use hyper::Method;
 use ids::{DeviceId, HubHost, Timestamp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use wire::sas::SharedAccessKey;
 
 use crate::server::{HttpsServer, TestCa};
@@ -96,6 +99,31 @@ async fn a_server_whose_certificate_is_not_valid_when_it_says_is_not_believed() 
         matches!(error, ServerTimeError::Connection { .. }),
         "{error:?}"
     );
+}
+
+/// Anybody on the way may have written the answer.
+#[tokio::test]
+async fn the_time_of_a_server_without_tls_is_not_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/.well-known/est", listener.local_addr().unwrap());
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        let answer = format!("HTTP/1.1 404 Not Found\r\ndate: {DATE}\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream
+    };
+    let clock = Stopped::at(1_780_272_000);
+    let trust = TestCa::new().trust().by_clock(clock.clone());
+    let server = EstServer::parse(&url).unwrap();
+    let client = EstClient::new(server, &trust, &EstCredential::default());
+    let (_stream, answered) = tokio::join!(serve, client.ca_certificates());
+    let refused = answered.unwrap_err().to_string();
+    assert!(refused.contains("404"), "the answer was read: {refused}");
+    assert_eq!(*clock.heard.lock().unwrap(), []);
 }
 
 #[tokio::test]
