@@ -65,8 +65,7 @@ pub(super) async fn register<R>(
     };
     tracing::info!(registration.id = %registration_id, %endpoint, reason, "registering");
     let attempt = || async {
-        let registered =
-            register_once(&access, offer, parts.identity.as_deref(), clock::now()).await;
+        let registered = register_once(&access, offer, parts.identity.as_deref()).await;
         registered.map_err(|source: RegisterError| AttemptError::Register {
             reason: reason.clone(),
             source: Box::new(source),

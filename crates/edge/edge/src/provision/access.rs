@@ -232,11 +232,7 @@ impl CloudAccess {
     }
 
     /// What opens the provisioning service. `None` without a service, or without such a credential.
-    pub(super) fn for_registration(
-        &self,
-        credential: usize,
-        now: Timestamp,
-    ) -> Option<device::Attestation> {
+    pub(super) fn for_registration(&self, credential: usize) -> Option<device::Attestation> {
         let Origin::Dps {
             id_scope,
             registration_id,
@@ -260,7 +256,7 @@ impl CloudAccess {
             }
             DeviceCredential::Tpm { tpm, .. } => device::Attestation::Tpm {
                 tpm: tpm.clone(),
-                token_expiry: now.plus(REGISTRATION_TOKEN),
+                token_expiry: self.clock.read().time.plus(REGISTRATION_TOKEN),
             },
         })
     }
