@@ -199,7 +199,7 @@ impl<R> CloudParts<R> {
     fn accepted(&self, access: &CloudAccess, credential: usize) {
         let certificate = access.certificate(credential);
         if let (Some(identity), Some(leaf)) = (&self.identity, certificate)
-            && let Err(error) = identity.accepted(&leaf, self.now())
+            && let Err(error) = identity.accepted(&leaf, self.clock.read().passed)
         {
             tracing::error!(error = %error_chain(&error), "a renewal cannot be written down");
         }

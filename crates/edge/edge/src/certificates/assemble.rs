@@ -17,7 +17,7 @@ use super::identity_files::{ConfiguredKeys, IdentityFiles};
 use super::issuer::{IssuanceError, LocalCa, OpenCa};
 use super::keys::{KeyPairs, NamedKey};
 use super::managed::{Managed, Wanted};
-use super::renewal_task::{Proof, RenewalTask};
+use super::renewal_task::{IssuedBy, Proof, RenewalTask};
 use super::source::IdentitySource;
 use crate::config::{
     self, CertIssuance, DEVICE_ID, EDGE_CA, FileReference, IdentityCertificate, Issuance,
@@ -272,6 +272,10 @@ impl Assembly<'_> {
         };
         let file = self.parts.folder.join(format!("{}.json", what.id));
         let managed = Arc::new(Managed::open(wanted, file, what.keys)?);
+        let issued_by = match &issuance.method {
+            IssuanceMethod::LocalCa | IssuanceMethod::SelfSigned => IssuedBy::Device,
+            IssuanceMethod::Est(_) | IssuanceMethod::Dps(_) => IssuedBy::Server,
+        };
         let retry = issuance.auto_renew.unwrap_or_default().retry;
         let (parts, issuance) = (self.parts.clone(), issuance.clone());
         let (local_ca, renewed) = (local_ca.cloned(), managed.clone());
@@ -281,6 +285,7 @@ impl Assembly<'_> {
             issuer: Box::new(issuer),
             managed,
             proof: what.proof,
+            issued_by,
             retry,
         })
     }

@@ -6,6 +6,7 @@
 //! and a key is destroyed after the slots name it no more.
 
 mod change;
+mod on_device;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,8 @@ use device::renewal::{Candidate, NextStep, NotRequested, RenewalPolicy, Threshol
 use ids::{Thumbprint, Timestamp, error_chain};
 use pki::{Certificate, IssueError, KeyType, Profile, Signer, Subject};
 use tokio::sync::watch;
+
+pub use on_device::has_begun;
 
 use super::check::CertificateFault;
 use super::identity_files::IdentityFiles;

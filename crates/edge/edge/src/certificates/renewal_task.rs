@@ -8,7 +8,7 @@ use ids::{Timestamp, error_chain};
 use tokio::sync::watch;
 
 use super::issuer::{CertificateIssuer, IssuanceError, Request};
-use super::managed::{Managed, Step};
+use super::managed::{Managed, Step, has_begun};
 use crate::config::RenewalTime;
 use crate::state::SharedState;
 
@@ -27,6 +27,13 @@ pub enum Proof {
     AtHub,
 }
 
+/// Whose clock a certificate begins by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssuedBy {
+    Device,
+    Server,
+}
+
 /// Makes the issuer anew for each attempt: files that it reads may be replaced, and the trusted
 /// roots of the system need not stay in memory.
 pub type MakeIssuer = Box<dyn Fn() -> Result<CertificateIssuer, IssuanceError> + Send + Sync>;
@@ -36,6 +43,7 @@ pub struct RenewalTask {
     pub managed: Arc<Managed>,
     pub issuer: MakeIssuer,
     pub proof: Proof,
+    pub issued_by: IssuedBy,
     /// The pause between attempts to renew.
     pub retry: RenewalTime,
     /// Has the time, which the machine's clock may not know.
@@ -48,8 +56,8 @@ impl RenewalTask {
         let mut changes = self.managed.changes();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            let now = self.shared.now();
-            let pause = match self.managed.next(now) {
+            let (step, now) = self.next();
+            let pause = match step {
                 Step::Wait(due) => {
                     backoff.succeeded();
                     due.map_or(LONGEST_SLEEP, |due| due.since(now).min(LONGEST_SLEEP))
@@ -62,6 +70,15 @@ impl RenewalTask {
                 },
             };
             sleep(pause, &mut changes).await;
+        }
+    }
+
+    /// What is next, and the time to do it by.
+    fn next(&self) -> (Step, Timestamp) {
+        let reading = self.shared.clock.read();
+        match self.issued_by {
+            IssuedBy::Device => self.managed.next_on_device(reading),
+            IssuedBy::Server => (self.managed.next(reading.time), reading.time),
         }
     }
 
@@ -93,7 +110,8 @@ impl RenewalTask {
                 tracing::info!(certificate = %id, valid_until = ?until, "a certificate was issued");
             }
             Step::Prove(leaf) => {
-                self.managed.proven(&leaf, now)?;
+                self.managed
+                    .proven(&leaf, self.shared.clock.read().passed)?;
             }
         }
         Ok(())
@@ -104,7 +122,8 @@ impl RenewalTask {
         let problem = error_chain(error);
         let active = self.managed.active_chain();
         let chance = rand::random();
-        let pause = match active.first().filter(|leaf| leaf.not_after() > now) {
+        let is_valid = |leaf: &&pki::Certificate| leaf.not_after() > now && has_begun(leaf, now);
+        let pause = match active.first().filter(is_valid) {
             None => backoff.failed_with(error.retry_after(), chance),
             Some(leaf) => {
                 let life = leaf.not_after().since(leaf.not_before());

@@ -29,8 +29,9 @@ pub trait IdentitySource: std::fmt::Debug + Send + Sync {
     /// What the registration answered [`to_register`](Self::to_register) with, leaf first.
     fn registered(&self, chain: Vec<Certificate>, now: Timestamp) -> Result<(), ManagedError>;
 
-    /// The hub accepted the device with the certificate of this thumbprint.
-    fn accepted(&self, leaf: &Thumbprint, now: Timestamp) -> Result<(), ManagedError>;
+    /// The hub accepted the device with the certificate of this thumbprint. It is at least the time
+    /// `passed`.
+    fn accepted(&self, leaf: &Thumbprint, passed: Timestamp) -> Result<(), ManagedError>;
 
     /// The hub refused the device with this certificate, **and accepted another one** of
     /// [`held`](Self::held).
@@ -64,8 +65,8 @@ impl IdentitySource for Managed {
         }
     }
 
-    fn accepted(&self, leaf: &Thumbprint, now: Timestamp) -> Result<(), ManagedError> {
-        if self.proven(leaf, now)? {
+    fn accepted(&self, leaf: &Thumbprint, passed: Timestamp) -> Result<(), ManagedError> {
+        if self.proven(leaf, passed)? {
             tracing::info!(certificate = %self.wanted().id, "the hub accepted the new certificate");
         }
         Ok(())

@@ -47,6 +47,9 @@ pub enum Certainty {
 pub struct Reading {
     pub time: Timestamp,
     pub certainty: Certainty,
+    /// It is at least this time: the same time if it is certain, and otherwise the last one that
+    /// was, and the time for which the machine has been on since.
+    pub passed: Timestamp,
 }
 
 impl Reading {
@@ -104,23 +107,35 @@ impl ClockGuard {
 
     #[must_use]
     pub fn read(&self, now: Moment) -> Reading {
-        let reading = |time, certainty| Reading { time, certainty };
+        let certain = |time, certainty| Reading {
+            time,
+            certainty,
+            passed: time,
+        };
         if let Some(heard) = self.heard {
             let advanced = heard.time.plus(now.uptime.saturating_sub(heard.uptime));
             return match is_near(now.wall, advanced) {
-                true => reading(now.wall, Certainty::Confirmed),
-                false => reading(advanced, Certainty::Corrected),
+                true => certain(now.wall, Certainty::Confirmed),
+                false => certain(advanced, Certainty::Corrected),
             };
         }
         let is_early = now.wall.plus(TOLERANCE) < self.floor;
         let is_late = now.wall > self.floor.plus(LONGEST_ABSENCE);
-        match is_early || is_late {
-            true => {
-                let on = now.uptime.saturating_sub(self.began.uptime);
-                reading(self.floor.plus(on), Certainty::Unknown)
-            }
-            false => reading(now.wall, Certainty::Unconfirmed),
+        let passed = self.passed(now);
+        let (time, certainty) = match is_early || is_late {
+            true => (passed, Certainty::Unknown),
+            false => (now.wall, Certainty::Unconfirmed),
+        };
+        Reading {
+            time,
+            certainty,
+            passed,
         }
+    }
+
+    fn passed(&self, now: Moment) -> Timestamp {
+        let on = now.uptime.saturating_sub(self.began.uptime);
+        self.floor.plus(on)
     }
 
     /// A trusted server says what time it is.
@@ -157,12 +172,22 @@ impl ClockGuard {
         let is_new = self.kept.is_none_or(|kept| {
             reading.time >= kept.plus(KEEP_EVERY) || reading.time.plus(TOLERANCE) < kept
         });
-        (reading.certainty == Certainty::Confirmed && is_new).then_some(reading.time)
+        match reading.certainty {
+            Certainty::Confirmed => is_new.then_some(reading.time),
+            Certainty::Corrected => None,
+            // A device may be without servers for years, and restart in between.
+            Certainty::Unconfirmed | Certainty::Unknown => {
+                let before = self.kept.unwrap_or(EARLIEST);
+                (reading.passed >= before.plus(KEEP_EVERY)).then_some(reading.passed)
+            }
+        }
     }
 
     pub fn kept(&mut self, time: Timestamp) {
         self.kept = Some(time);
-        self.floor = time.max(EARLIEST);
+        if self.heard.is_some() {
+            self.floor = time.max(EARLIEST);
+        }
     }
 
     /// What is wrong with the machine's clock, in words.
@@ -259,6 +284,23 @@ mod tests {
         assert!(!guard.read(near).is_certain());
         guard.hear(TRUE.plus(HOUR), near);
         assert_eq!(guard.read(near).certainty, Certainty::Corrected);
+    }
+
+    /// What is certain without a server is how long the device was on.
+    #[test]
+    fn the_time_that_has_passed_goes_on_over_restarts_without_a_server() {
+        let ahead = |uptime| moment(TRUE.plus(30_000 * HOUR), uptime);
+        let mut guard = ClockGuard::new(Some(TRUE), ahead(100));
+        assert_eq!(guard.read(ahead(100)).passed, TRUE);
+        assert_eq!(guard.to_keep(ahead(100 + 3600)), None);
+        let passed = TRUE.plus(7 * HOUR);
+        let later = ahead(100 + 7 * 3600);
+        assert_eq!(guard.read(later).certainty, Certainty::Unconfirmed);
+        assert_eq!(guard.to_keep(later), Some(passed));
+        guard.kept(passed);
+        assert_eq!(guard.read(later).passed, passed, "not counted twice");
+        let guard = ClockGuard::new(Some(passed), ahead(5));
+        assert_eq!(guard.read(ahead(5)).passed, passed);
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl Managed {
     }
 
     /// The new certificate was accepted: it takes the place of the old one. Says whether it did.
-    pub fn proven(&self, leaf: &Thumbprint, now: Timestamp) -> Result<bool, ManagedError> {
+    /// It is at least the time `passed`: a CA certificate that had expired by then is forgotten.
+    pub fn proven(&self, leaf: &Thumbprint, passed: Timestamp) -> Result<bool, ManagedError> {
         let mut kept = self.lock();
         if !is_candidate(&kept.slots, leaf) {
             return Ok(false);
@@ -78,7 +79,7 @@ impl Managed {
         let replaced = kept.slots.active().cloned();
         changed.slots = kept.slots.clone().with_proven_candidate();
         if let Some(replaced) = replaced {
-            changed.note_former(&replaced.certificate, now);
+            changed.note_former(&replaced.certificate, passed);
             retire(&mut changed, Some(replaced.key));
         }
         self.write(&mut kept, changed)?;

@@ -1,6 +1,8 @@
 //! A certificate, an issuer, and a hub that knows the certificate that registered last. The device
 //! loses power before any of its writes.
 
+mod clock;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
