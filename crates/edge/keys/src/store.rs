@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use pkcs11::{AllowedLibraries, Libraries, SlotReference, SlotUri, TokenReport};
 use pki::{KeyType, Signer};
-use zeroize::Zeroizing;
 
-use crate::secrets::Secret;
 use crate::{KeyError, KeyId, NewKeys, SecretKey, Settings, files};
 use opened::Opened;
 
@@ -149,7 +147,13 @@ impl KeyStore for Keys {
     }
 
     fn make_pair(&self, id: &KeyId, kinds: &[KeyType]) -> Result<OpenPair, KeyError> {
+        // An existing one is found while another key is made, which may take a token minutes.
+        match self.open_pair(id) {
+            Err(KeyError::NotFound(_)) => {}
+            other => return other,
+        }
         let _changing = self.change();
+        // It may have been made meanwhile.
         match self.open_pair(id) {
             Err(KeyError::NotFound(_)) => {}
             other => return other,
@@ -194,9 +198,7 @@ impl KeyStore for Keys {
             other => return other.map(drop),
         }
         files::room(self.folder()?)?;
-        let bytes = Zeroizing::new(bytes.to_vec());
-        Secret::in_memory(bytes.clone(), id, "to be imported".to_owned())?;
-        files::write(self.folder()?, id, &bytes)
+        files::write(self.folder()?, id, &held::symmetric(id, bytes)?)
     }
 
     fn delete_secret(&self, id: &KeyId) -> Result<(), KeyError> {
@@ -215,3 +217,6 @@ impl fmt::Debug for Keys {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod guard_tests;

@@ -89,6 +89,12 @@ impl TokenUri {
         Ok((path.parse()?, source))
     }
 
+    /// The token that the key is in, as this URI names it.
+    #[must_use]
+    pub fn slot(&self) -> &SlotUri {
+        &self.slot
+    }
+
     /// The secret key (`CKO_SECRET_KEY`) under this name.
     pub(super) fn of_secret(&self) -> Self {
         Self {

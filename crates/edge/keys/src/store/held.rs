@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{Keys, slot_reference};
 use crate::secrets::Secret;
-use crate::{KeyError, KeyId, NewKeys, files};
+use crate::{KeyError, KeyId, NewKeys, files, key_file};
 
 /// The beginning of a file that says where a key is.
 const LIBRARY: &str = "PKCS#11 library: ";
@@ -52,8 +52,14 @@ impl Keys {
     }
 
     /// The symmetric key of an id, or a new one: in the token if it has HMAC-SHA256, else in a file.
+    /// An existing one is found while another key is made, which may take a token minutes.
     pub(crate) fn secret_or_new(&self, id: &KeyId) -> Result<Secret, KeyError> {
+        match self.open_secret(id) {
+            Err(KeyError::NotFound(_)) => {}
+            other => return other,
+        }
         let _changing = self.change();
+        // It may have been made meanwhile.
         match self.open_secret(id) {
             Err(KeyError::NotFound(_)) => {}
             other => return other,
@@ -102,7 +108,8 @@ impl Keys {
         })
     }
 
-    /// The PIN is not kept beside the key: it is in the configuration.
+    /// The PIN is not kept beside the key: it is in the configuration. No other token gets it, and
+    /// no library is loaded that the configuration does not name.
     pub(super) fn with_pin(
         &self,
         id: &KeyId,
@@ -115,8 +122,20 @@ impl Keys {
                  has no pkcs11_base_slot any more; give it again in [aziot_keys]"
             )));
         };
-        let pin = slot_reference(&new_keys)?.pin;
-        Ok(TokenKeyReference { pin, ..reference })
+        let slot = slot_reference(&new_keys)?;
+        if reference.library != slot.library || *reference.uri.slot() != slot.uri {
+            return Err(KeyError::unavailable(format!(
+                "the key {id} was made in another PKCS#11 token, {reference:?}, than that of \
+                 pkcs11_base_slot, {} in {}; give the former one again in [aziot_keys], or name \
+                 the key in [preloaded_keys]",
+                slot.uri,
+                slot.library.display()
+            )));
+        }
+        Ok(TokenKeyReference {
+            pin: slot.pin,
+            ..reference
+        })
     }
 
     /// Deletes a key that this role made, in its token too.
@@ -152,6 +171,22 @@ impl Keys {
             );
         }
     }
+}
+
+/// Refuses bytes that are something else than a symmetric key to the readers of a key's file: the
+/// place of a key in a token, or a private key.
+pub(super) fn symmetric(id: &KeyId, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let is_reference = bytes.starts_with(LIBRARY.as_bytes());
+    let is_tpm_key = std::str::from_utf8(bytes).is_ok_and(tpm::is_key_file);
+    let is_pem = bytes.starts_with(b"-----BEGIN");
+    if is_reference || is_tpm_key || is_pem || key_file::private_key(bytes).is_ok() {
+        return Err(KeyError::invalid(format!(
+            "the bytes for the key {id} are no symmetric key; they are not imported"
+        )));
+    }
+    let bytes = Zeroizing::new(bytes.to_vec());
+    Secret::in_memory(bytes.clone(), id, "to be imported".to_owned())?;
+    Ok(bytes)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], KeyError> {

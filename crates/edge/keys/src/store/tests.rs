@@ -4,8 +4,10 @@ use std::sync::LazyLock;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use pki::{PrivateKey, RsaHash, SignatureScheme};
 use proptest::prelude::*;
+use zeroize::Zeroizing;
 
 use super::*;
+use crate::secrets::Secret;
 use crate::{HiddenText, Source};
 
 fn id(text: &str) -> KeyId {
