@@ -1,7 +1,7 @@
 //! Which user of the machine may use which key.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::Deserialize;
 
@@ -65,9 +65,22 @@ impl Principals {
     }
 
     fn read(&self) -> Vec<Principal> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let paths = entries.map(|entry| entry.path());
-        let mut paths: Vec<PathBuf> = paths
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!(
+                        path = %self.folder.display(),
+                        error = %error,
+                        "the folder of principals cannot be read; it gives nobody a right"
+                    );
+                }
+                return Vec::new();
+            }
+        };
+        let mut paths: Vec<PathBuf> = entries
+            .flatten()
+            .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|end| end == "toml"))
             .collect();
         paths.sort();

@@ -82,7 +82,7 @@ impl CreateKey {
         }
         let path = std::path::absolute(path).context("the file")?;
         let key = tpm.create_key(self.kind.into())?;
-        durable::write(&path, key.to_pem().as_bytes())?;
+        durable::write_in_any_folder(&path, key.to_pem().as_bytes())?;
         Ok(format!("file://{}", path.display()))
     }
 }

@@ -41,13 +41,15 @@ pub async fn hold(path: &Path, how: anyhow::Result<Enrollment>) -> Outcome<Vec<C
     let enrolled = client.enroll(&request, how.key.public_key(), false).await;
     let chain = enrolled.with_context(|| how.server.to_string())?;
     let pem: String = chain.iter().map(Certificate::to_pem).collect();
-    durable::write(path, pem.as_bytes())?;
-    // Certificates are no secret, and the runtime may be another user.
-    for (path, mode) in [(path, 0o644), (path.parent().unwrap_or(path), 0o755)] {
-        fs::set_permissions(path, Permissions::from_mode(mode))?;
-    }
+    write(path, &pem)?;
     let text = in_words(&chain, path);
     Ok((chain, Done::Now(text)))
+}
+
+/// Certificates are no secret, and the runtime may be another user.
+fn write(path: &Path, pem: &str) -> anyhow::Result<()> {
+    durable::write_in_any_folder(path, pem.as_bytes())?;
+    Ok(fs::set_permissions(path, Permissions::from_mode(0o644))?)
 }
 
 fn kept(path: &Path, how: &Enrollment, now: Timestamp) -> Option<Vec<Certificate>> {
@@ -64,4 +66,21 @@ fn in_words(chain: &[Certificate], path: &Path) -> String {
     let end = chain.first().map(|leaf| leaf.not_after().in_seconds());
     let end = end.unwrap_or_default();
     format!("{}, valid until {end}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_readable_and_its_folder_keeps_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for folder in [0o777, 0o750] {
+            fs::set_permissions(dir.path(), Permissions::from_mode(folder)).unwrap();
+            let path = dir.path().join("ldevid.cert.pem");
+            write(&path, "a").unwrap();
+            assert_eq!((mode(dir.path()), mode(&path)), (folder, 0o644));
+        }
+    }
 }

@@ -81,7 +81,7 @@ pub fn write(device: &Device, text: &str, force: bool) -> Outcome<()> {
         ),
         _ => {}
     }
-    durable::write(&path, text.as_bytes())?;
+    durable::write_in_any_folder(&path, text.as_bytes())?;
     Ok(((), Done::Now(named)))
 }
 
