@@ -86,6 +86,12 @@ pub(crate) fn read(blob: &[u8]) -> Result<Encrypted<'_>, KeyError> {
     }
 }
 
+/// Whether this is the form in which Azure's daemon encrypts.
+#[must_use]
+pub fn is_azures_ciphertext(blob: &[u8]) -> bool {
+    matches!(blob.first(), Some(&(AZURE | AZURE_BEFORE)))
+}
+
 /// Decrypts what ends with its tag.
 pub(crate) fn open(
     key: &[u8],

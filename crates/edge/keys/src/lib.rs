@@ -22,6 +22,7 @@ pub mod socket_name;
 mod store;
 mod tpm_keys;
 
+pub use aead::is_azures_ciphertext;
 pub use api::{Api, ApiError};
 pub use client::Client;
 pub use error::KeyError;

@@ -83,22 +83,41 @@ impl MasterKey {
     /// Encrypts for a module.
     pub async fn encrypt(&self, data: ModuleData) -> Result<Vec<u8>, KeyError> {
         let key = self.encryption.clone();
-        on_thread(move || key.encrypt(&data.vector, &data.of, &data.bytes)).await
+        on_thread(move || key.encrypt(&data.vector, &data.binding(), &data.bytes)).await
     }
 
     /// Decrypts what was encrypted for a module.
     pub async fn decrypt(&self, data: ModuleData) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let key = self.encryption.clone();
-        on_thread(move || key.decrypt(&data.vector, &data.of, &data.bytes)).await
+        let binding = match keys::is_azures_ciphertext(&data.bytes) {
+            true => data.azures_binding(),
+            false => data.binding(),
+        };
+        on_thread(move || key.decrypt(&data.vector, &binding, &data.bytes)).await
     }
 }
 
 /// What a module encrypts or decrypts.
 pub struct ModuleData {
-    /// The module: its data is bound to it.
-    pub of: Vec<u8>,
+    /// Its data is bound to it.
+    pub module: ModuleId,
+    pub generation: GenerationId,
     pub vector: Vec<u8>,
     pub bytes: Zeroizing<Vec<u8>>,
+}
+
+impl ModuleData {
+    /// The length of the id keeps `temp` with generation `sensor1` and `tempsensor` with generation
+    /// `1` apart.
+    fn binding(&self) -> Vec<u8> {
+        let (module, generation) = (self.module.as_str(), &self.generation);
+        format!("{}:{module}:{generation}", module.len()).into_bytes()
+    }
+
+    /// What Azure's daemon bound the data of a module to.
+    fn azures_binding(&self) -> Vec<u8> {
+        format!("{}{}", self.module, self.generation).into_bytes()
+    }
 }
 
 /// As Azure's identity service derives keys: by HMAC-SHA256 of `{module}:{generation}:{slot}`.
@@ -118,6 +137,7 @@ async fn on_thread<T: Send + 'static>(
 pub(crate) mod tests {
     use std::path::Path;
 
+    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
     use keys::{Keys, Settings};
 
     use super::*;
@@ -172,5 +192,26 @@ pub(crate) mod tests {
         let first = digest.as_ref().iter().take(8);
         let id: String = first.map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(master.id(), id);
+    }
+    #[tokio::test]
+    async fn what_azures_daemon_encrypted_for_a_module_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::in_folder(dir.path(), Settings::default()).unwrap();
+        keys.import_secret(&KeyId::encryption(), &[9; 32]).unwrap();
+        let master = MasterKey::open(&keys).unwrap();
+        let cipher = UnboundKey::new(&AES_256_GCM, &[9; 32]).unwrap();
+        let mut sealed = b"text".to_vec();
+        let (nonce, aad) = (Nonce::assume_unique_for_key([1; 12]), Aad::from(b"a3"));
+        let cipher = LessSafeKey::new(cipher);
+        cipher
+            .seal_in_place_append_tag(nonce, aad, &mut sealed)
+            .unwrap();
+        let data = ModuleData {
+            module: ModuleId::parse("a").unwrap(),
+            generation: GenerationId::from_number(3),
+            vector: vec![1; 12],
+            bytes: Zeroizing::new([&[2], sealed.as_slice()].concat()),
+        };
+        assert_eq!(master.decrypt(data).await.unwrap().as_slice(), b"text");
     }
 }

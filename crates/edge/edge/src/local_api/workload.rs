@@ -17,7 +17,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::{Method, StatusCode};
-use ids::{ModuleId, error_chain};
+use ids::{GenerationId, ModuleId, error_chain};
 use keys::KeyError;
 use tokio::task::JoinHandle;
 use wire::edge_api::local::{API_VERSIONS, ModuleList, SignRequest, SignResponse, TrustBundle};
@@ -227,23 +227,19 @@ impl Workload {
             return Err(bad("only HMACSHA256 is supported"));
         }
         let data = decoded("data", &request.data)?;
-        let generation = self
-            .shared
-            .cloud_state
-            .borrow()
-            .identities
-            .get(module)
-            .cloned();
-        let generation = generation.ok_or_else(|| {
-            Refusal::new(
-                StatusCode::NOT_FOUND,
-                format!("module {module} has no identity"),
-            )
-        })?;
+        let generation = self.generation_of(module)?;
         let digest = self.master.sign(module, &generation, data.to_vec()).await;
         Ok(Reply::json(&SignResponse {
             digest: STANDARD.encode(digest.map_err(unavailable)?),
         }))
+    }
+
+    fn generation_of(&self, module: &ModuleId) -> Result<GenerationId, Refusal> {
+        let state = self.shared.cloud_state.borrow();
+        state.identities.get(module).cloned().ok_or_else(|| {
+            let problem = format!("module {module} has no identity");
+            Refusal::new(StatusCode::NOT_FOUND, problem)
+        })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ids::ModuleId;
+use hyper::StatusCode;
+use ids::{GenerationId, ModuleId};
 use wire::edge_api::local::{DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse};
 
 use super::{Refusal, Reply, Workload, decoded, unavailable};
@@ -16,7 +17,8 @@ impl Workload {
         request: &EncryptRequest,
     ) -> Result<Reply, Refusal> {
         let data = ModuleData {
-            of: format!("{module}{generation}").into_bytes(),
+            module: module.clone(),
+            generation: self.current(module, generation)?,
             vector: decoded("initializationVector", &request.initialization_vector)?.to_vec(),
             bytes: decoded("plaintext", &request.plaintext)?,
         };
@@ -33,7 +35,8 @@ impl Workload {
         request: &DecryptRequest,
     ) -> Result<Reply, Refusal> {
         let data = ModuleData {
-            of: format!("{module}{generation}").into_bytes(),
+            module: module.clone(),
+            generation: self.current(module, generation)?,
             vector: decoded("initializationVector", &request.initialization_vector)?.to_vec(),
             bytes: decoded("ciphertext", &request.ciphertext)?,
         };
@@ -41,5 +44,16 @@ impl Workload {
         Ok(Reply::json(&DecryptResponse {
             plaintext: STANDARD.encode(&*decrypted),
         }))
+    }
+    /// The generation of a module, which the caller has to name.
+    fn current(&self, module: &ModuleId, named: &str) -> Result<GenerationId, Refusal> {
+        let generation = self.generation_of(module)?;
+        match generation.to_string() == named {
+            true => Ok(generation),
+            false => Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                format!("{named:?} is not the generation of module {module}"),
+            )),
+        }
     }
 }

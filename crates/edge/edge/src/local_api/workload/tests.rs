@@ -133,8 +133,15 @@ async fn a_module_signs_for_itself_only_and_stays_reachable() {
 #[tokio::test]
 async fn what_a_module_encrypts_only_it_decrypts() {
     let dir = tempfile::tempdir().unwrap();
+    let shared = SharedState::default();
+    for (name, generation) in [("a", 11), ("b", 11), ("a1", 1)] {
+        let generation = GenerationId::from_number(generation);
+        shared.cloud_state.send_modify(|cloud_state| {
+            drop(cloud_state.identities.insert(module(name), generation));
+        });
+    }
     let workload = Workload {
-        shared: SharedState::default(),
+        shared,
         master: master_in(dir.path()),
         trust_bundle: None,
         edge_ca: Arc::default(),
@@ -150,7 +157,7 @@ async fn what_a_module_encrypts_only_it_decrypts() {
         Ok(_) => panic!("it answers without a body"),
         Err(refused) => Err(refused.status),
     };
-    let sealed = workload.encrypt(&module("a"), "1", &request).await;
+    let sealed = workload.encrypt(&module("a"), "11", &request).await;
     let sealed = text(sealed, "ciphertext").unwrap();
     let decrypt = async |name: &str, generation: &str, vector: &str| {
         let request = DecryptRequest {
@@ -163,14 +170,23 @@ async fn what_a_module_encrypts_only_it_decrypts() {
         )
     };
     let vector = String::from_utf8(STANDARD.decode(vector).unwrap()).unwrap();
-    let opened = decrypt("a", "1", &vector).await.unwrap();
+    let opened = decrypt("a", "11", &vector).await.unwrap();
     assert_eq!(opened, STANDARD.encode("a secret"));
     for (name, generation, vector) in [
-        ("b", "1", vector.as_str()),
-        ("a", "2", &vector),
-        ("a", "1", "other"),
+        ("b", "11", vector.as_str()),
+        ("a", "12", &vector),
+        ("a", "11", "other"),
+        // Whose id and generation make the same text.
+        ("a1", "1", &vector),
     ] {
         let refused = decrypt(name, generation, vector).await.unwrap_err();
         assert_eq!(refused, StatusCode::BAD_REQUEST);
     }
+    let refused = decrypt("c", "11", &vector).await.unwrap_err();
+    assert_eq!(refused, StatusCode::NOT_FOUND);
+    let refused = workload.encrypt(&module("a"), "12", &request).await;
+    assert_eq!(
+        text(refused, "ciphertext").unwrap_err(),
+        StatusCode::BAD_REQUEST
+    );
 }
