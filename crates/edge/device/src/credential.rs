@@ -8,7 +8,7 @@ use wire::service_api::device_view::token_resource;
 
 use crate::{Identity, TpmFault, WorkloadError};
 
-pub use token_source::{KeySigner, TokenSource};
+pub use token_source::{KeySigner, Signing, TokenSource};
 
 /// The credential of a device or module.
 #[derive(Clone)]
@@ -55,6 +55,9 @@ pub enum SignError {
     Workload(#[from] WorkloadError),
     #[error("the TPM did not sign")]
     Tpm(#[from] TpmFault),
+    /// In the words of the process that holds the key.
+    #[error("{0}")]
+    Key(String),
 }
 
 /// Signs with the key of a device or module: the key itself, a TPM, or a socket of the

@@ -42,7 +42,7 @@ pub mod renewal;
 pub use backoff::{Backoff, retry_pause};
 pub use blob::{BlobContainer, BlobError, BlobKind, BlobWriter};
 pub use clock::Clock;
-pub use credential::{Credential, KeySigner, SignError, Signer, TokenSource, token};
+pub use credential::{Credential, KeySigner, SignError, Signer, Signing, TokenSource, token};
 pub use dial::ConnectError;
 pub use https::{Answer, HttpsClient, HttpsError};
 pub use hub::{

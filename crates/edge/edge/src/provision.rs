@@ -7,6 +7,8 @@ pub mod clock_guard;
 pub mod guarded_clock;
 pub mod machine;
 mod registration;
+mod role_key;
 
 pub use access::{AccessError, CloudAccess, DeviceCredential};
 pub use registration::{RegisterError, register};
+pub use role_key::RoleKey;

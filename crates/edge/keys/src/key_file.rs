@@ -3,6 +3,8 @@
 use pki::{Certificate, KeyError as PemError, PrivateKey};
 use zeroize::Zeroizing;
 
+use crate::KeyError;
+
 /// The private key in a file: in PEM, with or without a byte order mark and text around it, or in
 /// DER. The error says what to do.
 pub(crate) fn private_key(bytes: &[u8]) -> Result<PrivateKey, String> {
@@ -56,4 +58,26 @@ fn no_key_in_der(bytes: &[u8], content: &[u8]) -> String {
          openssl pkey -inform der -in FILE -out NEW, and give NEW the mode 0600"
     };
     problem.to_owned()
+}
+
+/// The lengths of the keys that registries make, as base64 without padding.
+const USUAL_TEXT: [usize; 2] = [43, 86];
+
+/// A symmetric key in a file is its bytes. People put its base64 text there, or PEM.
+pub(crate) fn refuse_text(bytes: &[u8], path: &str) -> Result<(), KeyError> {
+    let text = std::str::from_utf8(bytes).map_or("", str::trim);
+    let text = text.trim_end_matches('=');
+    let is_base64 = |one: u8| one.is_ascii_alphanumeric() || one == b'+' || one == b'/';
+    if USUAL_TEXT.contains(&text.len()) && text.bytes().all(is_base64) {
+        return Err(KeyError::unavailable(format!(
+            "{path}: the file holds base64, but a key in a file is its bytes; write the text as \
+             value = \"…\", or decode it: base64 -d {path} > NEW, and give NEW the mode 0600"
+        )));
+    }
+    match bytes.starts_with(b"-----BEGIN") {
+        true => Err(KeyError::invalid(format!(
+            "{path}: the file holds PEM and no symmetric key"
+        ))),
+        false => Ok(()),
+    }
 }

@@ -11,7 +11,7 @@ use crate::aead::{self, Encrypted};
 use crate::{KeyError, KeyId};
 
 /// What a symmetric key that is set may have, bytes.
-const LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
+const LENGTHS: std::ops::RangeInclusive<usize> = 1..=256;
 
 /// A symmetric key that stays where it is.
 pub trait SecretKey: fmt::Debug + Send + Sync {

@@ -18,7 +18,8 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 /// difference of two clocks that are about right.
 const MARGIN: Duration = Duration::from_secs(900);
 
-type Signing<'a> = Pin<Box<dyn Future<Output = Result<[u8; 32], SignError>> + Send + 'a>>;
+/// A signature that is being made.
+pub type Signing<'a> = Pin<Box<dyn Future<Output = Result<[u8; 32], SignError>> + Send + 'a>>;
 
 /// Holds a symmetric key: in memory, in a TPM, or in another process.
 pub trait KeySigner: std::fmt::Debug + Send + Sync {

@@ -10,10 +10,10 @@ use ids::{RegistrationId, Timestamp};
 use keys::{KeyStore, Keys};
 use pki::Certificate;
 use serde_json::Value;
-use wire::sas::SharedAccessKey;
 
 use super::{Config, Fault};
 use crate::daemon::key_settings;
+use crate::provision::RoleKey;
 
 /// The device's certificate chain and key, complete and consistent. Only [`examine`] makes one.
 #[derive(Debug, Clone)]
@@ -34,8 +34,8 @@ pub struct Examined {
     pub faults: Vec<Fault>,
     /// `None` when certificate or key are not in files, or one of the files has an error.
     pub credential: Option<Credential>,
-    /// The symmetric key of the configuration or of its file.
-    pub symmetric_key: Option<SharedAccessKey>,
+    /// The symmetric key, wherever it is.
+    pub symmetric_key: Option<RoleKey>,
     pub roots: Vec<Certificate>,
     /// The JSON of `payload.uri`.
     pub payload: Option<Value>,

@@ -7,12 +7,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use device::{Identity, KeySigner, TokenSource, TpmFault, TpmKey, TpmSigner, Trust, TrustError};
 use ids::{Thumbprint, Timestamp, error_chain};
 use serde_json::Value;
-use wire::sas::SharedAccessKey;
 
 use super::assignment::KeptAssignment;
 use super::basis::{Basis, Method, Origin};
 use super::guarded_clock::GuardedClock;
 use super::machine::Offer;
+use super::role_key::RoleKey;
 use crate::certificates::{IdentitySource, IssuanceError};
 use crate::config::{Attestation, Config, Credential, Examined, Severity, Source};
 use crate::desired::agent_options::AgentOptions;
@@ -32,8 +32,8 @@ pub enum AccessError {
 #[derive(Debug, Clone)]
 pub enum DeviceCredential {
     X509(Identity),
-    /// A symmetric key in memory.
-    Key(SharedAccessKey),
+    /// A symmetric key.
+    Key(RoleKey),
     Tpm {
         tpm: Arc<DeviceTpm>,
         /// SHA-256 of the endorsement key, hexadecimal: which TPM it is.
@@ -60,12 +60,7 @@ impl DeviceCredential {
                 hex_digest(identity.leaf().spki_der()),
                 Some(hex_digest(identity.leaf().der())),
             ),
-            // What it signs tells keys apart, and says nothing about the key.
-            Self::Key(key) => (
-                Method::SymmetricKey,
-                hex_digest(&key.sign(b"which key this is")),
-                None,
-            ),
+            Self::Key(key) => (Method::SymmetricKey, hex_digest(key.mark()), None),
             Self::Tpm {
                 endorsement_digest, ..
             } => (Method::Tpm, endorsement_digest.clone(), None),

@@ -116,9 +116,7 @@ impl Keys {
         let secret = match place {
             Found::File(path) => {
                 let bytes = files::read(&path).map_err(|error| files::problem(&path, &error))?;
-                if bytes.starts_with(b"-----BEGIN") {
-                    return Err(not_a(id, "a symmetric key"));
-                }
+                key_file::refuse_text(&bytes, &path.display().to_string())?;
                 Secret::in_memory(bytes, id, text)?
             }
             Found::Inline(bytes) => Secret::in_memory(bytes, id, text)?,

@@ -2,20 +2,17 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use ids::{RegistrationId, error_chain};
-use wire::sas::SharedAccessKey;
 
 use super::chain::Chain;
 use super::{Credential, Examiner};
-use crate::config::values::base64_key;
 use crate::config::{
-    Attestation, DEVICE_ID, Dps, Fault, FileReference, IdentityCertificate, KeyLocation, Manual,
-    Source, SymmetricKey, X509Identity, acceptable,
+    Attestation, DEVICE_ID, Dps, Fault, IdentityCertificate, KeyLocation, Manual, Source,
+    SymmetricKey, X509Identity, acceptable,
 };
+use crate::provision::RoleKey;
 
 /// The shortest symmetric key of a registry, bytes.
 const SHORTEST_KEY: usize = 16;
-/// The lengths of the keys that registries make, as base64 without padding.
-const USUAL_TEXT: [usize; 2] = [43, 86];
 
 impl Examiner<'_> {
     /// The identity, if its certificate is in a file.
@@ -137,9 +134,9 @@ impl Examiner<'_> {
             .ok()
     }
 
-    /// The symmetric key, if it stands in the configuration or in a file.
-    pub(super) fn symmetric_key(&mut self, source: &Source) -> Option<SharedAccessKey> {
-        match source.symmetric_key()? {
+    /// The symmetric key. The process that holds the keys reads it.
+    pub(super) fn symmetric_key(&mut self, source: &Source) -> Option<RoleKey> {
+        let (line, key) = match source.symmetric_key()? {
             SymmetricKey::Inline(inline) => {
                 let length = inline.key.to_base64().len() / 4 * 3;
                 if length < SHORTEST_KEY {
@@ -151,34 +148,20 @@ impl Examiner<'_> {
                         ),
                     ));
                 }
-                Some(inline.key.clone())
+                (inline.line, "the symmetric key")
             }
-            SymmetricKey::File(file) => self.raw_key(file),
-            SymmetricKey::Pkcs11(_) => None,
-        }
+            SymmetricKey::File(file) => {
+                self.open_to_others(file);
+                (file.line, file.key.as_str())
+            }
+            SymmetricKey::Pkcs11(token) => (token.line, token.key.as_str()),
+        };
+        let opened = RoleKey::open(self.keys).map_err(|error| {
+            let message = format!("{key}: {error}");
+            self.faults.push(Fault::error(line, message));
+        });
+        opened.ok()
     }
-
-    /// The bytes of a file are the key. People often put its base64 text there.
-    fn raw_key(&mut self, file: &FileReference) -> Option<SharedAccessKey> {
-        let bytes = self.bytes(file)?;
-        self.open_to_others(file);
-        let key = key_of_file(&bytes, &file.path.display().to_string());
-        self.keep_or_record(file, key)
-    }
-}
-
-fn key_of_file(bytes: &[u8], path: &str) -> Result<SharedAccessKey, String> {
-    let text = std::str::from_utf8(bytes).map_or("", str::trim);
-    if base64_key(text).is_ok() && USUAL_TEXT.contains(&text.trim_end_matches('=').len()) {
-        return Err(format!(
-            "the file holds base64, but a key in a file is its bytes; write the text as value = \
-             \"…\", or decode it: base64 -d {path} > NEW, and give NEW the mode 0600"
-        ));
-    }
-    if bytes.starts_with(b"-----BEGIN") {
-        return Err("the file holds PEM and no symmetric key".to_owned());
-    }
-    SharedAccessKey::from_bytes(bytes.to_vec()).map_err(|error| error.to_string())
 }
 
 fn hex(bytes: &[u8]) -> String {

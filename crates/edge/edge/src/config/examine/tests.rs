@@ -11,6 +11,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pki::{Issuer, KeyType, PrivateKey, Profile, Serial, Subject, Validity, prepare};
+use wire::sas::SharedAccessKey;
 
 use super::*;
 

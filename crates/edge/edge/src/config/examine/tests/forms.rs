@@ -44,11 +44,12 @@ fn a_symmetric_key_in_a_file_is_its_bytes() {
     let (examined, faults) = identity.faults_of(&text);
     assert_eq!(faults, [""; 0]);
     let key = examined.symmetric_key.unwrap();
-    assert_eq!(*key.to_base64(), STANDARD.encode(KEY));
+    let same = SharedAccessKey::from_bytes(KEY.to_vec()).unwrap();
+    assert_eq!(key.mark(), same.sign(b"which key this is"));
     for (content, mode, expected) in [
         (STANDARD.encode(KEY) + "\n", 0o600, "the file holds base64"),
         (identity.text("key.pem"), 0o600, "the file holds PEM"),
-        (String::new(), 0o600, "must have 1 to 256 bytes"),
+        (String::new(), 0o600, "has 0 bytes; 1 to 256 are possible"),
         ("muster".repeat(4), 0o644, "run: chmod 600"),
     ] {
         identity.file("k", content.as_bytes(), mode);
