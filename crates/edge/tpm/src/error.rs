@@ -46,6 +46,11 @@ pub enum TpmError {
     KeyFile(#[from] KeyFileError),
     #[error("{0:#010x} is not a handle of a persistent object, 0x81000000 to 0x817fffff")]
     NotPersistent(u32),
+    #[error(
+        "{0:#010x} is the handle of the TPM's storage root key (0x81000001) or endorsement key \
+         (0x81010001); choose another, such as 0x81000002"
+    )]
+    Reserved(u32),
     #[error("a key of this kind does not sign with {0:?} in a TPM")]
     Scheme(pki::SignatureScheme),
     #[error(

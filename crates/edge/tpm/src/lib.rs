@@ -44,4 +44,4 @@ pub use nv::EndorsementCertificate;
 pub use public::{Public, PublicFault};
 pub use signing_key::{KeyPlace, NewKey, SigningKey};
 pub use tcti::{Tcti, TctiError};
-pub use tpm::{About, Authorization, Tpm, TpmSettings};
+pub use tpm::{About, Authorization, Tpm, TpmSettings, key_handle};

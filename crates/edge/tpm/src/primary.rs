@@ -34,10 +34,11 @@ impl Tpm {
         self.keep(connection, made, STORAGE_ROOT_KEY)
     }
 
-    /// Keeps a primary key, because it takes long to make again. Where that is not possible, the
+    /// Keeps a primary key where nothing is, because it takes long to make again. Where that is not possible, the
     /// loaded one is used.
     fn keep(&self, connection: &mut Connection, made: u32, handle: u32) -> Result<u32, TpmError> {
-        match self.make_persistent(connection, made, handle) {
+        let owner = self.settings.owner.as_bytes();
+        match connection.evict_control(owner, made, handle) {
             Ok(()) => {
                 connection.flush(made)?;
                 Ok(handle)

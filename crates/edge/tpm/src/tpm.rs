@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::code::rc;
 use crate::connection::Connection;
+use crate::primary::{ENDORSEMENT_KEY, STORAGE_ROOT_KEY};
 use crate::{Tcti, TpmError};
 
 /// `TPM_PT_MANUFACTURER` and `TPM_PT_FIRMWARE_VERSION_1`
@@ -60,6 +61,24 @@ impl Default for TpmSettings {
             owner: Authorization::default(),
             endorsement: Authorization::default(),
         }
+    }
+}
+
+impl TpmSettings {
+    /// The handle of `auth_key_index`.
+    #[must_use]
+    pub fn auth_key_handle(&self) -> u32 {
+        PERSISTENT.start() + self.auth_key_index
+    }
+}
+
+/// A handle at which a key of the device may be kept: one of the owner's, and not that of the
+/// endorsement key or the storage root key.
+pub fn key_handle(handle: u32) -> Result<u32, TpmError> {
+    match handle {
+        ENDORSEMENT_KEY | STORAGE_ROOT_KEY => Err(TpmError::Reserved(handle)),
+        other if PERSISTENT.contains(&other) => Ok(other),
+        other => Err(TpmError::NotPersistent(other)),
     }
 }
 
@@ -122,7 +141,7 @@ impl Tpm {
     /// The handle at which the key of the provisioning service is kept.
     #[must_use]
     pub fn auth_key_handle(&self) -> u32 {
-        PERSISTENT.start() + self.settings.auth_key_index
+        self.settings.auth_key_handle()
     }
 
     /// Makes a loaded object persistent. What was at the handle goes.
@@ -132,9 +151,7 @@ impl Tpm {
         object: u32,
         handle: u32,
     ) -> Result<(), TpmError> {
-        if !PERSISTENT.contains(&handle) {
-            return Err(TpmError::NotPersistent(handle));
-        }
+        let handle = key_handle(handle)?;
         let owner = self.settings.owner.as_bytes();
         if connection.exists(handle)? {
             connection.evict_control(owner, handle, handle)?;
@@ -159,5 +176,26 @@ impl Tpm {
         [rc::NV_SPACE, rc::AUTH_FAIL, rc::BAD_AUTH]
             .iter()
             .any(|code| error.is_refused_with(*code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_the_device_do_not_go_where_the_primary_keys_are() {
+        for handle in [0x8100_0001, 0x8101_0001] {
+            assert!(matches!(key_handle(handle), Err(TpmError::Reserved(_))));
+        }
+        for handle in [0x80ff_ffff, 0x8180_0000, 0x0100_0000] {
+            assert!(matches!(
+                key_handle(handle),
+                Err(TpmError::NotPersistent(_))
+            ));
+        }
+        for handle in [0x8100_0000, 0x8100_0002, 0x8101_0002, 0x817f_ffff] {
+            assert!(key_handle(handle).is_ok(), "{handle:#x}");
+        }
     }
 }

@@ -133,5 +133,13 @@ fn auth_key_index(section: &Section<'_, '_>) -> Option<u32> {
         let message = "tpm.auth_key_index: it has to be a number from 0 to 0x7FFFFF";
         section.fault(line, message);
     }
+    let settings = TpmSettings {
+        auth_key_index: index?,
+        ..TpmSettings::default()
+    };
+    // The key of the service replaces what is at its handle.
+    if let Err(error) = tpm::key_handle(settings.auth_key_handle()) {
+        section.fault(line, format!("tpm.auth_key_index: {error}"));
+    }
     index
 }

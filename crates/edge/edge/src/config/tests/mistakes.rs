@@ -74,6 +74,16 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "[tpm]\nauth_key_index = \"0x80_00_00\"\n[moby_runtime]",
         "line 17: tpm.auth_key_index: it has to be a number",
     ),
+    (
+        "[moby_runtime]",
+        "[tpm]\nauth_key_index = 1\n[moby_runtime]",
+        "line 17: tpm.auth_key_index: 0x81000001 is the handle of the TPM's storage root key",
+    ),
+    (
+        "[moby_runtime]",
+        "[tpm]\nauth_key_index = \"0x01_00_01\"\n[moby_runtime]",
+        "line 17: tpm.auth_key_index: 0x81010001 is the handle of the TPM's storage root key",
+    ),
 ];
 
 #[test]

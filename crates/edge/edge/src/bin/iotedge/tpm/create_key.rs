@@ -49,7 +49,8 @@ impl From<Kind> for NewKey {
 
 pub fn handle(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix("0x").ok_or("write it as 0x81000002")?;
-    u32::from_str_radix(digits, 16).map_err(|error| error.to_string())
+    let handle = u32::from_str_radix(digits, 16).map_err(|error| error.to_string())?;
+    tpm::key_handle(handle).map_err(|error| error.to_string())
 }
 
 impl CreateKey {
@@ -84,5 +85,18 @@ impl CreateKey {
         let key = tpm.create_key(self.kind.into())?;
         durable::write_in_any_folder(&path, key.to_pem().as_bytes())?;
         Ok(format!("file://{}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_of_primary_keys_are_refused() {
+        assert_eq!(handle("0x81000002"), Ok(0x8100_0002));
+        for refused in ["0x81000001", "0x81010001", "0x01c00002", "81000002", "0x"] {
+            assert!(handle(refused).is_err(), "{refused}");
+        }
     }
 }
