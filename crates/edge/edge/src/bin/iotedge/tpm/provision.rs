@@ -16,7 +16,7 @@ use pki::{Certificate, Signer, Subject};
 use tpm::{KeyPlace, Tpm};
 
 use self::certificate::Enrollment;
-use self::report::{Done, Report, Step};
+use self::report::{Done, Outcome, Report, Step};
 use super::At;
 use super::create_key::{Kind, handle};
 use super::show::registration_id;
@@ -78,7 +78,8 @@ pub struct Provision {
     /// Where the key of the device's certificate is kept.
     #[arg(long, value_name = "HANDLE", value_parser = handle, default_value = "0x81000002")]
     ldevid_handle: u32,
-    /// Replace a config.toml that this command has not written.
+    /// Replace a config.toml that this command has not written. What is replaced is kept as
+    /// config.toml.before.
     #[arg(long)]
     force: bool,
 }
@@ -125,10 +126,9 @@ impl Provision {
             Step::LdevidCertificate,
             certificate::hold(&ldevid, enrollment).await,
         )?;
-        let text = self.configuration(&name, &ldevid, &tpm);
         report.note(
             Step::Configuration,
-            text.and_then(|text| configuration::write(device, &text, self.force)),
+            self.configure(device, &name, &ldevid, &tpm),
         )?;
         report.note(Step::Apply, configuration::apply(device).await)?;
         Ok(())
@@ -207,14 +207,15 @@ impl Provision {
         }))
     }
 
-    fn configuration(
+    fn configure(
         &self,
+        device: &Device,
         name: &RegistrationId,
         certificate: &std::path::Path,
         tpm: &Tpm,
-    ) -> anyhow::Result<String> {
+    ) -> Outcome<()> {
         let trust = self.trust.as_ref().map(std::path::absolute).transpose()?;
-        Ok(configuration::text(&configuration::Content {
+        let content = configuration::Content {
             endpoint: &self.endpoint,
             scope: &self.scope,
             name,
@@ -222,7 +223,8 @@ impl Provision {
             key: self.ldevid_handle,
             trust: trust.as_deref(),
             tpm: tpm.settings(),
-        }))
+        };
+        configuration::write(device, &content, self.force)
     }
 }
 
