@@ -5,6 +5,7 @@
 //! has accepted the device. Until then, and without a cloud, modules go on with what is kept.
 
 mod attempt;
+mod deployment_options;
 mod hub;
 mod kept;
 mod lanes;
@@ -13,7 +14,6 @@ mod status;
 mod work;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use ids::error_chain;
 use keys::Client;
@@ -32,6 +32,7 @@ use crate::runtime::ModuleRuntime;
 use crate::session::Session;
 use crate::session::methods::MethodParts;
 use crate::state::SharedState;
+use deployment_options::DeploymentOptions;
 use lanes::{Lanes, Next};
 pub use state_files::StateFiles;
 use work::Done;
@@ -50,8 +51,6 @@ pub struct CloudParts<R> {
     pub methods: MethodParts,
     /// The time that the device goes by.
     pub clock: Arc<GuardedClock>,
-    /// Attempts to connect since the last session.
-    pub attempts: AtomicU32,
     /// The certificate that is issued on or for the device, if it has one.
     pub identity: Option<Arc<dyn IdentitySource>>,
 }
@@ -63,6 +62,7 @@ pub struct CloudTask<R> {
     lanes: Lanes<R>,
     /// What was read last.
     access: Option<Arc<CloudAccess>>,
+    deployment_options: DeploymentOptions,
     /// A session that the hub has accepted, and that has not been started.
     opened: Option<Session<R>>,
     /// For the outcome of registrations that were asked for.
@@ -77,6 +77,7 @@ impl<R: ModuleRuntime> CloudTask<R> {
             commands,
             lanes: Lanes::default(),
             access: None,
+            deployment_options: DeploymentOptions::default(),
             opened: None,
             replies: Vec::new(),
         }
@@ -89,6 +90,8 @@ impl<R: ModuleRuntime> CloudTask<R> {
         let mut event = Event::Begin;
         loop {
             log_failure(&event);
+            let has_session = machine.session().is_some();
+            self.deployment_options.note(&event, has_session);
             let effects = machine.step(event, self.parts.now(), rand::random());
             for effect in effects {
                 self.perform(effect).await;
@@ -143,7 +146,10 @@ impl<R: ModuleRuntime> CloudTask<R> {
     async fn perform(&mut self, effect: Effect) {
         let parts = self.parts.clone();
         match effect {
-            Effect::Read => self.lanes.work_on(work::read(parts)),
+            Effect::Read => {
+                let obeys_deployment = self.deployment_options.begin();
+                self.lanes.work_on(work::read(parts, obeys_deployment));
+            }
             Effect::Register { offer, reason } => {
                 let access = self.access.clone();
                 self.lanes
@@ -156,7 +162,6 @@ impl<R: ModuleRuntime> CloudTask<R> {
             }
             Effect::Keep(assignment) => parts.adopt(&assignment),
             Effect::StartSession => {
-                parts.attempts.store(0, Ordering::Relaxed);
                 if let Some(session) = self.opened.take() {
                     self.lanes.start_session(session).await;
                 }
@@ -184,13 +189,10 @@ impl<R> CloudParts<R> {
         self.clock.read().time
     }
 
-    /// What the variables of the agent ask for, in another attempt to connect. Those of the
-    /// deployment may name a proxy that does not work, and only the hub can take them back: every
-    /// other attempt does without.
-    fn options_of_attempt(&self) -> AgentOptions {
-        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
+    /// What the variables of the agent ask for, with or without those of the deployment.
+    fn agent_options(&self, obeys_deployment: bool) -> AgentOptions {
         let document = self.shared.cloud_state.borrow().desired.clone();
-        let document = document.filter(|_| attempt.is_multiple_of(2));
+        let document = document.filter(|_| obeys_deployment);
         let manifest = document.and_then(|document| parse(&document).ok());
         agent_options(&self.config, manifest.as_ref())
     }

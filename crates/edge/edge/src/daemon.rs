@@ -11,7 +11,6 @@ mod start;
 mod tpm_service;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use ids::error_chain;
@@ -261,7 +260,6 @@ impl<R: ModuleRuntime> Device<R> {
                 make_bundle: None,
             },
             clock: self.clock.clone(),
-            attempts: AtomicU32::new(0),
             identity: certificates.identity(),
         };
         if let Some(identity) = &parts.identity {

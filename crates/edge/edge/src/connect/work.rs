@@ -25,7 +25,10 @@ pub(super) enum Done<R> {
     Opened(Result<Box<Session<R>>, Failed>),
 }
 
-pub(super) async fn read<R: ModuleRuntime>(parts: Arc<CloudParts<R>>) -> Done<R> {
+pub(super) async fn read<R: ModuleRuntime>(
+    parts: Arc<CloudParts<R>>,
+    obeys_deployment: bool,
+) -> Done<R> {
     let (config, clock, keys) = (
         parts.config.clone(),
         parts.clock.clone(),
@@ -42,7 +45,7 @@ pub(super) async fn read<R: ModuleRuntime>(parts: Arc<CloudParts<R>>) -> Done<R>
     // A TPM takes its time, and so does a token.
     let access = spawn_blocking(read).await;
     let access = access.unwrap_or_else(|error| Err(error_chain(&error)));
-    let options = parts.options_of_attempt();
+    let options = parts.agent_options(obeys_deployment);
     Done::Read(access.map(|access| Arc::new(access.with_options(options))))
 }
 
