@@ -79,6 +79,8 @@ pub enum IssuanceError {
     Files(String),
     #[error("the CA has no certificate yet")]
     NoCa,
+    #[error("the hub refused the new certificate and accepts the one before")]
+    Refused,
 }
 
 impl From<ManagedError> for IssuanceError {

@@ -116,6 +116,8 @@ pub struct Managed {
     problem: Mutex<Option<String>>,
     /// Whether the hub gives no other certificate, so that registering has to.
     hub_gives_none: AtomicBool,
+    /// Whether the last new certificate was refused, so that another one has to wait.
+    was_refused: AtomicBool,
 }
 
 impl Managed {
@@ -135,6 +137,7 @@ impl Managed {
             changes: watch::Sender::default(),
             problem: Mutex::default(),
             hub_gives_none: AtomicBool::new(false),
+            was_refused: AtomicBool::new(false),
         };
         {
             let mut kept = managed.lock();
@@ -261,6 +264,12 @@ impl Managed {
         if !self.hub_gives_none.swap(true, Ordering::Relaxed) {
             self.changes.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Whether a new certificate was refused since the last call.
+    #[must_use]
+    pub fn take_refusal(&self) -> bool {
+        self.was_refused.swap(false, Ordering::Relaxed)
     }
 
     /// CA certificates that are no longer used to issue, and that are still valid.

@@ -63,6 +63,9 @@ impl RenewalTask {
                     due.map_or(LONGEST_SLEEP, |due| due.since(now).min(LONGEST_SLEEP))
                 }
                 Step::Prove(_) if self.proof == Proof::AtHub => LONGEST_SLEEP,
+                Step::MakeKey if self.managed.take_refusal() => {
+                    self.failed(&IssuanceError::Refused, now, &mut backoff)
+                }
                 step => match self.act(step, now).await {
                     Ok(()) => continue,
                     Err(IssuanceError::AtRegistration) => LONGEST_SLEEP,

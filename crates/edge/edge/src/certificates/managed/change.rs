@@ -101,6 +101,7 @@ impl Managed {
         changed.slots = kept.slots.clone().without_refused_candidate();
         retire(&mut changed, refused);
         self.write(&mut kept, changed)?;
+        self.was_refused.store(true, Ordering::Relaxed);
         self.destroy_retired(&mut kept)?;
         Ok(true)
     }

@@ -209,7 +209,10 @@ fn a_refused_certificate_is_dropped_only_while_there_is_another() {
         panic!("it is issued")
     };
     assert!(!device.managed.disproven(&first).unwrap());
+    assert!(!device.managed.take_refusal());
     assert!(device.managed.disproven(&second).unwrap());
+    assert!(device.managed.take_refusal(), "the next one waits");
+    assert!(!device.managed.take_refusal(), "once");
     assert_eq!(device.managed.next(due), Step::MakeKey);
     assert_eq!(device.key_files(), 1);
     world.require_working(&device, due);

@@ -30,8 +30,8 @@ pub(super) struct Round {
     current: Option<Attempt>,
     /// Whether the provisioning service has been asked.
     asked_service: bool,
-    /// Whether a hub refused the newest of several credentials.
-    newest_refused: bool,
+    /// How a hub refused the newest of several credentials, unless it may know it by now.
+    newest_refused: Option<FailureKind>,
     retry_after: Option<Duration>,
     problem: Option<String>,
     /// Whether another round follows at once.
@@ -174,6 +174,10 @@ impl Machine {
                 if failed.kind != FailureKind::Unavailable || self.owed == Some(Reason::Asked) {
                     self.owed = None;
                 }
+                if failed.kind != FailureKind::Device {
+                    // The hub may not know the newest one only because the service did not answer.
+                    self.round.newest_refused = None;
+                }
                 self.round.note(failed);
                 if self.session.is_none() && self.round.agenda.is_empty() {
                     self.aim();
@@ -185,6 +189,7 @@ impl Machine {
 
     fn assigned(&mut self, assignment: KeptAssignment, effects: &mut Vec<Effect>) -> bool {
         self.owed = None;
+        self.round.newest_refused = None;
         if self.kept.is_none() {
             // There is nothing to lose, and it saves another registration.
             self.keep(assignment, effects);
@@ -245,7 +250,7 @@ impl Machine {
         if let Some(newest) = newest.filter(|_| offers.len() > 1) {
             if target.offer == 0 {
                 effects.push(Effect::Proven(newest));
-            } else if self.round.newest_refused {
+            } else if self.round.newest_refused.is_some() {
                 effects.push(Effect::Disproven(newest));
             }
         }
@@ -289,13 +294,15 @@ impl Machine {
             self.candidate = None;
         }
         let newest_of_several = target.offer == 0 && self.round.offers.len() > 1;
+        if newest_of_several {
+            self.round.newest_refused = Some(kind);
+        }
         let by_service = matches!(target.assignment.basis.origin, Origin::Dps { .. });
         if newest_of_several && by_service && !self.round.asked_service {
             let reason = "the hub does not know the new certificate yet".to_owned();
             self.round.agenda.push_front(Attempt::Register(reason));
             return;
         }
-        self.round.newest_refused |= newest_of_several;
         if self.session.is_none() && self.round.agenda.is_empty() {
             self.refused(kind);
         }
@@ -337,8 +344,19 @@ impl Machine {
         }
     }
 
+    /// The newest credential is of no use when the hub does not know it, and the service has been
+    /// asked, while the session goes on with another one.
+    fn disproven(&self, round: &Round) -> Option<Effect> {
+        let is_refused = round.newest_refused == Some(FailureKind::Device) && round.asked_service;
+        let newest = round.offers.first()?.hub_credential.clone()?;
+        let session = self.session.as_ref()?;
+        let is_other = session.hub_credential != newest;
+        (is_refused && is_other).then_some(Effect::Disproven(newest))
+    }
+
     pub(super) fn end_round(&mut self, chance: f64, effects: &mut Vec<Effect>) {
         let round = std::mem::take(&mut self.round);
+        effects.extend(self.disproven(&round));
         self.work = Work::Waiting;
         let failed = round.problem.is_some();
         self.answer(&round, effects);

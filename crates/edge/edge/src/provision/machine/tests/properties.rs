@@ -161,7 +161,11 @@ impl World {
                     assert_eq!(event, Event::Connected);
                     (self.has_session, self.accepted, self.refused) = (true, true, false);
                 }
-                Effect::Proven(_) | Effect::Disproven(_) => assert_eq!(event, Event::Connected),
+                Effect::Proven(_) => assert_eq!(event, Event::Connected),
+                Effect::Disproven(newest) => {
+                    let session = self.machine.session().expect("another one is accepted");
+                    assert_ne!(session.hub_credential, newest);
+                }
                 Effect::Answer(_) => {
                     assert!(self.waiting_for_answer > 0, "nobody asked");
                     self.waiting_for_answer = 0;

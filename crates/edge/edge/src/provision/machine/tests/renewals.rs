@@ -66,6 +66,60 @@ fn a_certificate_is_given_up_only_when_the_hub_accepts_the_other_one() {
     assert_eq!(machine.kept().unwrap().basis, usual()[0].basis);
 }
 
+fn is_disproven(effect: &Effect) -> bool {
+    *effect == Effect::Disproven("c2".to_owned())
+}
+
+#[test]
+fn a_certificate_that_the_service_refuses_too_is_given_up() {
+    let refused = || Event::Refused(failed(FailureKind::Device));
+    let by_service = || Event::Registered(Err(failed(FailureKind::Device)));
+    let mut machine = Machine::new(ReprovisioningMode::Dynamic, Some(kept()));
+    let effects = run(
+        &mut machine,
+        [
+            Event::Begin,
+            Event::Read(Ok(both())),
+            refused(),
+            by_service(),
+        ],
+    );
+    assert_eq!(connects_to(&effects), Some(("hub.example", 1)));
+    let effects = run(&mut machine, [Event::Connected]);
+    assert!(effects.iter().any(is_disproven), "{effects:?}");
+    // And while a session goes on with the other one.
+    let mut machine = in_session(ReprovisioningMode::Dynamic);
+    let effects = run(
+        &mut machine,
+        [
+            Event::Woken,
+            Event::Read(Ok(both())),
+            refused(),
+            by_service(),
+        ],
+    );
+    assert!(effects.iter().any(is_disproven), "{effects:?}");
+    assert!(machine.session().is_some() && pause(&effects).is_some());
+}
+
+#[test]
+fn a_service_that_does_not_answer_disproves_nothing() {
+    let events = [
+        Event::Read(Ok(both())),
+        Event::Refused(failed(FailureKind::Device)),
+        Event::Registered(Err(Failed::unavailable("no network".to_owned()))),
+    ];
+    let mut machine = in_session(ReprovisioningMode::Dynamic);
+    run(&mut machine, [Event::Woken]);
+    let effects = run(&mut machine, events.clone());
+    assert!(!effects.iter().any(is_disproven), "{effects:?}");
+    let mut machine = Machine::new(ReprovisioningMode::Dynamic, Some(kept()));
+    run(&mut machine, [Event::Begin]);
+    run(&mut machine, events);
+    let effects = run(&mut machine, [Event::Connected]);
+    assert!(!effects.iter().any(is_disproven), "{effects:?}");
+}
+
 #[test]
 fn an_unreachable_hub_disproves_nothing() {
     let mut machine = Machine::new(ReprovisioningMode::Dynamic, Some(kept()));
