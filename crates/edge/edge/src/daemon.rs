@@ -77,7 +77,9 @@ pub async fn run<R: ModuleRuntime>(
     let applied = start::load(&paths)?;
     let keys = KeysRole::start(&paths)?;
     let settings = applied.as_ref().map(key_settings);
-    keys.configure(settings.unwrap_or_default()).await;
+    if let Err(error) = keys.configure(settings.unwrap_or_default()).await {
+        tracing::error!("{error}");
+    }
     let client = keys.client();
     let master = spawn_blocking(move || MasterKey::open(&*client)).await;
     let master = master.map_err(|error| KeyError::NoRole(error.to_string()))??;
@@ -293,7 +295,8 @@ impl<R: ModuleRuntime> Device<R> {
     async fn reload(&mut self) -> Result<Reload, String> {
         let config = start::load(&self.paths).map_err(|error| error_chain(&error))?;
         let config = config.ok_or("no configuration is applied")?;
-        self.keys.configure(key_settings(&config)).await;
+        let obeyed = self.keys.configure(key_settings(&config)).await;
+        obeyed.map_err(|error| error_chain(&error))?;
         let difference = match &self.running {
             None => Difference::Agent,
             Some(running) => difference::between(&running.config, &running.files, &config),

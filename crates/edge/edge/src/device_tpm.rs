@@ -39,7 +39,8 @@ pub fn unreachable(config: &Config) -> Option<Fault> {
     match Tpm::new(config.tpm_settings()).about() {
         Ok(about) if about.is_locked_out => Some(Fault::warning(
             line,
-            "tpm: wrong authorization values were given to the TPM too often; it refuses keys              that need one until its recovery time is over",
+            "tpm: wrong authorization values were given to the TPM too often; it refuses keys \
+             that need one until its recovery time is over",
         )),
         Ok(_) => None,
         Err(error) => Some(Fault::error(line, format!("tpm: {}", error_chain(&error)))),

@@ -21,7 +21,8 @@ pub struct EndorsementCertificate {
 
 impl Tpm {
     /// The certificates of endorsement keys in the TPM. Vendors put one or two there; a software
-    /// TPM usually has none. What is there and is not a certificate is left out.
+    /// TPM usually has none. What is not readable, or not a
+    /// certificate, is left out.
     pub fn endorsement_certificates(&self) -> Result<Vec<EndorsementCertificate>, TpmError> {
         let mut connection = self.connect()?;
         let endorsement = self.endorsement(&mut connection)?;
@@ -35,7 +36,15 @@ impl Tpm {
             if !connection.exists(index)? {
                 continue;
             }
-            let content = connection.nv_read(index)?;
+            // An index without content, or with an authorization value.
+            let content = match connection.nv_read(index) {
+                Err(error @ TpmError::Refused { .. }) => {
+                    let index = format_args!("{index:#x}");
+                    tracing::warn!(%index, %error, "the certificate cannot be read");
+                    continue;
+                }
+                read => read?,
+            };
             let Ok(certificate) = Certificate::from_der(without_filler(&content)) else {
                 tracing::warn!(index = %format_args!("{index:#x}"), "not a certificate");
                 continue;

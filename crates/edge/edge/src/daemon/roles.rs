@@ -56,6 +56,11 @@ struct Order {
     settings: Settings,
 }
 
+/// The role has not answered to a configuration in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the process that holds the keys does not take the configuration; the log says why")]
+pub(crate) struct NotObeyed;
+
 /// The running role.
 pub(crate) struct KeysRole {
     client: Client,
@@ -100,8 +105,9 @@ impl KeysRole {
         Arc::new(self.client.clone())
     }
 
-    /// Has the role obey other settings. Returns when it does, or does not answer.
-    pub(crate) async fn configure(&self, settings: Settings) {
+    /// Has the role obey other settings. Returns when it does, or does not answer in time; then it
+    /// obeys them once it answers.
+    pub(crate) async fn configure(&self, settings: Settings) -> Result<(), NotObeyed> {
         let mut number = 0;
         self.orders.send_modify(|order| {
             order.number += 1;
@@ -110,8 +116,9 @@ impl KeysRole {
         });
         let mut obeyed = self.obeyed.clone();
         let obeys = obeyed.wait_for(|now| *now >= number);
-        if tokio::time::timeout(OBEY_WITHIN, obeys).await.is_err() {
-            tracing::error!("the process that holds the keys does not take the configuration");
+        match tokio::time::timeout(OBEY_WITHIN, obeys).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(NotObeyed),
         }
     }
 
@@ -175,6 +182,25 @@ mod tests {
             prop_assert!(pause >= FIRST_PAUSE / 2 && pause <= LONGEST_PAUSE);
             prop_assert!(pause_after(failures + 1, chance) >= pause);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_role_that_does_not_obey_is_an_error() {
+        let (orders, mut received) = watch::channel(Order::default());
+        let (obeys, obeyed) = watch::channel(0);
+        let role = KeysRole {
+            client: Client::at(std::path::Path::new("/nonexistent")),
+            orders,
+            obeyed,
+            task: tokio::spawn(async {}),
+        };
+        assert_eq!(role.configure(Settings::default()).await, Err(NotObeyed));
+        tokio::spawn(async move {
+            while received.changed().await.is_ok() {
+                obeys.send_replace(received.borrow_and_update().number);
+            }
+        });
+        assert_eq!(role.configure(Settings::default()).await, Ok(()));
     }
 
     #[test]
