@@ -206,6 +206,11 @@ impl Public {
         }
     }
 
+    /// Whether the key was made in its TPM and cannot leave it.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.attributes & attribute::BOUND == attribute::BOUND
+    }
+
     /// Whether the TPM gives the private operation without padding of its own.
     pub(crate) fn is_raw(&self) -> bool {
         self.attributes & attribute::DECRYPT != 0 && self.scheme.is_none()
@@ -326,6 +331,22 @@ mod tests {
         }
         let long = Public::parse(&p256(SIGNS, &[0, 0x10], &[9; 33]));
         assert_eq!(long, Err(PublicFault::Numbers));
+    }
+
+    #[test]
+    fn only_keys_made_in_a_tpm_that_cannot_leave_it_are_bound() {
+        let bound = |attributes| {
+            let public = Public::parse(&p256(SIGNS | attributes, &[0, 0x10], &[9; 32]));
+            public.unwrap().is_bound()
+        };
+        assert!(bound(attribute::BOUND));
+        for missing in [
+            attribute::FIXED_TPM,
+            attribute::FIXED_PARENT,
+            attribute::SENSITIVE_DATA_ORIGIN,
+        ] {
+            assert!(!bound(attribute::BOUND & !missing), "{missing:#x}");
+        }
     }
 
     proptest! {

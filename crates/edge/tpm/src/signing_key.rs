@@ -107,6 +107,12 @@ impl SigningKey {
         self.public.key()
     }
 
+    /// Whether the key was made in this TPM and cannot leave it.
+    #[must_use]
+    pub fn is_bound_to_tpm(&self) -> bool {
+        self.public.is_bound()
+    }
+
     /// Signs a digest.
     ///
     /// # Errors

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use edge::files::durable;
+use pki::KeyAlgorithm;
 use serde_json::json;
 use tpm::{KeyPlace, NewKey, Tpm};
 
@@ -36,6 +37,15 @@ pub enum Kind {
     Ec,
     /// RSA of 2048 bits.
     Rsa,
+}
+
+impl Kind {
+    pub fn algorithm(self) -> KeyAlgorithm {
+        match self {
+            Self::Ec => KeyAlgorithm::P256,
+            Self::Rsa => KeyAlgorithm::Rsa,
+        }
+    }
 }
 
 impl From<Kind> for NewKey {
