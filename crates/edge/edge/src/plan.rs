@@ -14,7 +14,7 @@ use crate::desired::modules::{DesiredModules, NoSpec};
 use crate::plan::restart_policy::{RestartLimits, Restarts};
 use crate::runtime::{ContainerState, Observed};
 pub use health::ModuleHealth;
-pub use memory::{CreationWarnings, Failure, Memory, REMOVAL};
+pub use memory::{CreationWarnings, Failure, KnownExit, Memory, REMOVAL};
 
 /// One operation on a module's container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub fn plan(
             limits,
             was_stopped: memory.stopped.contains(module),
             pulling: memory.pulling.get(module).map(String::as_str),
-            own_exit: memory.own_exits.get(module),
+            exit: memory.exits.get(module),
             now,
         };
         plan.bring_about(module, input, memory.failures.get(module));

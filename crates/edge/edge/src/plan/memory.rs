@@ -6,6 +6,7 @@ use ids::{ModuleId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::restart_policy::{RestartLimits, Restarts};
+use crate::runtime::EndedBy;
 
 /// [`Failure::attempt`] of the removal of a module.
 pub const REMOVAL: &str = "removal";
@@ -65,10 +66,23 @@ pub struct Memory {
     /// Modules whose image is being pulled, and how far that is.
     #[serde(skip)]
     pub pulling: BTreeMap<ModuleId, String>,
-    /// Containers whose program exited by itself, while the daemon and the engine ran.
+    /// Exits with 0 while the daemon and the engine ran, with what the engine answered about them.
     #[serde(skip)]
-    pub own_exits: BTreeMap<ModuleId, OwnExit>,
+    pub exits: BTreeMap<ModuleId, KnownExit>,
 }
 
-/// The container id and the time of an exit.
-pub type OwnExit = (String, Timestamp);
+/// An exit about which the engine was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownExit {
+    /// The id of the container.
+    pub container: String,
+    pub at: Timestamp,
+    pub ended_by: EndedBy,
+}
+
+impl KnownExit {
+    #[must_use]
+    pub fn is_of(&self, container: &str, at: Timestamp) -> bool {
+        self.container == container && self.at == at
+    }
+}

@@ -3,11 +3,11 @@
 use ids::Timestamp;
 use wire::edge_api::manifest::{DesiredStatus, PullPolicy, RuntimeStatus};
 
-use super::memory::OwnExit;
+use super::memory::KnownExit;
 use super::{Failure, ModuleHealth, Step};
 use crate::desired::modules::{DesiredModule, NoSpec};
 use crate::plan::restart_policy::{Decision, Exit, RestartLimits, Restarts};
-use crate::runtime::{ContainerState, Observed};
+use crate::runtime::{ContainerState, EndedBy, Observed};
 
 /// Everything that the decision depends on.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ pub(super) struct ModuleInput<'a> {
     pub(super) limits: &'a RestartLimits,
     pub(super) was_stopped: bool,
     pub(super) pulling: Option<&'a str>,
-    pub(super) own_exit: Option<&'a OwnExit>,
+    pub(super) exit: Option<&'a KnownExit>,
     pub(super) now: Timestamp,
 }
 
@@ -191,8 +191,8 @@ impl ModuleInput<'_> {
 
     pub(super) fn after_exit(&self, found: &Observed, code: i64, at: Timestamp) -> Decision {
         let by_itself = self
-            .own_exit
-            .is_some_and(|(id, end)| *id == found.id && *end == at);
+            .exit
+            .is_some_and(|exit| exit.is_of(&found.id, at) && exit.ended_by != EndedBy::Request);
         let exit = Exit {
             code,
             at,

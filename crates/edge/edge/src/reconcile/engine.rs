@@ -1,11 +1,13 @@
 //! The container engine, as the agent finds it: there or lost, and why containers have exited.
 
+use ids::error_chain;
 use wire::edge_api::local::Engine;
-use wire::edge_api::manifest::RestartPolicy;
+use wire::edge_api::manifest::{DesiredStatus, RestartPolicy};
 
 use super::{Agent, parse};
 use crate::clock;
-use crate::desired::modules::DesiredModules;
+use crate::desired::modules::{DesiredModule, DesiredModules};
+use crate::plan::KnownExit;
 use crate::runtime::{ContainerState, EndedBy, ModuleRuntime, Observed, RuntimeError};
 
 impl<R: ModuleRuntime> Agent<R> {
@@ -27,7 +29,7 @@ impl<R: ModuleRuntime> Agent<R> {
         self.engine = Some(engine);
         self.engine_problem = None;
         self.engine_since = clock::now();
-        self.memory.own_exits.clear();
+        self.memory.exits.clear();
         // The actions may have failed because there was no engine.
         self.memory.failures.clear();
         Ok(())
@@ -63,8 +65,8 @@ impl<R: ModuleRuntime> Agent<R> {
         report.publish(&self.shared);
     }
 
-    /// Asks the engine about containers that exited with 0: whether the program exited by itself,
-    /// or somebody stopped it.
+    /// Asks the engine about containers that exited with 0 and may have to run: whether the program
+    /// exited by itself, or somebody stopped it. Each exit is asked about once.
     pub(super) async fn find_own_exits(
         &mut self,
         desired: &DesiredModules,
@@ -74,22 +76,38 @@ impl<R: ModuleRuntime> Agent<R> {
             let ContainerState::Exited { code: 0, at } = found.state else {
                 continue;
             };
-            let matters = desired.get(&found.module).is_some_and(|desired| {
-                matches!(
-                    desired.settings.restart_policy,
-                    RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy
-                )
-            });
-            let exit = (found.id.clone(), at);
-            let known = self.memory.own_exits.get(&found.module) == Some(&exit);
-            if matters
-                && !known
-                && at >= self.engine_since
-                && self.runtime.ended_by(found).await? != EndedBy::Request
-            {
-                self.memory.own_exits.insert(found.module.clone(), exit);
+            let module = &found.module;
+            let known = self.memory.exits.get(module);
+            let known = known.is_some_and(|known| known.is_of(&found.id, at));
+            if known || at < self.engine_since || !desired.get(module).is_some_and(exit_matters) {
+                continue;
             }
+            let ended_by = match self.runtime.ended_by(found).await {
+                Ok(ended_by) => ended_by,
+                Err(lost @ RuntimeError::Unreachable { .. }) => return Err(lost),
+                Err(error) => {
+                    let error = error_chain(&error);
+                    tracing::warn!(module.id = %module, %error, "who ended it is not known");
+                    EndedBy::Unknown
+                }
+            };
+            let exit = KnownExit {
+                container: found.id.clone(),
+                at,
+                ended_by,
+            };
+            self.memory.exits.insert(module.clone(), exit);
         }
         Ok(())
     }
+}
+
+/// Whether the restart policy of a module depends on who ended it.
+fn exit_matters(desired: &DesiredModule) -> bool {
+    let settings = &desired.settings;
+    let depends = matches!(
+        settings.restart_policy,
+        RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy
+    );
+    depends && settings.status == DesiredStatus::Running
 }

@@ -40,7 +40,7 @@ impl<R> Agent<R> {
             .warnings
             .retain(|module, kept| !kept.texts.is_empty() && desired.contains_key(module));
         memory
-            .own_exits
+            .exits
             .retain(|module, _| desired.contains_key(module));
         let saved = Some((
             memory.restarts.clone(),

@@ -2,6 +2,7 @@
 
 mod connection;
 mod create;
+mod ended;
 mod figures;
 mod network;
 mod observed;
@@ -12,18 +13,17 @@ use std::time::Duration;
 use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::EventMessage;
 use bollard::query_parameters::{
     CreateImageOptions, EventsOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions,
     StatsOptions, StopContainerOptions,
 };
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use ids::ModuleId;
 use wire::edge_api::local::LogsQuery;
 use wire::edge_api::manifest::RegistryCredential;
 
 use self::figures::figures;
-use self::observed::{is_stop_request, note_progress, observed};
+use self::observed::{note_progress, observed};
 use super::{
     Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleFigures,
     ModuleRuntime, Observed, PullProgress, RuntimeError, frame,
@@ -221,29 +221,7 @@ impl ModuleRuntime for Docker {
         let ContainerState::Exited { at, .. } = found.state else {
             return Ok(EndedBy::Unknown);
         };
-        let filters = HashMap::from([
-            ("type".to_owned(), vec!["container".to_owned()]),
-            ("container".to_owned(), vec![found.id.clone()]),
-        ]);
-        let begin = found.started.unwrap_or(at).unix_seconds();
-        let options = EventsOptions {
-            since: Some(begin.to_string()),
-            // After the exit, because the event of a stop comes when the stop is complete.
-            until: Some(at.unix_seconds().saturating_add(2).to_string()),
-            filters: Some(filters),
-        };
-        let client = self.client().await?;
-        let events: Result<Vec<_>, _> = client.events(Some(options)).try_collect().await;
-        let events =
-            events.map_err(|error| self.failed("tell what happened to a container", error))?;
-        let has = |wanted: fn(&EventMessage) -> bool| events.iter().any(wanted);
-        Ok(if has(is_stop_request) {
-            EndedBy::Request
-        } else if has(|event| event.action.as_deref() == Some("die")) {
-            EndedBy::Itself
-        } else {
-            EndedBy::Unknown
-        })
+        self.ended_by_events(found, at).await
     }
 
     async fn changed(&self) -> Change {

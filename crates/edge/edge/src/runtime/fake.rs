@@ -38,6 +38,7 @@ struct State {
     held: BTreeSet<String>,
     logs: BTreeMap<ModuleId, Vec<Bytes>>,
     created: u64,
+    ended_by: u32,
     away: bool,
     /// How long a module takes to end.
     ending: Duration,
@@ -117,6 +118,12 @@ impl FakeRuntime {
     #[must_use]
     pub fn pulls(&self, image: &str) -> u32 {
         self.lock().pulls.get(image).copied().unwrap_or_default()
+    }
+
+    /// How often the runtime was asked who ended a run.
+    #[must_use]
+    pub fn ended_by_calls(&self) -> u32 {
+        self.lock().ended_by
     }
 
     /// The state, if the engine answers.
@@ -294,7 +301,9 @@ impl ModuleRuntime for FakeRuntime {
     }
 
     async fn ended_by(&self, found: &Observed) -> Result<EndedBy, RuntimeError> {
-        Ok(if self.engine_state()?.asked.contains(&found.module) {
+        let mut state = self.engine_state()?;
+        state.ended_by += 1;
+        Ok(if state.asked.contains(&found.module) {
             EndedBy::Request
         } else {
             EndedBy::Itself

@@ -1,7 +1,8 @@
 //! Modules that have exited.
 
 use super::*;
-use crate::runtime::ContainerState;
+use crate::plan::KnownExit;
+use crate::runtime::{ContainerState, EndedBy};
 
 #[tokio::test]
 async fn a_crash_has_the_statuses_that_azure_has() {
@@ -65,6 +66,52 @@ async fn a_program_that_exited_with_0_by_itself_is_not_started() {
     for _ in 0..2 {
         bench.round().await;
         assert_eq!(running(&bench).await, [] as [&str; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_engine_is_asked_once_about_exits_that_matter() {
+    let mut bench = Bench::new();
+    let module_with = |status: &str| {
+        let more = json!({"restartPolicy": "on-failure", "status": status});
+        json!({"a": with("img:1", more)})
+    };
+    bench.desire(1, module_with("running"), &["a"]);
+    bench.round().await;
+    bench.agent.runtime.end(&module("a"), 0);
+    for _ in 0..3 {
+        bench.round().await;
+    }
+    assert_eq!(bench.agent.runtime.ended_by_calls(), 1);
+
+    let id = bench.containers().await[0].1.clone();
+    let at = clock::now();
+    let exit = |ended_by| KnownExit {
+        container: id.clone(),
+        at,
+        ended_by,
+    };
+    let found = Observed {
+        state: ContainerState::Exited { code: 0, at },
+        ..bench.agent.runtime.list().await.unwrap().remove(0)
+    };
+    for (status, known, calls) in [
+        ("stopped", None, 1),
+        ("running", Some(exit(EndedBy::Request)), 1),
+        ("running", None, 2),
+    ] {
+        bench.agent.memory.exits = known.map(|exit| (module("a"), exit)).into_iter().collect();
+        bench.desire(2, module_with(status), &["a"]);
+        let cloud_state = bench.agent.shared.cloud_state.borrow().clone();
+        let manifest = parse(cloud_state.desired.as_ref().unwrap()).unwrap();
+        let modules = bench.agent.target(manifest, 2, &cloud_state).modules;
+        let observed = std::slice::from_ref(&found);
+        bench
+            .agent
+            .find_own_exits(&modules, observed)
+            .await
+            .unwrap();
+        assert_eq!(bench.agent.runtime.ended_by_calls(), calls, "{status}");
     }
 }
 
