@@ -95,7 +95,7 @@ impl Plan {
         let failure = memory.failures.get(module);
         if let Some(failure) = failure.filter(|failure| failure.attempt == REMOVAL) {
             self.failing.insert(module.clone());
-            if failure.next > now {
+            if failure.waits(now) {
                 return;
             }
         }
@@ -121,7 +121,7 @@ impl Plan {
         let mut decided = input.decide();
         if let Some(failure) = failure.filter(|_| !decided.steps.is_empty()) {
             self.failing.insert(module.clone());
-            if failure.next > input.now {
+            if failure.waits(input.now) {
                 decided = input.wait_after(failure, &decided);
             }
         }

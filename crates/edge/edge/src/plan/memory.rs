@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ids::{ModuleId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::restart_policy::{RestartLimits, Restarts};
+use crate::plan::restart_policy::{LONGEST_PAUSE, RestartLimits, Restarts};
 use crate::runtime::EndedBy;
 
 /// [`Failure::attempt`] of the removal of a module.
@@ -38,6 +38,13 @@ impl Failure {
             problem,
             pulling: false,
         }
+    }
+
+    /// Whether the next attempt is still to come. A pause longer than the longest is one from before
+    /// the clock was set back, and over.
+    #[must_use]
+    pub fn waits(&self, now: Timestamp) -> bool {
+        self.next > now && self.next <= now.plus(LONGEST_PAUSE)
     }
 }
 

@@ -15,7 +15,7 @@ use ids::Timestamp;
 use serde::{Deserialize, Serialize};
 use wire::edge_api::manifest::RestartPolicy;
 
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// How often and how soon modules are started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -233,6 +233,26 @@ fn without_an_identity_nothing_is_created_and_nothing_stopped() {
 }
 
 #[test]
+fn a_clock_set_back_ends_a_pause() {
+    let failure = Failure::after(None, "digest of a", "p".into(), at(NOW));
+    for (now, acts) in [
+        (NOW, 0),
+        (NOW + 9, 0),
+        (NOW + 10, 1),
+        (NOW - 290, 0),
+        (NOW - 291, 1),
+    ] {
+        let memory = Memory {
+            failures: [(ModuleId::parse("a").unwrap(), failure.clone())].into(),
+            ..Memory::default()
+        };
+        let limits = RestartLimits::default();
+        let plan = plan(&[always("a")].into(), &[], &memory, &limits, at(now));
+        assert_eq!(plan.actions.len(), acts, "{}", now - NOW);
+    }
+}
+
+#[test]
 fn attempts_become_rarer_and_start_over_with_a_new_deployment() {
     let mut failure = Failure::after(None, "d", "p".into(), at(0));
     let mut pauses = vec![failure.next.unix_seconds()];
