@@ -17,6 +17,8 @@ use crate::desired::modules::{DesiredModule, Target};
 use crate::plan::{Memory, ModuleHealth, Plan};
 use crate::runtime::Observed;
 use crate::state::{SharedState, send_if_changed};
+use reported::within_twin_limit;
+
 pub(crate) use details::agent_name;
 
 pub(crate) struct Report {
@@ -152,7 +154,7 @@ impl Reporter<'_> {
                 last_desired_version: version,
                 last_desired_status: LastDesired {
                     code: error.code(),
-                    description: error.to_string(),
+                    description: within_twin_limit(error.to_string()),
                 },
                 ..self.of_agent()
             })

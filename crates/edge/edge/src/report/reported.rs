@@ -14,6 +14,9 @@ use super::details::{agent_image, agent_name, last_exit};
 use crate::plan::ModuleHealth;
 use crate::runtime::Observed;
 
+/// Most bytes of a text in a twin. A hub refuses the whole report for a longer one.
+const LONGEST_TEXT: usize = 4096;
+
 impl Reporter<'_> {
     /// Everything but the modules.
     pub(super) fn of_manifest(
@@ -26,7 +29,7 @@ impl Reporter<'_> {
             last_desired_version: version,
             last_desired_status: LastDesired {
                 code: if problems.is_empty() { 200 } else { 500 },
-                description: problems.join("; "),
+                description: within_twin_limit(problems.join("; ")),
             },
             min_docker_version: manifest.min_docker_version.clone(),
             registry_credentials: manifest.registry_credentials.keys().cloned().collect(),
@@ -65,7 +68,7 @@ impl Reporter<'_> {
             settings: as_created(settings, found),
             image_hash: found.and_then(|found| found.image_id.clone()),
             runtime_status: health.status,
-            status_description: health.description.clone(),
+            status_description: within_twin_limit(health.description.clone()),
             exit_code: exit.map(|(code, _)| code).or_else(|| found.map(|_| 0)),
             restart_count: restarts.count,
             last_start: found.and_then(|found| found.started),
@@ -133,6 +136,16 @@ fn as_created(settings: &ModuleSettings, found: Option<&Observed>) -> ModuleSett
     settings
 }
 
+/// The text, cut where it is too long for a twin.
+pub(super) fn within_twin_limit(mut text: String) -> String {
+    const CUT: char = '…';
+    if text.len() > LONGEST_TEXT {
+        text.truncate(text.floor_char_boundary(LONGEST_TEXT - CUT.len_utf8()));
+        text.push(CUT);
+    }
+    text
+}
+
 fn agent_settings(image: &str) -> ModuleSettings {
     ModuleSettings {
         version: None,
@@ -144,5 +157,19 @@ fn agent_settings(image: &str) -> ModuleSettings {
         digest: None,
         create_options: Ok(CreateOptions::default()),
         env: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        let fits = "x".repeat(LONGEST_TEXT);
+        assert_eq!(within_twin_limit(fits.clone()), fits);
+        let cut = within_twin_limit("x".to_owned() + &"한".repeat(2000));
+        assert_eq!(cut, "x".to_owned() + &"한".repeat(1364) + "…");
+        assert!(cut.len() <= LONGEST_TEXT);
     }
 }
