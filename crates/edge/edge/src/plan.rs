@@ -20,6 +20,8 @@ pub use memory::{CreationWarnings, Failure, KnownExit, Memory, REMOVAL};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Fetch,
+    /// Fail unless the image is on the device.
+    CheckImage,
     Stop,
     /// Remove the container, not its volumes.
     Remove,

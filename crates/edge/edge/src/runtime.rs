@@ -155,6 +155,16 @@ pub enum RuntimeError {
     },
 }
 
+impl RuntimeError {
+    /// The image of a module that is created without a pull is missing.
+    pub(crate) fn not_here(image: &str) -> Self {
+        Self::NoImage {
+            image: image.to_owned(),
+            reason: " and its pull policy is never".to_owned(),
+        }
+    }
+}
+
 /// Frames of a log, as Docker frames them: 8 bytes of header, then text.
 pub type LogStream = BoxStream<'static, Result<Bytes, RuntimeError>>;
 

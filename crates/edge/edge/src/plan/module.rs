@@ -117,8 +117,10 @@ impl ModuleInput<'_> {
     /// The image comes first, so that the old container runs until the new one can be created.
     fn create(self, away: &[Step], why: &'static str, health: ModuleHealth) -> ModulePlan {
         let mut steps = Vec::new();
-        if self.desired.settings.pull_policy == PullPolicy::OnCreate {
-            steps.push(Step::Fetch);
+        match self.desired.settings.pull_policy {
+            PullPolicy::OnCreate => steps.push(Step::Fetch),
+            PullPolicy::Never if !away.is_empty() => steps.push(Step::CheckImage),
+            PullPolicy::Never => {}
         }
         steps.extend(away);
         steps.push(Step::Create);

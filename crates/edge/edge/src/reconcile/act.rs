@@ -177,14 +177,15 @@ impl<R: ModuleRuntime> Agent<R> {
     }
 }
 
-fn counted(step: Step) -> Command {
-    match step {
+fn counted(step: Step) -> Option<Command> {
+    Some(match step {
+        Step::CheckImage => return None,
         Step::Fetch => Command::Pull,
         Step::Create => Command::Create,
         Step::Start => Command::Start,
         Step::Stop => Command::Stop,
         Step::Remove => Command::Remove,
-    }
+    })
 }
 
 /// How far an action has come.
@@ -222,7 +223,9 @@ impl<R: ModuleRuntime> ModuleJob<R> {
             match done.map_err(|error| StepError { step, error })? {
                 JobOutcome::Done(texts) => {
                     let module = &self.action.module;
-                    self.metrics.command(module, counted(step), begun.elapsed());
+                    if let Some(command) = counted(step) {
+                        self.metrics.command(module, command, begun.elapsed());
+                    }
                     warnings.extend(texts);
                 }
                 JobOutcome::Pulling => return Ok(JobOutcome::Pulling),
@@ -245,12 +248,17 @@ impl<R: ModuleRuntime> ModuleJob<R> {
                     None => return Ok(JobOutcome::Pulling),
                 }
             }
+            (Step::CheckImage, Some((_, spec))) => {
+                if !self.runtime.has_image(&spec.image).await? {
+                    return Err(RuntimeError::not_here(&spec.image));
+                }
+            }
             (Step::Create, Some((_, spec))) => {
                 mountpoints::make(&self.folder, &spec.mountpoints)?;
                 warnings.extend(self.runtime.create(spec).await?);
             }
             // A plan has these steps only for modules with a container to create.
-            (Step::Fetch | Step::Create, None) => {
+            (Step::Fetch | Step::CheckImage | Step::Create, None) => {
                 return Err(RuntimeError::NoContainer(module.clone()));
             }
         }

@@ -123,7 +123,7 @@ impl Engine {
             let spec = wanted.and_then(|wanted| wanted.spec.as_ref().ok());
             for step in &action.steps {
                 match step {
-                    Step::Fetch => {}
+                    Step::Fetch | Step::CheckImage => {}
                     Step::Stop => {
                         let found = self.containers.get(module);
                         let digest = found.and_then(|found| found.digest.as_ref());

@@ -228,3 +228,56 @@ async fn faulty_create_options_fail_their_module_alone() {
     assert_eq!(reported["modules"]["a"]["settings"]["image"], "img:1");
     assert_eq!(reported["modules"]["b"]["runtimeStatus"], "running");
 }
+
+#[tokio::test]
+async fn a_missing_image_that_is_not_pulled_leaves_the_module_as_it_is() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1")}), &["a"]);
+    bench.round().await;
+    let before = bench.containers().await;
+    let never = |image| json!({"a": with(image, json!({"imagePullPolicy": "never"}))});
+    bench.desire(2, never("img:2"), &["a"]);
+    bench.round().await;
+    assert_eq!(bench.containers().await, before);
+    let reported = bench.reported();
+    assert_eq!(reported["lastDesiredStatus"]["code"], 500);
+    let description = reported["modules"]["a"]["statusDescription"].to_string();
+    assert!(
+        description.contains("img:2 is not on this device"),
+        "{description}"
+    );
+
+    let progress = PullProgress::default();
+    let pulled = bench
+        .agent
+        .runtime
+        .pull("img:2", None, Duration::ZERO, &progress);
+    pulled.await.unwrap();
+    bench.agent.memory.failures.clear();
+    bench.round().await;
+    let after = bench.containers().await;
+    assert_eq!(after[0].2, "Running");
+    assert_ne!(after[0].1, before[0].1);
+}
+
+#[tokio::test]
+async fn a_long_problem_does_not_make_a_report_that_the_hub_refuses() {
+    let mut bench = Bench::new();
+    let missing = json!({"a": image("nowhere:1"), "b": image("nowhere:1")});
+    bench.desire(1, missing, &["a", "b"]);
+    bench.round().await;
+    for failure in bench.agent.memory.failures.values_mut() {
+        failure.problem = "x".repeat(5000);
+    }
+    bench.round().await;
+    let reported = bench.reported();
+    for text in [
+        &reported["lastDesiredStatus"]["description"],
+        &reported["modules"]["a"]["statusDescription"],
+    ] {
+        assert_eq!(text.as_str().map(str::len), Some(4096));
+    }
+    // The owner of the device reads all of it.
+    let problems = bench.agent.shared.status().deployment_problems;
+    assert!(problems.iter().all(|problem| problem.len() > 5000));
+}

@@ -85,10 +85,7 @@ impl Docker {
             Err(Error::DockerResponseServerError {
                 status_code: 404,
                 message,
-            }) if message.contains("No such image") => Err(RuntimeError::NoImage {
-                image: spec.image.clone(),
-                reason: " and its pull policy is never".into(),
-            }),
+            }) if message.contains("No such image") => Err(RuntimeError::not_here(&spec.image)),
             Err(error) => {
                 Err(self.failed(format!("create the container of {}", spec.module), error))
             }
