@@ -102,11 +102,20 @@ impl Kept {
             let mut containers = observed.iter();
             containers.any(|found| found.image_id.as_ref() == Some(id))
         };
+        // What a name means now. An image that a pull has replaced has the same name.
+        let newest = |name: &str| {
+            let named = self.images.iter().filter(|(_, used)| used.name == name);
+            named.max_by_key(|(id, used)| (in_use(id), used.last_used))
+        };
+        let is_wanted = |id: &String, used: &UsedImage| {
+            let name = used.name.as_str();
+            wanted.contains(&name) && newest(name).is_some_and(|(newest, _)| newest == id)
+        };
         let old = |used: &UsedImage| now.since(used.last_used) >= settings.unused_for;
         let unused = self
             .images
             .iter()
-            .filter(|(id, used)| old(used) && !in_use(id) && !wanted.contains(&used.name.as_str()));
+            .filter(|(id, used)| old(used) && !in_use(id) && !is_wanted(id, used));
         unused
             .map(|(id, used)| (id.clone(), used.name.clone()))
             .collect()
@@ -194,6 +203,27 @@ mod tests {
         assert_eq!(unused(7 * DAY, &[]), ["old"]);
         assert_eq!(unused(7 * DAY, &[container("old")]), [] as [&str; 0]);
         assert_eq!(unused(13 * DAY, &[]), ["new", "old"]);
+    }
+
+    /// As by a pull of a tag that was pushed again.
+    #[test]
+    fn a_replaced_image_is_unused_though_its_name_is_wanted() {
+        let settings = ImageGc::default();
+        let mut kept = Kept::default();
+        let of_id = |id: &str| Observed {
+            image_id: Some(id.to_owned()),
+            ..container("x:1")
+        };
+        kept.note(&[of_id("sha256:9")], at(0));
+        kept.note(&[of_id("sha256:1")], at(DAY));
+        let unused = |observed: &[Observed]| {
+            let found = kept.unused(observed, &["x:1"], &settings, at(30 * DAY));
+            found.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        assert_eq!(unused(&[of_id("sha256:1")]), ["sha256:9"]);
+        assert_eq!(unused(&[]), ["sha256:9"]);
+        // A deployment went back to the older one.
+        assert_eq!(unused(&[of_id("sha256:9")]), ["sha256:1"]);
     }
 
     /// A clock that was set back must not keep an image for years.
