@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ids::{ModuleId, Timestamp, error_chain};
+use ids::{ModuleId, Timestamp};
 use serde_json::Value;
 use tokio::sync::Notify;
 use wire::edge_api::manifest::{AgentDesired, ManifestError};
@@ -115,8 +115,9 @@ impl<R: ModuleRuntime> Agent<R> {
         let mut cloud_state = self.shared.cloud_state.subscribe();
         loop {
             cloud_state.mark_unchanged();
-            if let Err(error) = self.round().await {
-                self.engine_lost(&error_chain(&error));
+            match self.round().await {
+                Ok(()) => self.engine_problem = None,
+                Err(error) => self.round_failed(&error),
             }
             self.shared.rounds.send_modify(|rounds| *rounds += 1);
             // Every arm is cancel-safe: timers, a watch, a notification, and a stream of events

@@ -58,7 +58,8 @@ pub enum ContainerState {
     },
     /// The engine failed to remove it.
     Dead,
-    /// Paused, being removed, or something newer than this program.
+    /// Paused, being removed, something newer than this program, or a container that the engine
+    /// cannot describe.
     Other,
 }
 

@@ -68,9 +68,10 @@ impl ModuleInput<'_> {
             ContainerState::Running => ModuleHealth::new(RuntimeStatus::Running, "running"),
             ContainerState::Created => ModuleHealth::new(RuntimeStatus::Stopped, "created"),
             ContainerState::Dead => ModuleHealth::new(RuntimeStatus::Dead, "dead"),
-            ContainerState::Other => {
-                ModuleHealth::new(RuntimeStatus::Unknown, "paused or in transition")
-            }
+            ContainerState::Other => ModuleHealth::new(
+                RuntimeStatus::Unknown,
+                "paused, in transition, or not described by the engine",
+            ),
             ContainerState::Exited { code, at } => self.health_after_exit(found, code, at),
         }
     }

@@ -35,16 +35,18 @@ impl<R: ModuleRuntime> Agent<R> {
         Ok(())
     }
 
-    /// Logs the loss once, and reports that the state of all modules is unknown.
+    /// An engine that refuses something is not lost: what is known of it and of failures stays.
+    pub(super) fn round_failed(&mut self, error: &RuntimeError) {
+        let problem = error_chain(error);
+        if self.engine.is_none() || matches!(error, RuntimeError::Unreachable { .. }) {
+            self.engine_lost(&problem);
+        } else {
+            self.states_unknown(&problem);
+        }
+    }
+
     pub(super) fn engine_lost(&mut self, problem: &str) {
         self.engine = None;
-        if self.engine_problem.as_deref() != Some(problem) {
-            tracing::warn!(
-                error = %problem,
-                "the container engine cannot be used; trying again until it can"
-            );
-            self.engine_problem = Some(problem.to_owned());
-        }
         let uri = self.config.runtime.uri();
         self.shared.update_status(|status| {
             status.engine = Engine {
@@ -53,6 +55,18 @@ impl<R: ModuleRuntime> Agent<R> {
                 problem: Some(problem.to_owned()),
             }
         });
+        self.states_unknown(problem);
+    }
+
+    /// Logs the problem once, and reports that the state of all modules is unknown.
+    fn states_unknown(&mut self, problem: &str) {
+        if self.engine_problem.as_deref() != Some(problem) {
+            tracing::warn!(
+                error = %problem,
+                "the container engine cannot be used; trying again until it can"
+            );
+            self.engine_problem = Some(problem.to_owned());
+        }
         let document = self.shared.cloud_state.borrow().desired.clone();
         let manifest =
             document.and_then(|document| Some((parse(&document).ok()?, document.version)));

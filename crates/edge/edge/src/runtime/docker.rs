@@ -2,6 +2,7 @@
 
 mod connection;
 mod create;
+mod describe;
 mod ended;
 mod figures;
 mod network;
@@ -23,7 +24,7 @@ use wire::edge_api::local::LogsQuery;
 use wire::edge_api::manifest::RegistryCredential;
 
 use self::figures::figures;
-use self::observed::{note_progress, observed};
+use self::observed::note_progress;
 use super::{
     Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleFigures,
     ModuleRuntime, Observed, PullProgress, RuntimeError, frame,
@@ -54,8 +55,8 @@ impl ModuleRuntime for Docker {
 
     async fn list(&self) -> Result<Vec<Observed>, RuntimeError> {
         let mut found = Vec::new();
-        for id in self.ids(None).await? {
-            found.extend(self.inspect(&id).await?.and_then(observed));
+        for listed in self.summaries(None).await? {
+            found.extend(self.observe(listed).await?);
         }
         found.sort_by(|a, b| a.module.cmp(&b.module));
         Ok(found)

@@ -40,6 +40,7 @@ struct State {
     created: u64,
     ended_by: u32,
     away: bool,
+    refuses_list: bool,
     /// How long a module takes to end.
     ending: Duration,
 }
@@ -83,6 +84,11 @@ impl FakeRuntime {
     /// The engine stops answering, or answers again.
     pub fn set_away(&self, away: bool) {
         self.lock().away = away;
+    }
+
+    /// The engine refuses to list containers, or lists them again.
+    pub fn refuse_list(&self, refuses: bool) {
+        self.lock().refuses_list = refuses;
     }
 
     /// A module has written a piece to its log. `stream` is as for [`frame`].
@@ -172,7 +178,14 @@ impl ModuleRuntime for FakeRuntime {
     }
 
     async fn list(&self) -> Result<Vec<Observed>, RuntimeError> {
-        Ok(self.engine_state()?.containers.values().cloned().collect())
+        let state = self.engine_state()?;
+        if state.refuses_list {
+            return Err(RuntimeError::Refused {
+                what: "list its containers".to_owned(),
+                message: "it is broken".to_owned(),
+            });
+        }
+        Ok(state.containers.values().cloned().collect())
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
@@ -296,7 +309,9 @@ impl ModuleRuntime for FakeRuntime {
         if used.any(|used| used == Some(id)) {
             return Ok(false);
         }
-        state.images.remove(name);
+        if id == format!("sha256:{name}") {
+            state.images.remove(name);
+        }
         Ok(true)
     }
 

@@ -130,8 +130,8 @@ async fn without_the_engine_the_state_of_modules_is_unknown() {
     bench.desire(1, json!({"a": image("img:1")}), &["a"]);
     bench.round().await;
     bench.agent.runtime.set_away(true);
-    let problem = error_chain(&bench.agent.round().await.unwrap_err());
-    bench.agent.engine_lost(&problem);
+    let error = bench.agent.round().await.unwrap_err();
+    bench.agent.round_failed(&error);
     let status = bench.details("a").status;
     assert_eq!(status.runtime_status.status, RuntimeStatus::Unknown);
     assert!(
@@ -280,4 +280,22 @@ async fn a_long_problem_does_not_make_a_report_that_the_hub_refuses() {
     // The owner of the device reads all of it.
     let problems = bench.agent.shared.status().deployment_problems;
     assert!(problems.iter().all(|problem| problem.len() > 5000));
+}
+
+#[tokio::test]
+async fn an_engine_that_refuses_a_request_is_not_lost() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("nowhere:1")}), &["a"]);
+    bench.round().await;
+    assert_eq!(bench.agent.runtime.pulls("nowhere:1"), 1);
+    bench.agent.runtime.refuse_list(true);
+    let error = bench.agent.round().await.unwrap_err();
+    bench.agent.round_failed(&error);
+    let status = bench.details("a").status.runtime_status;
+    assert_eq!(status.status, RuntimeStatus::Unknown);
+    assert_eq!(bench.agent.shared.status().engine.problem, None);
+    // The pause after the failure goes on.
+    bench.agent.runtime.refuse_list(false);
+    bench.round().await;
+    assert_eq!(bench.agent.runtime.pulls("nowhere:1"), 1);
 }

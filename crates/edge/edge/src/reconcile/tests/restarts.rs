@@ -124,8 +124,8 @@ async fn modules_are_started_when_the_engine_comes_back() {
     bench.round().await;
 
     bench.agent.runtime.set_away(true);
-    let problem = error_chain(&bench.agent.round().await.unwrap_err());
-    bench.agent.engine_lost(&problem);
+    let error = bench.agent.round().await.unwrap_err();
+    bench.agent.round_failed(&error);
     bench.agent.runtime.set_away(false);
     bench.round().await;
     assert_eq!(running(&bench).await, ["on-failure", "on-unhealthy"]);

@@ -1,12 +1,12 @@
 //! The connection to the engine's API.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::ListContainersOptions;
 use ids::ModuleId;
 
@@ -37,6 +37,8 @@ pub struct DockerOptions {
 pub struct Docker {
     pub(super) options: DockerOptions,
     connection: Mutex<Option<EngineConnection>>,
+    /// Ids of the containers that the engine could not describe when it was asked last.
+    pub(super) undescribed: Mutex<BTreeSet<String>>,
 }
 
 /// A client of the engine. It is made anew when the engine is gone, because a restarted engine
@@ -55,6 +57,7 @@ impl Docker {
         Self {
             options,
             connection: Mutex::default(),
+            undescribed: Mutex::default(),
         }
     }
 
@@ -123,6 +126,14 @@ impl Docker {
     }
 
     pub(super) async fn ids(&self, module: Option<&ModuleId>) -> Result<Vec<String>, RuntimeError> {
+        let listed = self.summaries(module).await?;
+        Ok(listed.into_iter().filter_map(|listed| listed.id).collect())
+    }
+
+    pub(super) async fn summaries(
+        &self,
+        module: Option<&ModuleId>,
+    ) -> Result<Vec<ContainerSummary>, RuntimeError> {
         let mut labels = self.labels();
         labels.extend(module.map(|module| format!("{MODULE_LABEL}={module}")));
         let filters = Some(HashMap::from([("label".to_owned(), labels)]));
@@ -132,11 +143,7 @@ impl Docker {
             ..Default::default()
         };
         let found = self.client().await?.list_containers(Some(options)).await;
-        let found = found.map_err(|error| self.failed("list its containers", error))?;
-        Ok(found
-            .into_iter()
-            .filter_map(|container| container.id)
-            .collect())
+        found.map_err(|error| self.failed("list its containers", error))
     }
 
     pub(super) async fn id(&self, module: &ModuleId) -> Result<String, RuntimeError> {

@@ -1,8 +1,8 @@
 //! Answers of the engine about containers.
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, CreateImageInfo, EventMessage,
-    HealthStatusEnum,
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, CreateImageInfo,
+    EventMessage, HealthStatusEnum,
 };
 use ids::{ModuleId, Timestamp};
 
@@ -84,6 +84,23 @@ pub(super) fn observed(found: ContainerInspectResponse) -> Option<Observed> {
         state: what,
         unhealthy: what == ContainerState::Running && health == Some(HealthStatusEnum::UNHEALTHY),
         started: moment(state.started_at),
+    })
+}
+
+/// A container of which only the entry in the engine's list is known.
+pub(super) fn undescribed(listed: ContainerSummary) -> Option<Observed> {
+    let labels = listed.labels.unwrap_or_default();
+    let label = |name: &str| labels.get(name).cloned();
+    Some(Observed {
+        module: ModuleId::parse(labels.get(MODULE_LABEL)?).ok()?,
+        id: listed.id?,
+        image: label(IMAGE_LABEL).or(listed.image).unwrap_or_default(),
+        image_id: listed.image_id,
+        digest: label(DIGEST_LABEL),
+        create_options: label(CREATE_OPTIONS_LABEL),
+        state: ContainerState::Other,
+        unhealthy: false,
+        started: None,
     })
 }
 
