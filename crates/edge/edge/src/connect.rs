@@ -27,7 +27,7 @@ use crate::identities::master_key::MasterKey;
 use crate::provision::CloudAccess;
 use crate::provision::guarded_clock::GuardedClock;
 use crate::provision::machine::{Effect, Event, Machine};
-use crate::reconcile::{agent_options, parse};
+use crate::reconcile::agent_options;
 use crate::runtime::ModuleRuntime;
 use crate::session::Session;
 use crate::session::methods::MethodParts;
@@ -191,9 +191,9 @@ impl<R> CloudParts<R> {
 
     /// What the variables of the agent ask for, with or without those of the deployment.
     fn agent_options(&self, obeys_deployment: bool) -> AgentOptions {
-        let document = self.shared.cloud_state.borrow().desired.clone();
-        let document = document.filter(|_| obeys_deployment);
-        let manifest = document.and_then(|document| parse(&document).ok());
+        let followed = self.shared.cloud_state.borrow().followed();
+        let followed = followed.filter(|_| obeys_deployment);
+        let manifest = followed.and_then(|followed| Some(followed.ok()?.manifest));
         agent_options(&self.config, manifest.as_ref())
     }
 

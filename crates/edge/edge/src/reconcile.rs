@@ -17,9 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ids::{ModuleId, Timestamp};
-use serde_json::Value;
 use tokio::sync::Notify;
-use wire::edge_api::manifest::{AgentDesired, ManifestError};
+use wire::edge_api::manifest::AgentDesired;
 
 use self::image_gc::ImageRecord;
 use self::measure::Progress;
@@ -27,7 +26,7 @@ use self::memory::SavedMemory;
 use self::pulls::Pulls;
 use crate::clock;
 use crate::config::Config;
-use crate::desired::DesiredDocument;
+use crate::desired::Rejected;
 use crate::desired::agent_options::AgentOptions;
 use crate::desired::container::DeviceContext;
 use crate::desired::modules::{Deployment, Target};
@@ -145,20 +144,18 @@ impl<R: ModuleRuntime> Agent<R> {
             .keys()
             .filter(|module| !module.is_system());
         self.sockets.ensure(modules.cloned().collect());
-        let Some(document) = &cloud_state.desired else {
-            return self.wait_for_deployment(None).await;
-        };
-        let manifest = match parse(document) {
-            Ok(manifest) => manifest,
+        let followed = match cloud_state.followed() {
+            None => return self.wait_for_deployment(None).await,
+            Some(Ok(followed)) => followed,
             // Modules that run go on: a deployment that cannot be read asks for no removal.
-            Err(error) => {
-                let rejected = Some((&error, document.version));
-                return self.wait_for_deployment(rejected).await;
-            }
+            Some(Err(rejected)) => return self.wait_for_deployment(Some(&rejected)).await,
         };
-        let needed: BTreeSet<ModuleId> = manifest.modules.keys().cloned().collect();
+        let needed: BTreeSet<ModuleId> = followed.manifest.modules.keys().cloned().collect();
         send_if_changed(&self.shared.needed_identities, Some(needed));
-        let target = self.target(manifest, document.version, &cloud_state);
+        let target = Target {
+            rejected: followed.rejected,
+            ..self.target(followed.manifest, followed.version, &cloud_state)
+        };
         self.follow(&target).await
     }
 
@@ -190,10 +187,7 @@ impl<R: ModuleRuntime> Agent<R> {
         Ok(())
     }
 
-    async fn wait_for_deployment(
-        &self,
-        rejected: Option<(&ManifestError, u64)>,
-    ) -> Result<(), RuntimeError> {
+    async fn wait_for_deployment(&self, rejected: Option<&Rejected>) -> Result<(), RuntimeError> {
         let observed = self.runtime.list().await?;
         let report = self.reporter().without_deployment(&observed, rejected);
         report.publish(&self.shared);
@@ -222,6 +216,7 @@ impl<R: ModuleRuntime> Agent<R> {
             modules: deployment.modules(|module| self.paths.module_folder(module.as_str())),
             version,
             options,
+            rejected: None,
             manifest: Arc::new(manifest),
         }
     }
@@ -265,10 +260,6 @@ impl<R: ModuleRuntime> Agent<R> {
 pub(crate) fn agent_options(config: &Config, manifest: Option<&AgentDesired>) -> AgentOptions {
     let settings = manifest.and_then(|manifest| manifest.system_modules.get(&agent_name()));
     AgentOptions::read(&config.agent_env, settings.map(|settings| &settings.env))
-}
-
-pub(crate) fn parse(document: &DesiredDocument) -> Result<AgentDesired, ManifestError> {
-    AgentDesired::parse(&Value::Object(document.properties.clone()))
 }
 
 /// The modules' network on the engine. A device with a root folder of its own has a

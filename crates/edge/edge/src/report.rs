@@ -9,10 +9,9 @@ use std::collections::BTreeMap;
 use ids::{ModuleId, Timestamp};
 use serde_json::{Map, Value};
 use wire::edge_api::local::ModuleDetails;
-use wire::edge_api::manifest::{
-    AgentDesired, AgentReported, LastDesired, ManifestError, RuntimeStatus,
-};
+use wire::edge_api::manifest::{AgentDesired, AgentReported, LastDesired, RuntimeStatus};
 
+use crate::desired::Rejected;
 use crate::desired::modules::{DesiredModule, Target};
 use crate::plan::{Memory, ModuleHealth, Plan};
 use crate::runtime::Observed;
@@ -65,7 +64,7 @@ impl Reporter<'_> {
         plan: &Plan,
     ) -> Report {
         let find = |module: &ModuleId| observed.iter().find(|found| found.module == *module);
-        let problems = self.problems(plan);
+        let mut problems = self.problems(plan);
         let mut reported = BTreeMap::new();
         let mut details = vec![details::of_agent(self.started)];
         let notes = target.options.notes.iter();
@@ -89,10 +88,14 @@ impl Reporter<'_> {
             .iter()
             .filter(|found| !target.modules.contains_key(&found.module));
         details.extend(others.map(details::of_other));
-        let agent = AgentReported {
+        let mut agent = AgentReported {
             modules: reported,
             ..self.of_manifest(&target.manifest, target.version, &problems)
         };
+        if let Some(rejected) = &target.rejected {
+            note_rejected(&mut agent, rejected);
+            problems.insert(0, rejected.error.to_string());
+        }
         Report {
             reported: document(&agent),
             modules: details,
@@ -147,26 +150,21 @@ impl Reporter<'_> {
     pub(crate) fn without_deployment(
         &self,
         observed: &[Observed],
-        rejected: Option<(&ManifestError, u64)>,
+        rejected: Option<&Rejected>,
     ) -> Report {
-        let reported = rejected.and_then(|(error, version)| {
-            document(&AgentReported {
-                last_desired_version: version,
-                last_desired_status: LastDesired {
-                    code: error.code(),
-                    description: within_twin_limit(error.to_string()),
-                },
-                ..self.of_agent()
-            })
+        let reported = rejected.and_then(|rejected| {
+            let mut agent = self.of_agent();
+            note_rejected(&mut agent, rejected);
+            document(&agent)
         });
         let mut modules = vec![details::of_agent(self.started)];
         modules.extend(observed.iter().map(details::of_other));
         Report {
             reported,
             modules,
-            version: rejected.map(|(_, version)| version),
+            version: rejected.map(|rejected| rejected.version),
             problems: rejected
-                .map(|(error, _)| error.to_string())
+                .map(|rejected| rejected.error.to_string())
                 .into_iter()
                 .collect(),
             warnings: Vec::new(),
@@ -210,6 +208,14 @@ impl Reporter<'_> {
             .map(|(module, problem)| format!("{module}: {problem}"))
             .collect()
     }
+}
+
+fn note_rejected(agent: &mut AgentReported, rejected: &Rejected) {
+    agent.last_desired_version = rejected.version;
+    agent.last_desired_status = LastDesired {
+        code: rejected.error.code(),
+        description: within_twin_limit(rejected.error.to_string()),
+    };
 }
 
 fn document(reported: &AgentReported) -> Option<Map<String, Value>> {

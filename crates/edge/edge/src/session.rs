@@ -21,7 +21,6 @@ use self::methods::Methods;
 use crate::clock;
 use crate::command::SessionCommand;
 use crate::desired::{DesiredDocument, KeptDesired};
-use crate::files::durable;
 use crate::identities::Identities;
 use crate::identities::master_key::MasterKey;
 use crate::merge_patch;
@@ -206,14 +205,19 @@ impl<R: ModuleRuntime> SessionState<R> {
                 location: self.location.clone(),
                 document: desired.clone(),
             };
-            if let Err(error) = durable::write_json(&self.desired_file, &kept) {
+            if let Err(error) = kept.save(&self.desired_file) {
                 tracing::error!(
                     error = %error_chain(&error),
                     "the deployment cannot be kept for a start without the hub"
                 );
             }
         }
-        self.update_cloud_state(|cloud_state| cloud_state.desired = Some(desired.clone()));
+        self.update_cloud_state(|cloud_state| {
+            if changed && desired.manifest().is_ok() {
+                cloud_state.last_good = Some(desired.clone());
+            }
+            cloud_state.desired = Some(desired.clone());
+        });
     }
 
     /// Publishes the identities, and what `update` changes.

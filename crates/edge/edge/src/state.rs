@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 use wire::edge_api::local::{CertificateStatus, Connection, Engine, ModuleDetails, Provisioning};
 
-use crate::desired::DesiredDocument;
+use crate::desired::{DesiredDocument, Followed, Rejected};
 use crate::metrics::Metrics;
 use crate::provision::assignment::DeviceLocation;
 use crate::provision::guarded_clock::GuardedClock;
@@ -23,6 +23,38 @@ pub struct CloudState {
     pub identities: BTreeMap<ModuleId, GenerationId>,
     /// `None` until the hub has answered for the first time.
     pub desired: Option<DesiredDocument>,
+    /// The last desired properties that could be followed.
+    pub last_good: Option<DesiredDocument>,
+}
+
+impl CloudState {
+    /// The deployment to follow: the desired properties, or the last good ones while those cannot
+    /// be followed. `None` until the hub has answered.
+    pub(crate) fn followed(&self) -> Option<Result<Followed, Rejected>> {
+        let document = self.desired.as_ref()?;
+        let error = match document.manifest() {
+            Ok(manifest) => {
+                return Some(Ok(Followed {
+                    manifest,
+                    version: document.version,
+                    rejected: None,
+                }));
+            }
+            Err(error) => error,
+        };
+        let version = document.version;
+        let rejected = Rejected { error, version };
+        let good = self.last_good.as_ref();
+        let good = good.and_then(|good| Some((good.manifest().ok()?, good.version)));
+        Some(match good {
+            Some((manifest, version)) => Ok(Followed {
+                manifest,
+                version,
+                rejected: Some(rejected),
+            }),
+            None => Err(rejected),
+        })
+    }
 }
 
 /// The values that the parts of the daemon share.

@@ -39,6 +39,7 @@ impl<R> CloudParts<R> {
         self.shared.cloud_state.send_modify(|cloud_state| {
             cloud_state.location = Some(location.clone());
             cloud_state.identities = identities.unwrap_or_default();
+            cloud_state.last_good.clone_from(&desired);
             cloud_state.desired = desired;
         });
         Some(kept)
@@ -74,6 +75,7 @@ impl<R> CloudParts<R> {
                 cloud_state.location = Some(assignment.location.clone());
                 cloud_state.identities.clear();
                 cloud_state.desired = None;
+                cloud_state.last_good = None;
                 self.shared.needed_identities.send_replace(None);
             }
             moved

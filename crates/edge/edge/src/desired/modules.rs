@@ -10,7 +10,7 @@ use wire::edge_api::manifest::{AgentDesired, ModuleSettings};
 
 use super::agent_options::AgentOptions;
 use super::container::{DeviceContext, ModuleInstance, container, digest_of};
-use super::registry_credential;
+use super::{Rejected, registry_credential};
 use crate::runtime::ContainerSpec;
 
 /// A module as it should be.
@@ -44,6 +44,8 @@ pub struct Target {
     pub version: u64,
     pub modules: DesiredModules,
     pub options: AgentOptions,
+    /// Later desired properties, which cannot be followed.
+    pub rejected: Option<Rejected>,
 }
 
 /// The modules of a deployment on one device.

@@ -4,7 +4,7 @@ use ids::error_chain;
 use wire::edge_api::local::Engine;
 use wire::edge_api::manifest::{DesiredStatus, RestartPolicy};
 
-use super::{Agent, parse};
+use super::Agent;
 use crate::clock;
 use crate::desired::modules::{DesiredModule, DesiredModules};
 use crate::plan::KnownExit;
@@ -67,12 +67,13 @@ impl<R: ModuleRuntime> Agent<R> {
             );
             self.engine_problem = Some(problem.to_owned());
         }
-        let document = self.shared.cloud_state.borrow().desired.clone();
-        let manifest =
-            document.and_then(|document| Some((parse(&document).ok()?, document.version)));
-        let deployment = manifest
-            .as_ref()
-            .map(|(manifest, version)| (manifest, *version));
+        let followed = self.shared.cloud_state.borrow().followed();
+        let followed = followed.and_then(Result::ok);
+        let deployment = followed.as_ref().map(|followed| {
+            let rejected = followed.rejected.as_ref();
+            let version = rejected.map_or(followed.version, |rejected| rejected.version);
+            (&followed.manifest, version)
+        });
         let before = self.shared.status().modules;
         let reporter = self.reporter();
         let report = reporter.without_engine(problem, deployment, &before);

@@ -7,7 +7,7 @@ mod restarts;
 use std::path::Path;
 
 use ids::{DeviceId, GenerationId, HubHost};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use wire::edge_api::local::ModuleDetails;
 use wire::edge_api::manifest::RuntimeStatus;
 
@@ -233,6 +233,32 @@ async fn a_new_agent_leaves_containers_as_they_are() {
     );
     bench.round().await;
     assert_eq!(bench.containers().await, before);
+}
+
+#[tokio::test]
+async fn the_last_good_deployment_is_followed_while_the_next_cannot_be() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1")}), &["a"]);
+    let good = bench.agent.shared.cloud_state.borrow().desired.clone();
+    for (version, modules, code) in [(2, json!(1), 400), (3, Value::Null, 417)] {
+        bench.desire(version, modules, &["a"]);
+        bench.agent.shared.cloud_state.send_modify(|cloud_state| {
+            cloud_state.last_good.clone_from(&good);
+            let desired = cloud_state.desired.as_mut().unwrap();
+            if code == 417 {
+                desired.properties.clear();
+            }
+        });
+        bench.agent.runtime.remove(&module("a")).await.unwrap();
+        bench.round().await;
+        let reported = bench.reported();
+        assert_eq!(reported["lastDesiredVersion"], version);
+        assert_eq!(reported["lastDesiredStatus"]["code"], code);
+        assert_eq!(reported["modules"]["a"]["runtimeStatus"], "running");
+        let status = bench.agent.shared.status();
+        assert_eq!(status.deployment_version, Some(1));
+        assert_eq!(status.deployment_problems.len(), 1);
+    }
 }
 
 fn with(image: &str, more: Value) -> Value {

@@ -88,7 +88,7 @@ async fn a_failure_ends_when_the_module_is_as_desired() {
     bench.round().await;
     bench.agent.runtime.stop(&module("a")).await.unwrap();
     let cloud_state = bench.agent.shared.cloud_state.borrow().clone();
-    let manifest = parse(cloud_state.desired.as_ref().unwrap()).unwrap();
+    let manifest = cloud_state.desired.as_ref().unwrap().manifest().unwrap();
     let target = bench.agent.target(manifest, 1, &cloud_state);
     let attempt = &target.modules[&module("a")].attempt;
     let failure = Failure::after(None, attempt, "port in use".into(), clock::now());

@@ -103,7 +103,7 @@ async fn the_engine_is_asked_once_about_exits_that_matter() {
         bench.agent.memory.exits = known.map(|exit| (module("a"), exit)).into_iter().collect();
         bench.desire(2, module_with(status), &["a"]);
         let cloud_state = bench.agent.shared.cloud_state.borrow().clone();
-        let manifest = parse(cloud_state.desired.as_ref().unwrap()).unwrap();
+        let manifest = cloud_state.desired.as_ref().unwrap().manifest().unwrap();
         let modules = bench.agent.target(manifest, 2, &cloud_state).modules;
         let observed = std::slice::from_ref(&found);
         bench
