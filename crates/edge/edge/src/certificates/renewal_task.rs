@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use device::{Backoff, retry_pause};
-use ids::{Timestamp, error_chain};
+use ids::{Thumbprint, Timestamp, error_chain};
+use pki::Certificate;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::issuer::{CertificateIssuer, IssuanceError, Request};
 use super::managed::{Managed, Step, has_begun};
@@ -17,6 +19,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(300);
 /// Pauses of a device without a certificate that is valid.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The least time between two certificates that are issued, unless the first one ends sooner.
+const BETWEEN_ISSUANCES: Duration = Duration::from_secs(60);
 
 /// Who says that a new certificate works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,14 +55,23 @@ pub struct RenewalTask {
     pub shared: SharedState,
 }
 
+/// The certificate that this task got last.
+#[derive(Debug)]
+struct LastIssued {
+    leaf: Thumbprint,
+    at: Instant,
+}
+
 impl RenewalTask {
     /// Runs until its task is aborted.
     pub async fn run(self) {
         let mut changes = self.managed.changes();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut last = None;
         loop {
             let (step, now) = self.next();
             let pause = match step {
+                Step::MakeKey if let Some(rest) = self.rest(last.as_ref(), now) => rest,
                 Step::Wait(due) => {
                     backoff.succeeded();
                     due.map_or(LONGEST_SLEEP, |due| due.since(now).min(LONGEST_SLEEP))
@@ -67,7 +81,10 @@ impl RenewalTask {
                     self.failed(&IssuanceError::Refused, now, &mut backoff)
                 }
                 step => match self.act(step, now).await {
-                    Ok(()) => continue,
+                    Ok(issued) => {
+                        last = issued.or(last);
+                        continue;
+                    }
                     Err(IssuanceError::AtRegistration) => LONGEST_SLEEP,
                     Err(error) => self.failed(&error, now, &mut backoff),
                 },
@@ -85,7 +102,20 @@ impl RenewalTask {
         }
     }
 
-    async fn act(&self, step: Step, now: Timestamp) -> Result<(), IssuanceError> {
+    /// How long the active certificate is left in use although it is due: it was as soon as it was
+    /// issued, because it begins long before that moment.
+    fn rest(&self, last: Option<&LastIssued>, now: Timestamp) -> Option<Duration> {
+        let last = last?;
+        let active = self.managed.active_chain();
+        let is_last = |one: &&Certificate| one.sha256() == last.leaf && has_begun(one, now);
+        let active = active.first().filter(is_last)?;
+        let left = active.not_after().since(now);
+        let rest = shortest_use(left).checked_sub(last.at.elapsed())?;
+        (!rest.is_zero()).then(|| rest.min(LONGEST_SLEEP))
+    }
+
+    /// Returns the certificate that was issued, if one was.
+    async fn act(&self, step: Step, now: Timestamp) -> Result<Option<LastIssued>, IssuanceError> {
         let id = &self.managed.wanted().id;
         match step {
             Step::Wait(_) => {}
@@ -96,7 +126,7 @@ impl RenewalTask {
             Step::Request(key) => {
                 // A key that was lost is replaced by another step.
                 let Some(signer) = self.managed.signer(&key)? else {
-                    return Ok(());
+                    return Ok(None);
                 };
                 let current = self.managed.presentable(now)?.into_iter().next();
                 let request = Request {
@@ -107,17 +137,21 @@ impl RenewalTask {
                     now,
                 };
                 let chain = (self.issuer)()?.issue(&request).await?;
-                let until = chain.first().map(pki::Certificate::not_after);
+                let leaf = chain.first().cloned();
                 self.managed.issued(&key, chain)?;
-                let until = until.map(Timestamp::in_seconds);
+                let until = leaf.as_ref().map(|leaf| leaf.not_after().in_seconds());
                 tracing::info!(certificate = %id, valid_until = ?until, "a certificate was issued");
+                return Ok(leaf.map(|leaf| LastIssued {
+                    leaf: leaf.sha256(),
+                    at: Instant::now(),
+                }));
             }
             Step::Prove(leaf) => {
                 self.managed
                     .proven(&leaf, self.shared.clock.read().passed)?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Notes a failure; the pause until the next attempt.
@@ -125,7 +159,7 @@ impl RenewalTask {
         let problem = error_chain(error);
         let active = self.managed.active_chain();
         let chance = rand::random();
-        let is_valid = |leaf: &&pki::Certificate| leaf.not_after() > now && has_begun(leaf, now);
+        let is_valid = |leaf: &&Certificate| leaf.not_after() > now && has_begun(leaf, now);
         let pause = match active.first().filter(is_valid) {
             None => backoff.failed_with(error.retry_after(), chance),
             Some(leaf) => {
@@ -158,6 +192,12 @@ fn retry_after(retry: RenewalTime, life: Duration, left: Duration, chance: f64) 
     pause.min(left / 4).max(FIRST_PAUSE)
 }
 
+/// How long a certificate that is valid for `left` is used at least. One that begins when it is
+/// issued is never due so early, unless it is valid for minutes only.
+fn shortest_use(left: Duration) -> Duration {
+    (left / 20).max(BETWEEN_ISSUANCES.min(left / 2))
+}
+
 /// Ends early when the certificate changes. Cancel-safe: a timer and a channel.
 async fn sleep(pause: Duration, changes: &mut watch::Receiver<u64>) {
     tokio::select! {
@@ -167,20 +207,4 @@ async fn sleep(pause: Duration, changes: &mut watch::Receiver<u64>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-
-    #[test]
-    fn attempts_come_closer_together_when_time_runs_out() {
-        let retry = RenewalTime::Percent(4);
-        let (life, usual) = (30 * DAY, DAY.mul_f64(1.2));
-        assert_eq!(retry_after(retry, life, 6 * DAY, 0.0), usual);
-        assert_eq!(retry_after(retry, life, 6 * DAY, 1.0), usual.mul_f64(0.9));
-        assert_eq!(retry_after(retry, life, DAY, 0.0), DAY / 4);
-        assert_eq!(retry_after(retry, life, Duration::ZERO, 0.0), FIRST_PAUSE);
-        let time = RenewalTime::Time(2 * DAY);
-        assert_eq!(retry_after(time, 90 * DAY, 30 * DAY, 0.0), 2 * DAY);
-    }
-}
+mod tests;
