@@ -54,6 +54,12 @@ impl Default for Kept {
     }
 }
 
+/// The number of the next key when the record is lost: no key has it, because keys are counted from
+/// one, and an earlier damage got another number.
+fn first_key_after_damage() -> u64 {
+    1 << 32 | u64::from(rand::random::<u32>() >> 1)
+}
+
 /// Puts a chain and its key together.
 pub(crate) fn held(key: HeldKey, leaf: Certificate, issuers: Vec<Certificate>) -> Held {
     let (not_before, not_after) = (leaf.not_before(), leaf.not_after());
@@ -95,16 +101,21 @@ enum CandidateRecord {
 }
 
 impl Kept {
-    /// Reads the file. One that is damaged counts as absent: another certificate is requested.
+    /// Reads the file. One that is damaged is set aside, and another certificate is requested.
     pub(crate) fn load(path: &Path) -> Result<Self, DurableError> {
         let record = match durable::read_json::<Record>(path) {
             Err(DurableError::Damaged { path, source }) => {
+                let aside = durable::set_aside(&path)?;
                 tracing::error!(
-                    path = %path.display(),
+                    path = %aside.display(),
                     error = %source,
-                    "the record of a certificate is damaged; another one is requested"
+                    "the record of a certificate is damaged and was set aside; the certificate and \
+                     its key are used no more, and another one is requested"
                 );
-                None
+                return Ok(Self {
+                    next_key: first_key_after_damage(),
+                    ..Self::default()
+                });
             }
             other => other?,
         };
@@ -167,10 +178,16 @@ impl CredentialRecord {
     }
 
     fn read(self) -> Option<Held> {
-        let mut chain = Certificate::parse_pem_bundle(&self.certificate)
-            .ok()?
-            .into_iter();
-        Some(held(self.key, chain.next()?, chain.collect()))
+        let chain = Certificate::parse_pem_bundle(&self.certificate);
+        let mut chain = chain.unwrap_or_default().into_iter();
+        let Some(leaf) = chain.next() else {
+            tracing::error!(
+                key = %self.key.id,
+                "a certificate in the record is damaged; another one is requested"
+            );
+            return None;
+        };
+        Some(held(self.key, leaf, chain.collect()))
     }
 }
 

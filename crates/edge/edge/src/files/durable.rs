@@ -140,6 +140,18 @@ pub fn remove(path: &Path) -> Result<(), DurableError> {
     flushed.map_err(|source| io_error("remove", path, source))
 }
 
+/// Gives a damaged file another name, `NAME.damaged`, in place of an earlier one. Returns its path.
+pub fn set_aside(path: &Path) -> Result<PathBuf, DurableError> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".damaged");
+    let aside = PathBuf::from(aside);
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let renamed = power::step().and_then(|()| fs::rename(path, &aside));
+    let flushed = renamed.and_then(|()| File::open(folder)?.sync_all());
+    flushed.map_err(|source| io_error("set aside", path, source))?;
+    Ok(aside)
+}
+
 /// Replaces `path` with `value` as JSON.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), DurableError> {
     let damaged = |source| DurableError::Damaged {

@@ -257,6 +257,28 @@ fn a_key_that_is_gone_is_replaced() {
     assert_eq!(device.managed.presentable(START).unwrap().len(), 1);
 }
 
+/// An old key, whose certificate is lost with the record, is not taken for the next one.
+#[test]
+fn a_damaged_record_is_set_aside_and_its_keys_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut world, mut device) = (World::new(), Device::start(dir.path(), wanted("d", true)));
+    world.finish(&device, START);
+    let before = device.managed.active_chain();
+    let record = dir.path().join("slots.json");
+    let damaged = fs::read(&record).unwrap();
+    let damaged = &damaged[..damaged.len() / 2];
+    fs::write(&record, damaged).unwrap();
+    device.restart();
+    world.finish(&device, START);
+    let after = device.managed.active_chain();
+    assert_ne!(before[0].spki_der(), after[0].spki_der());
+    assert_eq!(device.key_files(), 2);
+    let aside = dir.path().join("slots.json.damaged");
+    assert_eq!(fs::read(aside).unwrap(), damaged);
+    device.restart();
+    assert_eq!(device.managed.active_chain(), after);
+}
+
 #[test]
 fn what_was_not_requested_is_refused() {
     let dir = tempfile::tempdir().unwrap();
